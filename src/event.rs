@@ -1,0 +1,92 @@
+//! What an operation tells while it runs. The library never prints: a caller that wants to see gives an
+//! [`Observer`].
+
+use crate::manifest::Id;
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A step began; `total` is in the unit of [`Event::Progress`], 0 where it is not known.
+    Phase {
+        /// What is being done, as one verb: `Copying`, `Verifying`.
+        verb: &'static str,
+        /// What it is done to.
+        what: String,
+        /// How much there is to do.
+        total: u64,
+    },
+    /// The current step got on: how much of its `total` is done, counted from its start.
+    Progress {
+        /// How much is done.
+        done: u64,
+    },
+    /// Something was done to one file.
+    File {
+        /// What was done: `copied`, `linked`, `replaced`, `displaced`, …
+        action: &'static str,
+        /// The path as it is shown.
+        path: String,
+        /// More, for the log: size, digest.
+        detail: String,
+    },
+    /// Something worth knowing that is no error.
+    Note {
+        /// One sentence.
+        text: String,
+    },
+    /// The operation waits for another run that holds the store.
+    Waiting {
+        /// Who holds it, as far as is known.
+        holder: String,
+    },
+    /// A restore point became complete.
+    RestorePoint {
+        /// Its id.
+        id: Id,
+    },
+}
+
+/// Receives events, from several threads at once.
+pub trait Observer: Send + Sync {
+    /// Called for each event; should return soon.
+    fn on(&self, event: &Event);
+}
+
+/// An observer that looks at nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn on(&self, _event: &Event) {}
+}
+
+/// Whether the user asked to stop. Operations look at it where stopping is safe.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl Interrupt {
+    /// The flag, for a signal handler to set.
+    pub fn flag(&self) -> std::sync::Arc<std::sync::atomic::AtomicBool> {
+        self.0.clone()
+    }
+
+    /// Whether somebody asked to stop.
+    pub fn is_set(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// An error of kind [`Interrupted`](crate::ErrorKind::Interrupted) where somebody asked to stop.
+    ///
+    /// # Errors
+    /// Just that one.
+    pub fn check(&self) -> crate::Result<()> {
+        if self.is_set() {
+            return Err(crate::Error::new(
+                crate::ErrorKind::Interrupted,
+                "stopped on request; nothing was changed",
+            ));
+        }
+        Ok(())
+    }
+}

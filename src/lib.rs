@@ -1,0 +1,25 @@
+//! Verified restore points for Cargo workspaces.
+
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "engine")]
+pub mod clock;
+#[cfg(feature = "engine")]
+pub mod digest;
+#[cfg(feature = "engine")]
+mod error;
+#[cfg(feature = "engine")]
+pub mod event;
+#[cfg(feature = "engine")]
+pub mod fsx;
+#[cfg(feature = "engine")]
+pub mod manifest;
+#[cfg(feature = "engine")]
+pub mod path;
+#[cfg(feature = "engine")]
+mod process;
+#[cfg(feature = "engine")]
+pub mod select;
+
+#[cfg(feature = "engine")]
+pub use error::{Error, ErrorKind, Result};

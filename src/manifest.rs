@@ -1,0 +1,675 @@
+//! The manifest: what a restore point holds. Values only; the format is described in `src/store/FORMAT.md`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::clock::{Mtime, parse_stamp, stamp};
+use crate::digest::{Digest, Hasher};
+use crate::path::{LinkTarget, RelPath};
+
+/// The version of the on-disk format that this library writes, and the newest that it reads.
+///
+/// 1: the first.
+pub const FORMAT: u32 = 1;
+
+/// The label of the restore points that a rollback makes of the present before it changes anything.
+pub const PRE_ROLLBACK: &str = "pre_rollback";
+
+/// A restore point's id: the UTC second of its making, `YYYYMMDD_HHMMSS`. Ids only ever rise within a store.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(String);
+
+/// The text is not a UTC second of the form `YYYYMMDD_HHMMSS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id of the form YYYYMMDD_HHMMSS")]
+pub struct InvalidId;
+
+impl Id {
+    /// The id of the second that holds `instant`.
+    pub fn at(instant: SystemTime) -> Self {
+        Id(stamp(instant))
+    }
+
+    /// The text, `YYYYMMDD_HHMMSS`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The start of the second that the id names.
+    pub fn instant(&self) -> SystemTime {
+        parse_stamp(&self.0).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// The id one second later.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Id::at(self.instant() + Duration::from_secs(1))
+    }
+}
+
+impl FromStr for Id {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let instant = parse_stamp(text).ok_or(InvalidId)?;
+        // A leap second or a lenient digit must not give a second spelling of the same id.
+        if stamp(instant) == text { Ok(Id(text.into())) } else { Err(InvalidId) }
+    }
+}
+
+/// A restore point's label: `[A-Za-z0-9._-]{1,64}`; any other byte becomes `-`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Label(String);
+
+impl Label {
+    /// A label made of any text: other characters become `-`, the rest is cut at 64. A label never starts with a
+    /// dot or a dash, so that no file made of it is hidden or taken for a flag.
+    pub fn from_text(text: &str) -> Self {
+        let mut label: String = text
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
+            .take(64)
+            .collect();
+        if label.is_empty() {
+            label.push('-');
+        }
+        if label.starts_with(['.', '-']) {
+            label.replace_range(..1, "_");
+        }
+        Label(label)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+macro_rules! text_type {
+    ($name:ident, $parse:expr) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                $parse(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+text_type!(Id, str::parse::<Id>);
+text_type!(Label, |text: &str| {
+    let label = Label::from_text(text);
+    if label.0 == text { Ok(label) } else { Err("not a label") }
+});
+
+/// Permission bits as the file system has them, `0o7777` at most; four octal digits as text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mode(u32);
+
+impl Mode {
+    /// The permission bits of a file's `st_mode`.
+    pub fn new(st_mode: u32) -> Self {
+        Mode(st_mode & 0o7777)
+    }
+
+    /// The bits.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Whether anybody may execute it.
+    pub fn is_executable(self) -> bool {
+        self.0 & 0o111 != 0
+    }
+
+    /// The mode of the copy in a restore point: read-only for its owner, executable where the original is.
+    #[must_use]
+    pub fn stored(self) -> Mode {
+        Mode(if self.is_executable() { 0o500 } else { 0o400 })
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+impl fmt::Debug for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Mode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match u32::from_str_radix(text, 8) {
+            Ok(bits) if text.len() == 4 && bits <= 0o7777 && !text.starts_with('+') => Ok(Mode(bits)),
+            _ => Err("not a mode of four octal digits"),
+        }
+    }
+}
+
+impl Serialize for Mode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The name of a root: empty for the workspace, otherwise that of a directory below `outside/`.
+pub type RootName = String;
+
+/// A directory whose files a restore point holds: the workspace, or a package outside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Root {
+    /// Empty for the workspace; otherwise the name below `outside/`, made of the directory's.
+    pub name: RootName,
+    /// Where it lies, relative to the workspace root (`.` for the workspace); escaped as a path is.
+    pub path: String,
+}
+
+/// A package of the workspace, or a path dependency outside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// Its name in its manifest.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The root that it lies in.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub root: RootName,
+    /// Its directory below the root; absent where it is the root itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<RelPath>,
+    /// The source files that its targets start at, `build.rs` among them, below the root.
+    #[serde(default)]
+    pub crate_roots: Vec<RelPath>,
+}
+
+/// Why a file is protected.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// It lies in the directory of a workspace member.
+    Member,
+    /// It lies in the directory of a path dependency that is no member.
+    PathDependency,
+    /// It stands at the workspace root and steers the build, or is a plain file there.
+    WorkspaceFile,
+    /// The settings' `scope = "workspace"` takes all that git does not ignore.
+    Scope,
+    /// Git tracks it, although a rule ignores it or it lies in a target directory.
+    Tracked,
+    /// An `include` pattern of the settings names it.
+    Include(String),
+    /// A package's `readme` or `license-file` names it.
+    PackageFile,
+    /// It is a directory above a protected file, or a link that leads to a package.
+    Parent,
+    /// A rollback found it in its scope and kept it in the restore point of the present.
+    Present,
+}
+
+/// What kind of thing an entry is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum Kind {
+    /// A regular file.
+    File {
+        /// Bytes.
+        size: u64,
+        /// Lines, as [`crate::digest::Measure::finish`] counts them.
+        lines: u64,
+        /// The content's digest.
+        sha256: Digest,
+    },
+    /// A directory.
+    Directory,
+    /// A symbolic link; never followed.
+    Symlink {
+        /// What it points at.
+        target: LinkTarget,
+    },
+}
+
+/// One protected file, directory or symbolic link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The root that it lies in; empty for the workspace.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub root: RootName,
+    /// Where it lies below its root.
+    pub path: RelPath,
+    /// What it is, and what it holds.
+    #[serde(flatten)]
+    pub kind: Kind,
+    /// Its permission bits in the workspace. 0777 for a symbolic link.
+    pub mode: Mode,
+    /// Its modification time in the workspace; kept as data, and given back only to restores elsewhere.
+    pub mtime: Mtime,
+    /// The package that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// Why it is protected.
+    pub reasons: Vec<Reason>,
+}
+
+impl Entry {
+    /// Where the entry stands among others: by root, then by path, bytewise.
+    pub fn key(&self) -> (&str, &RelPath) {
+        (&self.root, &self.path)
+    }
+
+    /// Whether it is a regular file.
+    pub fn is_file(&self) -> bool {
+        matches!(self.kind, Kind::File { .. })
+    }
+
+    /// Size in bytes; 0 for what is not a regular file.
+    pub fn size(&self) -> u64 {
+        if let Kind::File { size, .. } = self.kind { size } else { 0 }
+    }
+
+    /// The content's digest, of a regular file.
+    pub fn sha256(&self) -> Option<Digest> {
+        if let Kind::File { sha256, .. } = self.kind { Some(sha256) } else { None }
+    }
+
+    /// The path below a session directory and in the archive: `files/…`, or `outside/ROOT/…`.
+    pub fn stored_path(&self) -> RelPath {
+        stored_path(&self.root, &self.path)
+    }
+
+    /// The path as it is shown: below the workspace root, or `ROOT:path` outside it.
+    pub fn shown(&self) -> String {
+        shown(&self.root, &self.path)
+    }
+}
+
+/// See [`Entry::stored_path`].
+pub(crate) fn stored_path(root: &str, path: &RelPath) -> RelPath {
+    let mut bytes =
+        if root.is_empty() { b"files/".to_vec() } else { format!("outside/{root}/").into_bytes() };
+    bytes.extend_from_slice(path.as_bytes());
+    RelPath::from_bytes(&bytes).unwrap_or_else(|_| path.clone())
+}
+
+/// See [`Entry::shown`].
+pub(crate) fn shown(root: &str, path: &RelPath) -> String {
+    if root.is_empty() { path.to_string() } else { format!("{root}:{path}") }
+}
+
+/// Sums over the entries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Totals {
+    /// Regular files.
+    pub files: u64,
+    /// Lines in them.
+    pub lines: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// Directories.
+    pub directories: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Packages.
+    pub packages: u64,
+}
+
+/// Where git stood.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GitState {
+    /// The commit; absent before the first.
+    pub head: Option<String>,
+    /// The branch; absent on a detached head.
+    pub branch: Option<String>,
+    /// Whether tracked files differed from the commit; absent where it was not found out.
+    pub dirty: Option<bool>,
+}
+
+/// What a rollback may touch: written at backup time, so that no later change of rules or settings moves it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scope {
+    /// Whether the whole workspace is the scope (`scope = "workspace"`), not its packages.
+    #[serde(default)]
+    pub whole_workspace: bool,
+    /// Whether git's rules judged the files then. Where they did, what git cannot judge later stays.
+    pub git: bool,
+    /// The directories in the scope: packages, `.cargo`, `.config`; `None` as path for the root itself.
+    pub directories: Vec<Place>,
+    /// What git ignored then, directories collapsed.
+    pub ignored: Vec<Place>,
+    /// The directories that held a `Cargo.toml` and were not protected.
+    pub foreign_packages: Vec<Place>,
+    /// All unprotected and unignored directories of the workspace that existed then.
+    pub unprotected_directories: Vec<RelPath>,
+    /// The names at the workspace root then.
+    pub root_entries: Vec<RelPath>,
+    /// Patterns of the settings that kept files out, with the root and directory that they count from.
+    pub excluded: Vec<Pattern>,
+}
+
+/// A place below a root.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// The root; empty for the workspace.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub root: RootName,
+    /// The path below it; `None` for the root itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<RelPath>,
+}
+
+impl Place {
+    /// Whether `path` of root `root` is this place or lies below it.
+    pub fn holds(&self, root: &str, path: &RelPath) -> bool {
+        self.root == root && self.path.as_ref().is_none_or(|p| path.is_in(p))
+    }
+}
+
+/// A glob of the settings and the directory that it counts from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pattern {
+    /// Where the pattern starts.
+    pub base: Place,
+    /// The glob: `*`, `**`, `?`, `[…]`, `{…}`.
+    pub glob: String,
+}
+
+/// The archive of a restore point.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveInfo {
+    /// Its file name below `archives/`.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest.
+    pub sha256: Digest,
+    /// Its gzip members in order. The last holds the manifest itself.
+    pub members: Vec<Member>,
+}
+
+/// One gzip member of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Where its compressed bytes start in the archive.
+    pub offset: u64,
+    /// How many compressed bytes it has.
+    pub size: u64,
+    /// The digest of its compressed bytes.
+    pub sha256: Digest,
+    /// The index of its first entry in the manifest's `entries`.
+    pub first: usize,
+    /// How many entries it holds.
+    pub entries: usize,
+}
+
+/// What a restore point holds, and how it came to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The format's version: [`FORMAT`].
+    pub format: u32,
+    /// `LABEL_backup_TIMESTAMP`.
+    pub backup_id: String,
+    /// The timestamp alone.
+    pub id: Id,
+    /// The label alone.
+    pub label: Label,
+    /// The exact instant, RFC 3339 with nanoseconds.
+    pub created: String,
+    /// What the user said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The restore point that unchanged files were linked from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Id>,
+    /// Versions of the tools: `backstop`, `cargo`, `rustc`, `git`.
+    pub tools: BTreeMap<String, String>,
+    /// Where git stood; absent without git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitState>,
+    /// The hash over all entries: see [`root_hash`].
+    pub root_hash: Digest,
+    /// Sums.
+    pub totals: Totals,
+    /// The directories that the files come from; the workspace first.
+    pub roots: Vec<Root>,
+    /// The packages.
+    pub packages: Vec<Package>,
+    /// What a rollback may touch.
+    pub scope: Scope,
+    /// Everything protected, in the order of [`Entry::key`].
+    pub entries: Vec<Entry>,
+    /// The archive; absent in the copy that the archive itself holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveInfo>,
+}
+
+impl Manifest {
+    /// The entry at `path` of `root`.
+    pub fn find(&self, root: &str, path: &RelPath) -> Option<&Entry> {
+        self.index_of(root, path).map(|i| &self.entries[i])
+    }
+
+    /// The index in `entries` of what stands at `path` of `root`.
+    pub fn index_of(&self, root: &str, path: &RelPath) -> Option<usize> {
+        self.entries.binary_search_by(|e| e.key().cmp(&(root, path))).ok()
+    }
+
+    /// The JSON text, one entry a line, with a newline at its end.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + self.entries.len() * 256);
+        let mut serializer = serde_json::Serializer::with_formatter(&mut out, LineFormatter::default());
+        // Writing to memory cannot fail, and no map of the manifest has keys that are not strings.
+        let _ = self.serialize(&mut serializer);
+        out.push(b'\n');
+        out
+    }
+
+    /// Whether a rollback made it of the present; `latest` passes over those.
+    pub fn is_pre_rollback(&self) -> bool {
+        self.label.as_str() == PRE_ROLLBACK
+    }
+}
+
+/// `LABEL_backup_TIMESTAMP`.
+pub fn backup_id(label: &Label, id: &Id) -> String {
+    format!("{label}_backup_{id}")
+}
+
+/// The sums over `entries`.
+pub fn totals(entries: &[Entry], packages: usize) -> Totals {
+    let mut t = Totals { packages: packages as u64, ..Totals::default() };
+    for entry in entries {
+        match &entry.kind {
+            Kind::File { size, lines, .. } => {
+                t.files += 1;
+                t.lines += lines;
+                t.bytes += size;
+            }
+            Kind::Directory => t.directories += 1,
+            Kind::Symlink { .. } => t.symlinks += 1,
+        }
+    }
+    t
+}
+
+/// The hash that a restore point is known by: SHA-256 over the entries in order, each as root, path, kind, mode,
+/// size, and digest or link target, every field ended by a NUL byte. Modification times do not count: the hash
+/// is the same for the same content.
+pub fn root_hash(entries: &[Entry]) -> Digest {
+    let mut hasher = Hasher::new();
+    let mut field = |bytes: &[u8]| {
+        hasher.update(bytes);
+        hasher.update(&[0]);
+    };
+    for entry in entries {
+        field(entry.root.as_bytes());
+        field(entry.path.as_bytes());
+        let (kind, size, content) = kind_fields(&entry.kind);
+        field(kind.as_bytes());
+        field(entry.mode.to_string().as_bytes());
+        field(size.as_bytes());
+        field(&content);
+    }
+    hasher.finish()
+}
+
+/// Kind, size and content of an entry as the bytes of three fields: `file` with size and digest, `directory`,
+/// `symlink` with its target.
+pub(crate) fn kind_fields(kind: &Kind) -> (&'static str, String, Vec<u8>) {
+    use std::os::unix::ffi::OsStrExt;
+    match kind {
+        Kind::File { size, sha256, .. } => ("file", size.to_string(), sha256.to_string().into_bytes()),
+        Kind::Directory => ("directory", String::new(), Vec::new()),
+        Kind::Symlink { target } => ("symlink", String::new(), target.as_os_str().as_bytes().to_vec()),
+    }
+}
+
+/// Compact JSON with a line for each field of the manifest and for each element of its arrays.
+#[derive(Default)]
+struct LineFormatter {
+    depth: usize,
+    array_depth: usize,
+}
+
+impl serde_json::ser::Formatter for LineFormatter {
+    fn begin_object<W: ?Sized + std::io::Write>(&mut self, w: &mut W) -> std::io::Result<()> {
+        self.depth += 1;
+        w.write_all(b"{")
+    }
+
+    fn end_object<W: ?Sized + std::io::Write>(&mut self, w: &mut W) -> std::io::Result<()> {
+        self.depth -= 1;
+        w.write_all(if self.depth == 0 { b"\n}" } else { b"}" })
+    }
+
+    fn begin_object_key<W: ?Sized + std::io::Write>(
+        &mut self,
+        w: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        w.write_all(match (first, self.depth) {
+            (true, 1) => b"\n  ",
+            (false, 1) => b",\n  ",
+            (true, _) => b"",
+            (false, _) => b", ",
+        })
+    }
+
+    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, w: &mut W) -> std::io::Result<()> {
+        w.write_all(b": ")
+    }
+
+    fn begin_array<W: ?Sized + std::io::Write>(&mut self, w: &mut W) -> std::io::Result<()> {
+        self.array_depth += 1;
+        w.write_all(b"[")
+    }
+
+    fn end_array<W: ?Sized + std::io::Write>(&mut self, w: &mut W) -> std::io::Result<()> {
+        self.array_depth -= 1;
+        w.write_all(b"]")
+    }
+
+    fn begin_array_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        w: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        let own_line = self.depth == 1 && self.array_depth == 1;
+        w.write_all(match (first, own_line) {
+            (true, true) => b"\n    ",
+            (false, true) => b",\n    ",
+            (true, false) => b"",
+            (false, false) => b", ",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_parse_strictly_and_count_on() {
+        let id: Id = "20261231_235959".parse().unwrap();
+        assert_eq!(id.next().as_str(), "20270101_000000");
+        for bad in ["20261231_235960", "20261232_000000", "2026-12-31", "", "20261231_235959 "] {
+            assert_eq!(bad.parse::<Id>(), Err(InvalidId), "{bad}");
+        }
+    }
+
+    #[test]
+    fn labels_are_made_safe() {
+        let label = |t: &str| Label::from_text(t).as_str().to_owned();
+        assert_eq!(label("my work/space é"), "my-work-space--");
+        assert_eq!((label(""), label("..x"), label("-rf")), ("_".into(), "_.x".into(), "_rf".into()));
+        assert_eq!(label(&"x".repeat(80)).len(), 64);
+        assert!(serde_json::from_str::<Label>("\"a/b\"").is_err());
+    }
+
+    #[test]
+    fn a_change_of_content_kind_mode_or_place_changes_the_root_hash() {
+        let entry = |root: &str, path: &str, mode: u32, text: &str| Entry {
+            root: root.into(),
+            path: RelPath::new(path).unwrap(),
+            kind: Kind::File { size: text.len() as u64, lines: 0, sha256: Digest::of(text.as_bytes()) },
+            mode: Mode::new(mode),
+            mtime: Mtime { seconds: 1, nanos: 0 },
+            package: None,
+            reasons: vec![Reason::Member],
+        };
+        let base = root_hash(&[entry("", "a", 0o644, "x")]);
+        let touched = Entry { mtime: Mtime { seconds: 2, nanos: 0 }, ..entry("", "a", 0o644, "x") };
+        assert_eq!(root_hash(&[touched]), base);
+        let link =
+            Entry { kind: Kind::Symlink { target: LinkTarget::new("x") }, ..entry("", "a", 0o644, "x") };
+        for other in [
+            entry("", "a", 0o755, "x"),
+            entry("", "a", 0o644, "y"),
+            entry("", "b", 0o644, "x"),
+            entry("o", "a", 0o644, "x"),
+            link,
+        ] {
+            assert_ne!(root_hash(std::slice::from_ref(&other)), base, "{other:?}");
+        }
+    }
+}
