@@ -90,3 +90,32 @@ impl Interrupt {
         Ok(())
     }
 }
+
+/// What comes into an operation from outside: the time, the wish to stop, and who watches.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The present.
+    pub clock: &'a dyn crate::clock::Clock,
+    /// Whether the user asked to stop.
+    pub interrupt: &'a Interrupt,
+    /// Who hears what happens.
+    pub observer: &'a dyn Observer,
+}
+
+impl Context<'_> {
+    /// The same with another observer.
+    pub(crate) fn with<'b>(&'b self, observer: &'b dyn Observer) -> Context<'b> {
+        Context { clock: self.clock, interrupt: self.interrupt, observer }
+    }
+
+    /// Tells the observer a sentence.
+    pub(crate) fn note(&self, text: impl Into<String>) {
+        self.observer.on(&Event::Note { text: text.into() });
+    }
+}
+
+impl std::fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Context")
+    }
+}

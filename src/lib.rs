@@ -1,5 +1,9 @@
 //! Verified restore points for Cargo workspaces.
 
+#[cfg(feature = "engine")]
+mod archive;
+#[cfg(feature = "engine")]
+pub mod backup;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "engine")]
@@ -15,11 +19,17 @@ pub mod fsx;
 #[cfg(feature = "engine")]
 pub mod manifest;
 #[cfg(feature = "engine")]
+mod parallel;
+#[cfg(feature = "engine")]
 pub mod path;
 #[cfg(feature = "engine")]
 mod process;
 #[cfg(feature = "engine")]
 pub mod select;
+#[cfg(feature = "engine")]
+pub mod store;
+#[cfg(feature = "engine")]
+pub mod validate;
 
 #[cfg(feature = "engine")]
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,491 @@
+//! Making a restore point.
+//!
+//! **Order of writing.** The id is reserved and marked as under way; archive, checksum list, the scripts' fields
+//! and the staged session are written and read back; one barrier; the session is renamed into place; one barrier;
+//! the manifest's second copy is written, and with it the restore point is listed. A cut before the rename leaves
+//! what the next writer sweeps, a cut after it what the next writer completes.
+
+mod read;
+mod spool;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::archive::{self, MemberWriter};
+use crate::clock::rfc3339;
+use crate::digest::{Digest, Hasher};
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::event::{Context, Event};
+use crate::fsx::Tree;
+use crate::manifest::{
+    ArchiveInfo, Entry, FORMAT, Id, Kind, Label, Manifest, Member, Mode, Totals, backup_id, root_hash, totals,
+};
+use crate::path::RelPath;
+use crate::select::{Candidate, CandidateKind, ProtectedSet};
+use crate::store::{Layout, Log, MANIFEST_FILE, Store, StoreLock, checksum_list, conf, write_private};
+use read::{Job, Unreadable};
+
+/// How a restore point is made.
+#[derive(Debug, Clone)]
+pub struct BackupOptions {
+    /// Its label.
+    pub label: Label,
+    /// What the user says of it.
+    pub message: Option<String>,
+    /// Makes none where the newest holds the same content.
+    pub skip_unchanged: bool,
+}
+
+/// What came of a backup.
+#[derive(Debug, Clone)]
+pub enum BackupOutcome {
+    /// A restore point was made.
+    Made(Box<BackupReport>),
+    /// The newest restore point holds the same content, and none was made.
+    Unchanged {
+        /// That restore point's backup id.
+        backup_id: String,
+        /// Its id.
+        id: Id,
+        /// Its root hash, and the present's.
+        root_hash: Digest,
+        /// The sums that both share.
+        totals: Totals,
+    },
+}
+
+/// What a backup did.
+#[derive(Debug, Clone)]
+pub struct BackupReport {
+    /// The new restore point's manifest.
+    pub manifest: Manifest,
+    /// How many files were read back after writing and found right.
+    pub verified: u64,
+    /// How many of them are hard links to the parent's files.
+    pub linked: u64,
+    /// Bytes of file content that were written, the archive apart.
+    pub written: u64,
+    /// What could not be read and was left out. Only a rollback's restore point of the present leaves out.
+    pub unreadable: Vec<String>,
+    /// The log.
+    pub log: PathBuf,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Makes a restore point of `set`.
+///
+/// # Errors
+/// `CutOff` where a rollback was cut off. `Workspace` where files cannot be read, and `Changed` where they change
+/// while they are read: every one is named in the details, and no restore point is made. `Interrupted`, `Io`.
+pub fn backup(
+    lock: &StoreLock<'_>,
+    set: &ProtectedSet,
+    options: &BackupOptions,
+    context: &Context<'_>,
+) -> Result<BackupOutcome> {
+    lock.store().refuse_cut_off()?;
+    lock.mend(context.observer)?;
+    if options.skip_unchanged
+        && let Some(unchanged) = unchanged(lock.store(), set, context)?
+    {
+        return Ok(unchanged);
+    }
+    make(lock, set, options, Unreadable::Fail, context).map(|report| BackupOutcome::Made(Box::new(report)))
+}
+
+/// Makes a restore point of the present before a rollback changes it. What cannot be read is left out and named.
+pub(crate) fn backup_present(
+    lock: &StoreLock<'_>,
+    set: &ProtectedSet,
+    message: String,
+    context: &Context<'_>,
+) -> Result<BackupReport> {
+    let label = Label::from_text(crate::manifest::PRE_ROLLBACK);
+    let options = BackupOptions { label, message: Some(message), skip_unchanged: false };
+    make(lock, set, &options, Unreadable::Skip, context)
+}
+
+/// Compares the content with the newest restore point's by reading every file once.
+fn unchanged(store: &Store, set: &ProtectedSet, context: &Context<'_>) -> Result<Option<BackupOutcome>> {
+    let catalogue = store.catalogue()?;
+    let Some(latest) = catalogue.latest() else { return Ok(None) };
+    let Ok(newest) = store.manifest(latest) else { return Ok(None) };
+    let same_places = newest.entries.len() == set.entries.len()
+        && newest.entries.iter().zip(&set.entries).all(|(a, b)| a.root == b.root && a.path == b.path);
+    if !same_places || !latest.session || !latest.archive {
+        return Ok(None);
+    }
+    let trees = open_trees(store, set)?;
+    let job = Job::new(store, set, &trees, None, None, Unreadable::Fail, context);
+    let entries = job.measure()?;
+    Ok((root_hash(&entries) == newest.root_hash).then(|| BackupOutcome::Unchanged {
+        backup_id: newest.backup_id.clone(),
+        id: newest.id.clone(),
+        root_hash: newest.root_hash,
+        totals: newest.totals,
+    }))
+}
+
+fn open_trees(store: &Store, set: &ProtectedSet) -> Result<BTreeMap<String, Tree>> {
+    set.roots
+        .iter()
+        .map(|r| {
+            let tree = Tree::open(&r.directory, store.fs()).during("open directory", &r.directory)?;
+            Ok((r.root.name.clone(), tree))
+        })
+        .collect()
+}
+
+fn make(
+    lock: &StoreLock<'_>,
+    set: &ProtectedSet,
+    options: &BackupOptions,
+    unreadable: Unreadable,
+    context: &Context<'_>,
+) -> Result<BackupReport> {
+    let started = context.clock.now();
+    let id = lock.next_id(started, true, context.observer)?;
+    let log = Log::open(lock.store(), "backup", &id, context.clock, context.observer);
+    log.line(&format!("backup {} of {} entries", backup_id(&options.label, &id), set.entries.len()));
+    for skipped in &set.skipped {
+        log.line(&format!(
+            "skipped: {} {:?}",
+            crate::manifest::shown(&skipped.root, &skipped.path),
+            skipped.why
+        ));
+    }
+    let run = Run {
+        lock,
+        set,
+        options,
+        id: &id,
+        unreadable,
+        context: context.with(&*log),
+        log: log.path().clone(),
+    };
+    let result = run.make(started);
+    if result.is_err() {
+        // The error that counts is the first. What is left now, the next writer sweeps.
+        let _ = lock.sweep(&id).and_then(|()| lock.clear_pending());
+    }
+    log.end(&result, |r| {
+        format!(
+            "{}: {} files verified, {} linked, root hash {}",
+            r.manifest.backup_id, r.verified, r.linked, r.manifest.root_hash
+        )
+    });
+    result
+}
+
+struct Run<'a> {
+    lock: &'a StoreLock<'a>,
+    set: &'a ProtectedSet,
+    options: &'a BackupOptions,
+    id: &'a Id,
+    unreadable: Unreadable,
+    context: Context<'a>,
+    log: PathBuf,
+}
+
+impl Run<'_> {
+    fn store(&self) -> &Store {
+        self.lock.store()
+    }
+
+    fn make(&self, started: std::time::SystemTime) -> Result<BackupReport> {
+        let (layout, label) = (self.store().layout(), &self.options.label);
+        let parent = self.parent()?;
+        self.stage_directories()?;
+        let trees = open_trees(self.store(), self.set)?;
+        let staging = layout.staging(self.id);
+        let job = Job::new(
+            self.store(),
+            self.set,
+            &trees,
+            parent.as_ref(),
+            Some(&staging),
+            self.unreadable,
+            &self.context,
+        );
+        let mut archive = ArchiveFile::create(self.store(), label, self.id)?;
+        let read = job.run(|member, entries| archive.member(member, entries))?;
+
+        let mut manifest = self.manifest(started, parent.as_ref(), read.entries);
+        manifest.archive = Some(archive.finish(&manifest)?);
+        self.stage_texts(&manifest)?;
+        self.context.interrupt.check()?;
+        let verified = self.verify(&manifest, &read.linked)?;
+        self.seal_directories(&manifest)?;
+        self.context.interrupt.check()?;
+        self.publish(&manifest)?;
+        Ok(BackupReport {
+            verified,
+            linked: read.linked.len() as u64,
+            written: read.written,
+            unreadable: read.unreadable,
+            log: self.log.clone(),
+            elapsed: self.context.clock.now().duration_since(started).unwrap_or_default(),
+            manifest,
+        })
+    }
+
+    /// The newest restore point of all: its files are what unchanged ones are linked to.
+    fn parent(&self) -> Result<Option<Manifest>> {
+        let catalogue = self.store().catalogue()?;
+        let newest = catalogue.all().iter().rev().find(|l| l.session);
+        Ok(newest.and_then(|l| self.store().manifest(l).ok()))
+    }
+
+    fn stage_directories(&self) -> Result<()> {
+        let staging = self.store().layout().staging(self.id);
+        let fs = self.store().fs();
+        fs.remove_tree(&staging).during("remove", &staging)?;
+        let mut wanted = vec![staging.clone(), staging.join("files")];
+        if self.set.roots.len() > 1 {
+            wanted.push(staging.join("outside"));
+            wanted.extend(self.set.roots[1..].iter().map(|r| staging.join("outside").join(&r.root.name)));
+        }
+        wanted.extend(
+            self.set
+                .entries
+                .iter()
+                .filter(|e| e.kind == CandidateKind::Directory)
+                .map(|e| staging.join(stored_path(e))),
+        );
+        wanted.iter().try_for_each(|dir| fs.create_dir(dir, 0o700).during("create directory", dir))
+    }
+
+    fn manifest(
+        &self,
+        started: std::time::SystemTime,
+        parent: Option<&Manifest>,
+        entries: Vec<Entry>,
+    ) -> Manifest {
+        let (set, label) = (self.set, &self.options.label);
+        Manifest {
+            format: FORMAT,
+            backup_id: backup_id(label, self.id),
+            id: self.id.clone(),
+            label: label.clone(),
+            created: rfc3339(started),
+            message: self.options.message.clone(),
+            parent: parent.map(|p| p.id.clone()),
+            tools: set.tools.clone(),
+            git: set.git.clone(),
+            root_hash: root_hash(&entries),
+            totals: totals(&entries, set.packages.len()),
+            roots: set.roots.iter().map(|r| r.root.clone()).collect(),
+            packages: set.packages.clone(),
+            scope: set.scope.clone(),
+            entries,
+            archive: None,
+        }
+    }
+
+    /// Manifest, checksum list and the scripts' fields.
+    fn stage_texts(&self, manifest: &Manifest) -> Result<()> {
+        let (layout, fs) = (self.store().layout(), self.store().fs());
+        let json = manifest.to_json();
+        let list = checksum_list(manifest, Digest::of(&json));
+        write_private(fs, &layout.staging(self.id).join(MANIFEST_FILE), &json)?;
+        write_private(fs, &layout.checksums(&manifest.label, self.id), &list)?;
+        write_private(fs, &layout.conf(&manifest.label, self.id), &conf(manifest))
+    }
+
+    /// Reads back what was written. Linked files were read back when they were linked.
+    fn verify(&self, manifest: &Manifest, linked: &std::collections::BTreeSet<usize>) -> Result<u64> {
+        let staging = self.store().layout().staging(self.id);
+        let total = manifest.totals.bytes;
+        self.context.observer.on(&Event::Phase { verb: "Verifying", what: "what was written".into(), total });
+        let done = AtomicU64::new(0);
+        let tell = |bytes: u64| {
+            let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+            self.context.observer.on(&Event::Progress { done });
+        };
+        let check = |index: usize| -> Result<()> {
+            self.context.interrupt.check()?;
+            let entry = &manifest.entries[index];
+            let path = staging.join(entry.stored_path());
+            if let (Some(expected), false) = (entry.sha256(), linked.contains(&index)) {
+                let mut file = std::fs::File::open(&path).during("open", &path)?;
+                let found = archive::digest_of(&mut file, entry.size()).during("read back", &path)?;
+                if found != Some(expected) {
+                    return Err(miswritten(entry));
+                }
+            }
+            tell(entry.size());
+            Ok(())
+        };
+        crate::parallel::each(manifest.entries.len(), check)?;
+        self.verify_archive(manifest)?;
+        Ok(manifest.totals.files)
+    }
+
+    fn verify_archive(&self, manifest: &Manifest) -> Result<()> {
+        let Some(info) = &manifest.archive else { return Ok(()) };
+        let path = self.store().layout().archive(&manifest.label, self.id);
+        let file = std::fs::File::open(&path).during("open", &path)?;
+        let members = &info.members[..info.members.len().saturating_sub(1)];
+        crate::parallel::each(members.len(), |i| {
+            self.context.interrupt.check()?;
+            let mut visit = |index: usize, content: Option<&mut dyn std::io::Read>| {
+                let entry = &manifest.entries[index];
+                match (content, entry.sha256()) {
+                    (Some(content), Some(expected)) => {
+                        let found = archive::digest_of(content, entry.size()).during("read back", &path)?;
+                        if found == Some(expected) { Ok(()) } else { Err(miswritten(entry)) }
+                    }
+                    _ => Ok(()),
+                }
+            };
+            archive::read_member(&file, &members[i], &manifest.entries, &mut visit).map_err(|fault| {
+                match fault {
+                    archive::Fault::Visit(e) => e,
+                    archive::Fault::Member(text) => {
+                        Error::new(ErrorKind::Damaged, format!("the archive as written {text}"))
+                    }
+                    archive::Fault::Entry(index, text) => {
+                        miswritten(&manifest.entries[index]).with_details([text])
+                    }
+                }
+            })
+        })
+    }
+
+    /// Takes away the right to write from the session's directories, the deepest first.
+    fn seal_directories(&self, manifest: &Manifest) -> Result<()> {
+        let staging = self.store().layout().staging(self.id);
+        let mut sealed: Vec<PathBuf> = manifest
+            .entries
+            .iter()
+            .rev()
+            .filter(|e| e.kind == Kind::Directory)
+            .map(|e| staging.join(e.stored_path()))
+            .collect();
+        if manifest.roots.len() > 1 {
+            sealed.extend(manifest.roots[1..].iter().map(|r| staging.join("outside").join(&r.name)));
+            sealed.push(staging.join("outside"));
+        }
+        sealed.push(staging.join("files"));
+        sealed.push(staging);
+        let fs = self.store().fs();
+        sealed.iter().try_for_each(|dir| fs.set_mode(dir, Mode::new(0o500)).during("change the mode of", dir))
+    }
+
+    fn publish(&self, manifest: &Manifest) -> Result<()> {
+        let (layout, fs) = (self.store().layout(), self.store().fs());
+        self.context.observer.on(&Event::Phase { verb: "Syncing", what: "to disk".into(), total: 0 });
+        fs.barrier(layout.dir()).during("sync", layout.dir())?;
+        let session = layout.session(self.id);
+        fs.rename(&layout.staging(self.id), &session).during("rename into place", &session)?;
+        self.lock.complete(manifest)?;
+        self.lock.clear_pending()?;
+        if !manifest.is_pre_rollback() {
+            self.link_newest()?;
+        }
+        self.context.observer.on(&Event::RestorePoint { id: self.id.clone() });
+        Ok(())
+    }
+
+    /// `LABEL_files`, for people. One that cannot be made is no reason to fail.
+    fn link_newest(&self) -> Result<()> {
+        let (layout, fs) = (self.store().layout(), self.store().fs());
+        let link = layout.files_link(&self.options.label);
+        let new = crate::fsx::temporary_sibling(&link);
+        let target = format!("session_{}/files", self.id);
+        let _ = fs.remove_file(&new);
+        let made = fs.symlink(&target, &new).and_then(|()| fs.rename(&new, &link));
+        if let Err(e) = made {
+            self.context.note(format!("the link {} was not made: {e}", crate::path::show_path(&link)));
+        }
+        Ok(())
+    }
+}
+
+fn stored_path(candidate: &Candidate) -> RelPath {
+    crate::manifest::stored_path(&candidate.root, &candidate.path)
+}
+
+fn miswritten(entry: &Entry) -> Error {
+    Error::new(ErrorKind::Io, format!("{} was read back with other content than was written", entry.shown()))
+        .with_help("the disk or the memory may be failing: check both before you go on")
+}
+
+/// The archive while it is written, under a hidden name until it is whole.
+struct ArchiveFile<'a> {
+    store: &'a Store,
+    out: std::io::BufWriter<crate::fsx::FileWriter>,
+    path: PathBuf,
+    new: PathBuf,
+    hasher: Hasher,
+    size: u64,
+    members: Vec<Member>,
+    name: String,
+    entries: usize,
+}
+
+impl<'a> ArchiveFile<'a> {
+    fn create(store: &'a Store, label: &Label, id: &Id) -> Result<Self> {
+        let path = store.layout().archive(label, id);
+        let new = crate::fsx::temporary_sibling(&path);
+        let file = store.fs().create_file(&new).during("create", &new)?;
+        Ok(ArchiveFile {
+            store,
+            out: std::io::BufWriter::with_capacity(1 << 20, file),
+            path,
+            new,
+            hasher: Hasher::new(),
+            size: 0,
+            members: Vec::new(),
+            name: Layout::archive_name(label, id),
+            entries: 0,
+        })
+    }
+
+    /// Adds a finished gzip member that holds the next `entries` entries.
+    fn member(&mut self, mut bytes: impl std::io::Read, entries: usize) -> Result<()> {
+        let mut hasher = Hasher::new();
+        let offset = self.size;
+        let mut buffer = vec![0; 256 * 1024];
+        loop {
+            let n = bytes.read(&mut buffer).during("read back a part of", &self.new)?;
+            if n == 0 {
+                break;
+            }
+            hasher.update(&buffer[..n]);
+            self.hasher.update(&buffer[..n]);
+            self.out.write_all(&buffer[..n]).during("write", &self.new)?;
+            self.size += n as u64;
+        }
+        let size = self.size - offset;
+        self.members.push(Member { offset, size, sha256: hasher.finish(), first: self.entries, entries });
+        self.entries += entries;
+        Ok(())
+    }
+
+    /// Adds the manifest as the last member and gives the archive its name.
+    fn finish(mut self, manifest: &Manifest) -> Result<ArchiveInfo> {
+        let json = manifest.to_json();
+        let mut last = MemberWriter::new(Vec::new());
+        let mtime = crate::clock::Mtime { seconds: 0, nanos: 0 };
+        let path = RelPath::new(MANIFEST_FILE)
+            .map_err(|e| Error::new(ErrorKind::Io, "failed to name the manifest").with_source(e))?;
+        let added = last.file(&path, Mode::new(0o400), mtime, json.len() as u64, &json[..]);
+        let bytes = added.and_then(|()| last.finish(true)).during("write", &self.new)?;
+        self.member(&bytes[..], 0)?;
+        let file = self.out.into_inner().map_err(|e| Error::io("write", &self.new, e.into_error()))?;
+        file.set_mode(Mode::new(0o400)).during("change the mode of", &self.new)?;
+        drop(file);
+        self.store.fs().rename(&self.new, &self.path).during("rename into place", &self.path)?;
+        Ok(ArchiveInfo {
+            name: self.name,
+            size: self.size,
+            sha256: self.hasher.finish(),
+            members: self.members,
+        })
+    }
+}

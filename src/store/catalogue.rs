@@ -1,0 +1,281 @@
+//! Which restore points a store has, and finding the one that is meant.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use super::{Store, parse_checksum_list};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::manifest::{FORMAT, Id, Label, Manifest, PRE_ROLLBACK, backup_id, root_hash, totals};
+use crate::path::{RelPath, show_path, show_text};
+
+/// One restore point as the store's directories show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub id: Id,
+    /// Its label.
+    pub label: Label,
+    /// Whether its session directory is there.
+    pub session: bool,
+    /// Whether the manifest's second copy is there.
+    pub metadata: bool,
+    /// Whether its archive is there.
+    pub archive: bool,
+}
+
+impl Listed {
+    /// `LABEL_backup_TIMESTAMP`.
+    pub fn backup_id(&self) -> String {
+        backup_id(&self.label, &self.id)
+    }
+
+    /// Whether a rollback made it of the present.
+    pub fn is_pre_rollback(&self) -> bool {
+        self.label.as_str() == PRE_ROLLBACK
+    }
+}
+
+/// Names one restore point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// The newest that no rollback made.
+    Latest,
+    /// The one whose id or backup id starts so.
+    Prefix(String),
+}
+
+impl std::str::FromStr for Selector {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(if text == "latest" { Selector::Latest } else { Selector::Prefix(text.into()) })
+    }
+}
+
+/// The restore points of a store, oldest first.
+#[derive(Debug, Clone)]
+pub struct Catalogue(Vec<Listed>);
+
+impl Catalogue {
+    pub(super) fn read(store: &Store) -> Result<Self> {
+        let layout = store.layout();
+        let pending = store.info()?.pending;
+        let mut found: BTreeMap<Id, Listed> = BTreeMap::new();
+        let named = |dir: &str, suffix: &str| -> Result<Vec<(Label, Id)>> {
+            let names = names_in(&layout.dir().join(dir))?;
+            Ok(names.iter().filter_map(|n| split_backup_id(n.strip_suffix(suffix)?)).collect())
+        };
+        let slot = |found: &mut BTreeMap<Id, Listed>, label: Label, id: Id, set: fn(&mut Listed)| {
+            let listed = found.entry(id.clone()).or_insert(Listed {
+                id,
+                label,
+                session: false,
+                metadata: false,
+                archive: false,
+            });
+            set(listed);
+        };
+        for (label, id) in named("metadata", ".json")? {
+            slot(&mut found, label, id, |l| l.metadata = true);
+        }
+        for (label, id) in named("archives", ".tar.gz")? {
+            slot(&mut found, label, id, |l| l.archive = true);
+        }
+        for name in names_in(layout.dir())? {
+            let Some(id) = name.strip_prefix("session_").and_then(|t| t.parse::<Id>().ok()) else { continue };
+            let label = match found.get(&id) {
+                Some(listed) => listed.label.clone(),
+                None => label_in(&layout.session_manifest(&id)),
+            };
+            slot(&mut found, label, id, |l| l.session = true);
+        }
+        // The one being made, or cut off, is not listed before its manifest's second copy is written.
+        found.retain(|id, listed| listed.metadata || Some(id) != pending.as_ref());
+        Ok(Catalogue(found.into_values().collect()))
+    }
+
+    /// All of them, oldest first.
+    pub fn all(&self) -> &[Listed] {
+        &self.0
+    }
+
+    /// The newest that no rollback made.
+    pub fn latest(&self) -> Option<&Listed> {
+        self.0.iter().rev().find(|l| !l.is_pre_rollback())
+    }
+
+    /// The one that is meant.
+    ///
+    /// # Errors
+    /// Kind `NoRestorePoint` where there is none; `Usage` where several are meant.
+    pub fn select(&self, selector: &Selector) -> Result<&Listed> {
+        let none = |text: String| Error::new(ErrorKind::NoRestorePoint, text);
+        if self.0.is_empty() {
+            return Err(
+                none("the store holds no restore point".into()).with_help("make one: cargo xtask backup")
+            );
+        }
+        let prefix = match selector {
+            Selector::Latest => {
+                return self.latest().ok_or_else(|| {
+                    none("the store holds only restore points that rollbacks made".into())
+                        .with_help("name one by its id: see `list`")
+                });
+            }
+            Selector::Prefix(prefix) => prefix,
+        };
+        let fits =
+            |l: &&Listed| l.id.as_str().starts_with(prefix.as_str()) || l.backup_id().starts_with(prefix);
+        let matching: Vec<&Listed> = self.0.iter().filter(fits).collect();
+        match matching.as_slice() {
+            [one] => Ok(one),
+            _ if prefix.is_empty() => Err(Error::new(ErrorKind::Usage, "an empty id names no restore point")),
+            [] => {
+                let newest: Vec<_> = self.0.iter().rev().take(3).map(|l| l.id.to_string()).collect();
+                Err(none(format!("no restore point `{}`", show_text(prefix)))
+                    .with_help(format!("the newest are {}; `list` shows all", newest.join(", "))))
+            }
+            several => match several.iter().find(|l| l.id.as_str() == prefix || l.backup_id() == *prefix) {
+                Some(exact) => Ok(exact),
+                None => Err(Error::new(
+                    ErrorKind::Usage,
+                    format!("`{}` names {} restore points", show_text(prefix), several.len()),
+                )
+                .with_details(several.iter().map(|l| l.backup_id()))
+                .with_help("give more of the id")),
+            },
+        }
+    }
+}
+
+fn names_in(dir: &Path) -> Result<Vec<String>> {
+    match std::fs::read_dir(dir) {
+        Ok(entries) => Ok(entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(Error::io("read directory", dir, e)),
+    }
+}
+
+fn split_backup_id(text: &str) -> Option<(Label, Id)> {
+    let (label, id) = text.rsplit_once("_backup_")?;
+    let safe = Label::from_text(label);
+    Some((safe, id.parse().ok()?)).filter(|(l, _)| l.as_str() == label)
+}
+
+/// The label in a session's manifest whose second copy was lost.
+fn label_in(path: &Path) -> Label {
+    #[derive(serde::Deserialize)]
+    struct Only {
+        label: Label,
+    }
+    let read = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Only>(&bytes).ok());
+    read.map_or_else(|| Label::from_text("unknown"), |o| o.label)
+}
+
+/// Why a copy of a manifest is not to be trusted.
+pub(crate) fn manifest_fault(manifest: &Manifest, listed: &Listed) -> Option<String> {
+    if manifest.format > FORMAT {
+        return Some(format!("has format {}; this version reads {FORMAT}", manifest.format));
+    }
+    if manifest.id != listed.id || manifest.backup_id != backup_id(&manifest.label, &manifest.id) {
+        return Some("names another restore point".into());
+    }
+    if !manifest.entries.is_sorted_by(|a, b| a.key() < b.key()) {
+        return Some("has entries out of order or twice".into());
+    }
+    if let Some(entry) = manifest.entries.iter().find(|e| !manifest.roots.iter().any(|r| r.name == e.root)) {
+        return Some(format!("has an entry of an unknown root: {}", entry.shown()));
+    }
+    if let Some(fault) = nesting_fault(manifest) {
+        return Some(fault);
+    }
+    let safe_name = |name: &str| {
+        name.is_empty() || RelPath::new(name).is_ok_and(|p| p.parent().is_none() && !name.contains('\0'))
+    };
+    if manifest.roots.first().is_none_or(|r| !r.name.is_empty())
+        || !manifest.roots.iter().all(|r| safe_name(&r.name))
+    {
+        return Some("has malformed roots".into());
+    }
+    if root_hash(&manifest.entries) != manifest.root_hash {
+        return Some("has entries that do not give its root hash".into());
+    }
+    if totals(&manifest.entries, manifest.packages.len()) != manifest.totals {
+        return Some("has totals that its entries do not give".into());
+    }
+    None
+}
+
+/// Every entry stands in a directory that is an entry too, so that no path leads through a file or a link; and
+/// none stands in a version control directory.
+fn nesting_fault(manifest: &Manifest) -> Option<String> {
+    let mut directories: Vec<(&str, &RelPath)> = Vec::new();
+    for entry in &manifest.entries {
+        while directories.last().is_some_and(|(root, dir)| *root != entry.root || !entry.path.is_in(dir)) {
+            directories.pop();
+        }
+        let inside = directories.last().map(|(_, dir)| *dir);
+        if entry.path.parent().as_ref() != inside {
+            // Siblings such as `a-b` sort between `a` and `a/b`: look the parent up before calling it missing.
+            let parent = entry.path.parent();
+            let found = parent.as_ref().is_none_or(|p| {
+                manifest.find(&entry.root, p).is_some_and(|e| e.kind == crate::manifest::Kind::Directory)
+            });
+            if !found {
+                return Some(format!("has an entry whose directory is none: {}", entry.shown()));
+            }
+        }
+        if entry.path.components().any(|c| [".git", ".jj", ".hg"].iter().any(|v| c.eq_ignore_ascii_case(v))) {
+            return Some(format!("has an entry of a version control system: {}", entry.shown()));
+        }
+        if entry.kind == crate::manifest::Kind::Directory {
+            directories.push((&entry.root, &entry.path));
+        }
+    }
+    None
+}
+
+/// See [`Store::manifest`].
+pub(super) fn sound_manifest(store: &Store, listed: &Listed) -> Result<Manifest> {
+    let layout = store.layout();
+    let expected = std::fs::read(layout.checksums(&listed.label, &listed.id))
+        .ok()
+        .and_then(|bytes| parse_checksum_list(&bytes).ok())
+        .and_then(|list| list.get(super::MANIFEST_FILE.as_bytes()).copied());
+    let mut sound: Vec<(Manifest, bool)> = Vec::new();
+    let mut faults = Vec::new();
+    for path in [layout.session_manifest(&listed.id), layout.metadata(&listed.label, &listed.id)] {
+        match read_manifest(&path, listed) {
+            Ok((manifest, digest)) => sound.push((manifest, Some(digest) == expected)),
+            Err(fault) => faults.push(format!("{}: {fault}", show_path(&path))),
+        }
+    }
+    let damaged = |text: &str, faults: Vec<String>| {
+        Error::new(ErrorKind::Damaged, format!("the manifest of {} {text}", listed.backup_id()))
+            .with_details(faults)
+            .with_help("its archive may still be whole: `tar -xzf` reads it; other restore points: `list`")
+    };
+    match sound.len() {
+        0 => Err(damaged("is damaged in both copies", faults)),
+        1 => Ok(sound.remove(0).0),
+        _ if sound[0].0 == sound[1].0 || sound[0].1 => Ok(sound.remove(0).0),
+        _ if sound[1].1 => Ok(sound.remove(1).0),
+        _ => Err(damaged("differs between its two copies, and nothing says which is right", faults)),
+    }
+}
+
+/// Reads and judges one copy of a manifest. The error is a sentence's end: "does not parse: …".
+pub(crate) fn read_manifest(path: &Path, listed: &Listed) -> Result<(Manifest, Digest), String> {
+    let bytes = std::fs::read(path).during("read", path).map_err(|e| match e.io_error() {
+        Some(io) if io.kind() == io::ErrorKind::NotFound => "is missing".to_owned(),
+        Some(io) => format!("cannot be read: {io}"),
+        None => e.to_string(),
+    })?;
+    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| format!("does not parse: {e}"))?;
+    match manifest_fault(&manifest, listed) {
+        Some(fault) => Err(fault),
+        None => Ok((manifest, Digest::of(&bytes))),
+    }
+}

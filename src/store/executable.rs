@@ -1,0 +1,67 @@
+//! The executable in `scripts/`: a rollback that needs no Cargo, no xtask and no toolchain.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use super::{EXECUTABLE, Store, StoreLock};
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::manifest::{Id, Mode};
+use crate::path::show_text;
+
+/// Runs `executable` for a dry run of a rollback to `id`. The error is a sentence's end.
+pub(crate) fn prove_executable(store: &Store, executable: &Path, id: &Id) -> Result<(), String> {
+    let dir = store.layout().dir();
+    let args = ["rollback", "-t", id.as_str(), "--dry-run", "--quiet", "--store"].map(OsStr::new);
+    let root = store.root().join("Cargo.toml");
+    let mut args = args.to_vec();
+    args.extend([dir.as_os_str(), OsStr::new("--manifest-path"), root.as_os_str()]);
+    match crate::process::tool(executable.as_os_str(), dir, &args) {
+        Ok(answer) if answer.ok => Ok(()),
+        Ok(answer) => {
+            let first = answer.stderr.lines().next().unwrap_or("it says nothing").to_owned();
+            Err(format!("fails at a dry run: {}", show_text(&first)))
+        }
+        Err(e) => {
+            let cause = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();
+            Err(format!("does not run: {}", show_text(&cause)))
+        }
+    }
+}
+
+impl StoreLock<'_> {
+    /// Copies the running executable to `scripts/`, where it is not there already. The copy proves itself by a dry
+    /// run of a rollback to `id` before it takes the place of the last good one. Says whether it was copied.
+    ///
+    /// # Errors
+    /// Kind `Io` where it cannot be copied or does not prove itself; the last good one then stays.
+    pub fn keep_executable(&self, running: &Path, id: &Id) -> Result<bool> {
+        let store = self.store();
+        let (layout, fs) = (store.layout(), store.fs());
+        let bytes = std::fs::read(running).during("read", running)?;
+        let digest = Digest::of(&bytes);
+        let path = layout.executable();
+        let recorded = store.info()?.scripts.get(EXECUTABLE).copied();
+        if recorded == Some(digest) && std::fs::read(&path).is_ok_and(|found| found == bytes) {
+            if !super::is_executable(&path) {
+                fs.set_mode(&path, Mode::new(0o500)).during("change the mode of", &path)?;
+            }
+            return Ok(false);
+        }
+        let new = crate::fsx::temporary_sibling(&path);
+        super::write_private(fs, &new, &bytes)?;
+        fs.set_mode(&new, Mode::new(0o500)).during("change the mode of", &new)?;
+        if let Err(problem) = prove_executable(store, &new, id) {
+            fs.remove_file(&new).during("remove", &new)?;
+            return Err(Error::new(ErrorKind::Io, format!("the copy of this executable {problem}"))
+                .with_help(
+                    "is the store on a file system mounted `noexec`? keep it elsewhere: --store DIR",
+                ));
+        }
+        fs.sync(&new).during("sync", &new)?;
+        fs.rename(&new, &path).during("rename into place", &path)?;
+        fs.sync(&layout.scripts()).during("sync", layout.scripts())?;
+        self.update_info(|info| drop(info.scripts.insert(EXECUTABLE.into(), digest)))?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,144 @@
+//! Where everything stands in a store. The one place that knows the names; `FORMAT.md` describes them.
+
+use std::path::{Path, PathBuf};
+
+use crate::manifest::{Id, Label, backup_id};
+
+/// The name of the file that makes a directory a store.
+pub const STORE_FILE: &str = "store.json";
+/// The manifest's name in a session directory and in the archive.
+pub const MANIFEST_FILE: &str = "backup_manifest.json";
+/// The name of the copied executable in `scripts/`.
+pub const EXECUTABLE: &str = "backstop";
+
+/// The paths of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    dir: PathBuf,
+}
+
+/// The directories that every store has, and all are 0700.
+pub(crate) const DIRECTORIES: [&str; 8] =
+    ["metadata", "checksums", "archives", "rollback", "scripts", "checkpoints", "logs", "cache"];
+
+impl Layout {
+    /// The layout of the store at `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Layout { dir: dir.into() }
+    }
+
+    /// The store's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// `store.json`.
+    pub fn store_file(&self) -> PathBuf {
+        self.dir.join(STORE_FILE)
+    }
+
+    /// The file whose lock a writer holds.
+    pub fn lock(&self) -> PathBuf {
+        self.dir.join("lock")
+    }
+
+    /// The one line that says whether a rollback is under way.
+    pub fn state(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    /// A session's directory.
+    pub fn session(&self, id: &Id) -> PathBuf {
+        self.dir.join(format!("session_{id}"))
+    }
+
+    /// Where a session is put together before it is renamed.
+    pub fn staging(&self, id: &Id) -> PathBuf {
+        self.dir.join(format!(".session_{id}.staging"))
+    }
+
+    /// The manifest in a session.
+    pub fn session_manifest(&self, id: &Id) -> PathBuf {
+        self.session(id).join(MANIFEST_FILE)
+    }
+
+    /// The link to the newest restore point's files.
+    pub fn files_link(&self, label: &Label) -> PathBuf {
+        self.dir.join(format!("{label}_files"))
+    }
+
+    /// The directory of the manifests' second copies.
+    pub fn metadata_dir(&self) -> PathBuf {
+        self.dir.join("metadata")
+    }
+
+    /// The manifest's second copy, written last.
+    pub fn metadata(&self, label: &Label, id: &Id) -> PathBuf {
+        self.metadata_dir().join(format!("{}.json", backup_id(label, id)))
+    }
+
+    /// The checksum list.
+    pub fn checksums(&self, label: &Label, id: &Id) -> PathBuf {
+        self.dir.join("checksums").join(format!("{}.sha256", backup_id(label, id)))
+    }
+
+    /// The archive's name below `archives/`.
+    pub fn archive_name(label: &Label, id: &Id) -> String {
+        format!("{}.tar.gz", backup_id(label, id))
+    }
+
+    /// The archive.
+    pub fn archive(&self, label: &Label, id: &Id) -> PathBuf {
+        self.dir.join("archives").join(Self::archive_name(label, id))
+    }
+
+    /// What the scripts read.
+    pub fn conf(&self, label: &Label, id: &Id) -> PathBuf {
+        self.rollback_dir().join(format!("{}.conf", backup_id(label, id)))
+    }
+
+    /// The directory of everything that rollbacks keep.
+    pub fn rollback_dir(&self) -> PathBuf {
+        self.dir.join("rollback")
+    }
+
+    /// The journal of a rollback that has begun and not ended.
+    pub fn journal(&self) -> PathBuf {
+        self.rollback_dir().join("journal")
+    }
+
+    /// The journal of a rollback that has ended: what `--undo` reads.
+    pub fn closed_journal(&self, id: &Id) -> PathBuf {
+        self.rollback_dir().join(format!("rollback_{id}.journal"))
+    }
+
+    /// The report of a rollback.
+    pub fn rollback_report(&self, id: &Id) -> PathBuf {
+        self.rollback_dir().join(format!("rollback_{id}.json"))
+    }
+
+    /// Where a rollback moves what it replaces or removes.
+    pub fn displaced(&self, id: &Id) -> PathBuf {
+        self.rollback_dir().join(format!("displaced_{id}"))
+    }
+
+    /// Where a rollback puts new files before it moves them into place.
+    pub fn rollback_stage(&self, id: &Id) -> PathBuf {
+        self.rollback_dir().join(format!("stage_{id}"))
+    }
+
+    /// The directory of the executable and the scripts.
+    pub fn scripts(&self) -> PathBuf {
+        self.dir.join("scripts")
+    }
+
+    /// The copied executable.
+    pub fn executable(&self) -> PathBuf {
+        self.scripts().join(EXECUTABLE)
+    }
+
+    /// The log of one run: `backup`, `validation`, `checkpoints` or `rollback`.
+    pub fn log(&self, what: &str, id: &Id) -> PathBuf {
+        self.dir.join("logs").join(format!("{what}_{id}.log"))
+    }
+}

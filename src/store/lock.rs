@@ -1,0 +1,191 @@
+//! The store's lock, and what only its holder may do.
+
+use std::fs::{File, TryLockError};
+use std::time::{Duration, SystemTime};
+
+use super::{Layout, STATE_IDLE, Store, StoreInfo, write_info};
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::event::{Event, Interrupt, Observer};
+use crate::manifest::{Id, Manifest};
+
+/// What to do while another run holds the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Wait until it is free.
+    Yes,
+    /// Fail with an error of kind [`ErrorKind::Busy`].
+    No,
+}
+
+/// The right to change a store; given back when it is dropped, or when the process dies.
+#[derive(Debug)]
+pub struct StoreLock<'a> {
+    store: &'a Store,
+    _file: File,
+}
+
+impl Store {
+    /// Takes the lock for writing.
+    ///
+    /// # Errors
+    /// Kind `Busy` where another run has it and `wait` says no; `Interrupted`; `Io`.
+    pub fn lock(&self, wait: Wait, interrupt: &Interrupt, observer: &dyn Observer) -> Result<StoreLock<'_>> {
+        let path = self.layout.lock();
+        let file = self.fs.lock_file(&path).during("open", &path)?;
+        acquire(&file, &self.layout, wait, interrupt, observer, File::try_lock)?;
+        Ok(StoreLock { store: self, _file: file })
+    }
+
+    /// Takes the lock for reading, so that nothing is pruned meanwhile. A store that cannot be written to at all
+    /// has no writers: `None`.
+    ///
+    /// # Errors
+    /// As [`Store::lock`].
+    pub fn lock_shared(
+        &self,
+        wait: Wait,
+        interrupt: &Interrupt,
+        observer: &dyn Observer,
+    ) -> Result<Option<File>> {
+        let Ok(file) = self.fs.lock_file(&self.layout.lock()) else { return Ok(None) };
+        acquire(&file, &self.layout, wait, interrupt, observer, File::try_lock_shared)?;
+        Ok(Some(file))
+    }
+}
+
+fn acquire(
+    file: &File,
+    layout: &Layout,
+    wait: Wait,
+    interrupt: &Interrupt,
+    observer: &dyn Observer,
+    attempt: fn(&File) -> Result<(), TryLockError>,
+) -> Result<()> {
+    let mut told = false;
+    loop {
+        match attempt(file) {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(e)) => return Err(Error::io("lock", &layout.lock(), e)),
+            Err(TryLockError::WouldBlock) if wait == Wait::No => {
+                return Err(Error::new(ErrorKind::Busy, "another run holds the store")
+                    .with_help("leave out --no-wait to wait for it"));
+            }
+            Err(TryLockError::WouldBlock) => {
+                if !told {
+                    observer.on(&Event::Waiting { holder: "another run".into() });
+                    told = true;
+                }
+                interrupt.check()?;
+                std::thread::sleep(Duration::from_millis(25));
+            }
+        }
+    }
+}
+
+impl<'a> StoreLock<'a> {
+    /// The store that is locked.
+    pub fn store(&self) -> &'a Store {
+        self.store
+    }
+
+    /// Changes `store.json`.
+    pub(crate) fn update_info(&self, change: impl FnOnce(&mut StoreInfo)) -> Result<()> {
+        let mut info = self.store.info()?;
+        change(&mut info);
+        write_info(&self.store.fs, &self.store.layout, &info)
+    }
+
+    /// Gives the next id: the present second, or the one after the newest id that was ever given.
+    /// `making` marks it as a restore point under way.
+    pub(crate) fn next_id(&self, now: SystemTime, making: bool, observer: &dyn Observer) -> Result<Id> {
+        let newest = self.newest_id()?;
+        let present = Id::at(now);
+        let id = match newest {
+            Some(newest) if newest >= present => newest.next(),
+            _ => present.clone(),
+        };
+        if id.instant() > now + Duration::from_secs(3600) {
+            observer.on(&Event::Note {
+                text: format!("the clock says {present}, but id {id} follows the newest: the clock was far ahead once, or is behind now"),
+            });
+        }
+        self.update_info(|info| {
+            info.last_id = Some(id.clone());
+            info.pending = making.then(|| id.clone());
+        })?;
+        Ok(id)
+    }
+
+    /// The newest id that was ever given, also where `store.json` was put back from an older copy.
+    fn newest_id(&self) -> Result<Option<Id>> {
+        let newest_listed = self.store.catalogue()?.all().iter().map(|l| l.id.clone()).max();
+        Ok(newest_listed.max(self.store.info()?.last_id))
+    }
+
+    /// Says that the restore point under way is complete, or given up.
+    pub(crate) fn clear_pending(&self) -> Result<()> {
+        self.update_info(|info| info.pending = None)
+    }
+
+    /// Completes or sweeps what a run that was cut off left behind. To be called first by every command that
+    /// makes restore points.
+    pub(crate) fn mend(&self, observer: &dyn Observer) -> Result<()> {
+        let (fs, layout) = (&self.store.fs, &self.store.layout);
+        if !self.store.is_cut_off()
+            && std::fs::read(layout.state()).ok().as_deref() != Some(STATE_IDLE.as_bytes())
+        {
+            fs.replace_file(&layout.state(), STATE_IDLE.as_bytes(), 0o600).during("write", layout.state())?;
+        }
+        let Some(id) = self.store.info()?.pending else { return Ok(()) };
+        if let Some(manifest) = whole_session(layout, &id) {
+            self.complete(&manifest)?;
+            observer.on(&Event::Note {
+                text: format!("completed restore point {id}, which was cut off at its end"),
+            });
+        } else {
+            self.sweep(&id)?;
+            observer.on(&Event::Note {
+                text: format!("swept what was left of restore point {id}, which was cut off"),
+            });
+        }
+        self.clear_pending()
+    }
+
+    /// Writes the second copy of a session's manifest: from then on the restore point is listed.
+    pub(crate) fn complete(&self, manifest: &Manifest) -> Result<()> {
+        let (fs, layout) = (&self.store.fs, &self.store.layout);
+        fs.barrier(layout.dir()).during("sync", layout.dir())?;
+        let path = layout.metadata(&manifest.label, &manifest.id);
+        fs.replace_file(&path, &manifest.to_json(), 0o400).during("write", &path)?;
+        fs.sync(&layout.metadata_dir()).during("sync", layout.metadata_dir())
+    }
+
+    /// Removes everything of a restore point that was never listed.
+    pub(crate) fn sweep(&self, id: &Id) -> Result<()> {
+        let (fs, layout) = (&self.store.fs, &self.store.layout);
+        let staging = layout.staging(id);
+        fs.remove_tree(&staging).during("remove", &staging)?;
+        for dir in ["archives", "checksums", "rollback", "metadata"] {
+            let dir = layout.dir().join(dir);
+            for entry in std::fs::read_dir(&dir).during("read directory", &dir)? {
+                let entry = entry.during("read directory", &dir)?;
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                let stem = name.trim_start_matches('.').trim_end_matches(".new");
+                let own = [".tar.gz", ".sha256", ".conf", ".json"]
+                    .iter()
+                    .any(|ext| stem.strip_suffix(ext).is_some_and(|s| s.ends_with(&format!("_backup_{id}"))));
+                if own {
+                    fs.remove_file(&entry.path()).during("remove", entry.path())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The manifest of a session directory that was renamed into place: the rename is what makes it whole.
+fn whole_session(layout: &Layout, id: &Id) -> Option<Manifest> {
+    let bytes = std::fs::read(layout.session_manifest(id)).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}

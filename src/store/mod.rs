@@ -1,0 +1,340 @@
+//! The store: a directory of restore points. Its format is described in [`FORMAT.md`](format).
+//!
+//! **Invariants.** What `metadata/` names is complete and was synced before it was named. Only the holder of a
+//! [`StoreLock`] changes anything, logs and the cache apart. The lock is the operating system's own: a holder
+//! that is killed blocks nobody.
+
+mod catalogue;
+mod conf;
+mod executable;
+mod layout;
+mod lock;
+mod log;
+pub(crate) mod nul;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use catalogue::read_manifest;
+pub use catalogue::{Catalogue, Listed, Selector};
+pub(crate) use conf::{checksum_list, conf, parse_checksum_list};
+pub(crate) use executable::prove_executable;
+pub(crate) use layout::DIRECTORIES;
+pub use layout::{EXECUTABLE, Layout, MANIFEST_FILE, STORE_FILE};
+pub use lock::{StoreLock, Wait};
+pub(crate) use log::Log;
+
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::fsx::Fs;
+use crate::manifest::{FORMAT, Id, Manifest};
+use crate::path::{canonical, relative, show_path};
+
+#[doc = include_str!("FORMAT.md")]
+pub mod format {}
+
+/// What `state` says while no rollback is under way.
+pub(crate) const STATE_IDLE: &str = "idle\n";
+
+/// `store.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreInfo {
+    /// The format's version; its name is what marks a store.
+    pub backstop_store: u32,
+    /// A random number that tells stores apart, 32 hexadecimal digits.
+    pub store_id: String,
+    /// The newest id that was ever given; survives a prune.
+    pub last_id: Option<Id>,
+    /// The id of a restore point that is being made. One that stands here while nobody holds the store was cut
+    /// off; the next writer completes or sweeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Id>,
+    /// The workspace root, relative to the store; escaped as a path is.
+    pub root: String,
+    /// The digests of what stands in `scripts/`, by name.
+    pub scripts: BTreeMap<String, Digest>,
+}
+
+/// An open store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    layout: Layout,
+    fs: Fs,
+    root: PathBuf,
+}
+
+impl Store {
+    /// Opens the store at `dir`. The workspace is where the store says, unless `root` says otherwise.
+    ///
+    /// # Errors
+    /// Kind `NoStore` where `dir` is none or is newer than this version; `Io` where it cannot be read.
+    pub fn open(dir: &Path, root: Option<&Path>, fs: &Fs) -> Result<Store> {
+        let layout = Layout::new(canonical(dir).map_err(|e| {
+            Error::new(ErrorKind::NoStore, format!("there is no store at `{}`", show_path(dir)))
+                .with_source(e)
+        })?);
+        let info = read_info(&layout)?;
+        let root = match root {
+            Some(root) => canonical(root)?,
+            None => {
+                let recorded = unescape_root(&info.root)?;
+                let joined = layout.dir().join(&recorded);
+                // The workspace itself may have been moved away from an outside store; rollback then says so.
+                canonical(&joined).map_err(|e| {
+                    e.with_kind(ErrorKind::Workspace).with_help(
+                        "name the workspace with --manifest-path DIR/Cargo.toml; the file need not exist",
+                    )
+                })?
+            }
+        };
+        Ok(Store { layout, fs: fs.clone(), root })
+    }
+
+    /// Opens the store at `dir`, or makes it where there is nothing or an empty directory. Says whether it made it.
+    ///
+    /// # Errors
+    /// Kind `Usage` where something stands there that is no store.
+    pub fn open_or_create(dir: &Path, root: &Path, fs: &Fs) -> Result<(Store, bool)> {
+        let layout = Layout::new(dir);
+        if layout.store_file().exists() {
+            return Ok((Store::open(dir, Some(root), fs)?, false));
+        }
+        match std::fs::read_dir(dir) {
+            Ok(mut entries) => {
+                if entries.next().is_some() {
+                    return Err(Error::new(
+                        ErrorKind::Usage,
+                        format!("`{}` is no store of restore points, and not empty", show_path(dir)),
+                    )
+                    .with_help(
+                        "keep the store elsewhere: `store = \"restore-points\"` in [workspace.metadata.backstop], \
+                         or --store DIR",
+                    ));
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io("read directory", dir, e)),
+        }
+        let parent = dir.parent().unwrap_or(Path::new("/"));
+        fs.create_dir_all(parent, 0o700).during("create directory", parent)?;
+        let parent = canonical(parent)?;
+        let dir = parent.join(dir.file_name().unwrap_or_default());
+        let created = create(&parent, &dir, root, fs)?;
+        Ok((Store::open(&dir, Some(root), fs)?, created))
+    }
+
+    /// Takes away a store that holds nothing yet.
+    ///
+    /// # Errors
+    /// Kind `Io`.
+    pub fn remove_new(self) -> Result<()> {
+        self.fs.remove_tree(self.layout.dir()).during("remove", self.layout.dir())
+    }
+
+    /// Where everything stands.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The workspace root, absolute.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The file-system layer.
+    pub fn fs(&self) -> &Fs {
+        &self.fs
+    }
+
+    /// `store.json` as it is now.
+    ///
+    /// # Errors
+    /// Kind `NoStore` where it is not readable as one.
+    pub fn info(&self) -> Result<StoreInfo> {
+        read_info(&self.layout)
+    }
+
+    /// The restore points.
+    ///
+    /// # Errors
+    /// Kind `Io` where the store cannot be read.
+    pub fn catalogue(&self) -> Result<Catalogue> {
+        Catalogue::read(self)
+    }
+
+    /// The manifest of a restore point, from whichever copy proves itself: it parses, its root hash is right, and
+    /// the checksum list agrees where there is one.
+    ///
+    /// # Errors
+    /// Kind `Damaged` where neither copy is sound.
+    pub fn manifest(&self, listed: &Listed) -> Result<Manifest> {
+        catalogue::sound_manifest(self, listed)
+    }
+
+    /// The directory where a root of a manifest lies now.
+    ///
+    /// # Errors
+    /// Kind `Damaged` where the manifest's text for it is malformed.
+    pub fn root_directory(&self, root: &crate::manifest::Root) -> Result<PathBuf> {
+        if root.name.is_empty() {
+            return Ok(self.root.clone());
+        }
+        Ok(clean(&self.root.join(unescape_root(&root.path)?)))
+    }
+
+    /// An error of kind `CutOff` where a rollback was begun and has not ended.
+    ///
+    /// # Errors
+    /// Just that one.
+    pub fn refuse_cut_off(&self) -> Result<()> {
+        if !self.is_cut_off() {
+            return Ok(());
+        }
+        let executable = self.layout.executable();
+        Err(Error::new(ErrorKind::CutOff, "a rollback was cut off, and the workspace is between two states")
+            .with_help(format!(
+                "finish it:    {exe} rollback --resume\n      or take it back: {exe} rollback --abort",
+                exe = show_path(&executable)
+            )))
+    }
+
+    /// Whether a rollback was begun and has not ended.
+    pub fn is_cut_off(&self) -> bool {
+        self.layout.journal().exists()
+    }
+}
+
+/// Resolves `.` and `..` by name. Both sides were made from absolute paths without links.
+fn clean(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for component in path.components() {
+        match component {
+            std::path::Component::ParentDir => {
+                out.pop();
+            }
+            std::path::Component::CurDir => {}
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// The text form of a root's path: as [`crate::path::RelPath`] escapes bytes, but `..` is allowed.
+pub(crate) fn escape_root(path: &Path) -> String {
+    serde_json::to_value(crate::path::LinkTarget::new(path.as_os_str()))
+        .ok()
+        .and_then(|v| v.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// Reads what [`escape_root`] wrote.
+pub(crate) fn unescape_root(text: &str) -> Result<PathBuf> {
+    let target: crate::path::LinkTarget = serde_json::from_value(serde_json::Value::String(text.into()))
+        .map_err(|e| {
+            Error::new(ErrorKind::Damaged, "the recorded path of a root is malformed").with_source(e)
+        })?;
+    Ok(PathBuf::from(target.as_os_str()))
+}
+
+fn read_info(layout: &Layout) -> Result<StoreInfo> {
+    let path = layout.store_file();
+    let none = |text: String| Error::new(ErrorKind::NoStore, text);
+    let bytes = std::fs::read(&path)
+        .map_err(|e| none(format!("there is no store at `{}`", show_path(layout.dir()))).with_source(e))?;
+    let value: serde_json::Value = serde_json::from_slice(&bytes)
+        .map_err(|e| none(format!("`{}` does not parse", show_path(&path))).with_source(e))?;
+    match value.get("backstop_store").and_then(serde_json::Value::as_u64) {
+        None => return Err(none(format!("`{}` is not backstop's", show_path(&path)))),
+        Some(v) if v > u64::from(FORMAT) => {
+            return Err(none(format!("`{}` has format {v}; this version reads {FORMAT}", show_path(&path)))
+                .with_help("use the executable in the store's scripts/, or a newer backstop"));
+        }
+        Some(_) => {}
+    }
+    serde_json::from_value(value)
+        .map_err(|e| none(format!("`{}` is malformed", show_path(&path))).with_source(e))
+}
+
+/// Builds a store beside its place and renames it there, so that a cut leaves no half store. Gives `false` where
+/// somebody else was faster.
+fn create(parent: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<bool> {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let prefix = format!(".{name}.new.");
+    let building = parent.join(format!("{prefix}{}", std::process::id()));
+    fs.remove_tree(&building).during("remove", &building)?;
+    fs.create_dir(&building, 0o700).during("create directory", &building)?;
+    let layout = Layout::new(&building);
+    for name in DIRECTORIES {
+        let path = building.join(name);
+        fs.create_dir(&path, 0o700).during("create directory", &path)?;
+    }
+    let ignore = building.join(".gitignore");
+    fs.replace_file(&ignore, b"*\n", 0o600).during("write", &ignore)?;
+    fs.replace_file(&layout.state(), STATE_IDLE.as_bytes(), 0o600).during("write", layout.state())?;
+    let info = StoreInfo {
+        backstop_store: FORMAT,
+        store_id: random_id()?,
+        last_id: None,
+        pending: None,
+        root: escape_root(&relative(dir, root)),
+        scripts: BTreeMap::new(),
+    };
+    write_info(fs, &layout, &info)?;
+    fs.barrier(&building).during("sync", &building)?;
+    let created = match fs.rename(&building, dir) {
+        Ok(()) => true,
+        Err(e) => {
+            fs.remove_tree(&building).during("remove", &building)?;
+            if !Layout::new(dir).store_file().exists() {
+                return Err(Error::io("create directory", dir, e));
+            }
+            false
+        }
+    };
+    // What a killed run left of its own attempt. A run that is still at it finds the store made.
+    for entry in std::fs::read_dir(parent).during("read directory", parent)?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            let _ = fs.remove_tree(&entry.path());
+        }
+    }
+    fs.barrier(dir).during("sync", dir)?;
+    Ok(created)
+}
+
+/// Replaces `store.json`.
+pub(crate) fn write_info(fs: &Fs, layout: &Layout, info: &StoreInfo) -> Result<()> {
+    let mut bytes = serde_json::to_vec_pretty(info)
+        .map_err(|e| Error::new(ErrorKind::Io, "failed to write `store.json`").with_source(e))?;
+    bytes.push(b'\n');
+    let path = layout.store_file();
+    fs.replace_file(&path, &bytes, 0o600).during("write", &path)
+}
+
+fn random_id() -> Result<String> {
+    use std::io::Read;
+    let path = Path::new("/dev/urandom");
+    let mut bytes = [0; 16];
+    std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut bytes)).during("read", path)?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// Writes a new read-only file of the store, in place of one that a run left behind.
+pub(crate) fn write_private(fs: &Fs, path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::io::Write;
+    match fs.remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", path, e)),
+        _ => {}
+    }
+    let mut file = fs.create_file(path).during("create", path)?;
+    file.write_all(bytes).during("write", path)?;
+    file.set_mode(crate::manifest::Mode::new(0o400)).during("change the mode of", path)
+}
+
+/// Whether a file may be executed by somebody.
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).is_ok_and(|m| crate::manifest::Mode::new(m.mode()).is_executable())
+}

@@ -1,0 +1,456 @@
+//! How each validation looks.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Check, Finding, InodeCache, Validation};
+use crate::archive::{self, Fault, digest_of};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::event::{Context, Event};
+use crate::manifest::{Entry, Kind, Manifest, Mode};
+use crate::path::{RelPath, show_path};
+use crate::store::{
+    DIRECTORIES, EXECUTABLE, Listed, MANIFEST_FILE, Store, checksum_list, conf, parse_checksum_list,
+    read_manifest,
+};
+
+/// What is looked at.
+pub(super) struct Subject<'a> {
+    pub(super) store: &'a Store,
+    pub(super) listed: &'a Listed,
+    pub(super) manifest: Option<&'a Manifest>,
+    pub(super) cache: &'a InodeCache,
+    pub(super) context: &'a Context<'a>,
+}
+
+const UNKNOWN: &str = "cannot be judged: no copy of the manifest is sound";
+
+impl Subject<'_> {
+    pub(super) fn ask(&self, check: &mut Check) -> Result<()> {
+        match check.validation {
+            Validation::BackupStructure => self.structure(check),
+            Validation::BackupManifest => self.manifest(check),
+            Validation::FileIntegrity => self.files(check)?,
+            Validation::Checksums => self.checksums(check),
+            Validation::ArchiveIntegrity => self.archive(check)?,
+            Validation::RollbackScripts => self.scripts(check),
+        }
+        Ok(())
+    }
+
+    fn shown(&self, path: &Path) -> String {
+        show_path(path.strip_prefix(self.store.layout().dir()).unwrap_or(path))
+    }
+
+    fn structure(&self, check: &mut Check) {
+        let layout = self.store.layout();
+        let (label, id) = (&self.listed.label, &self.listed.id);
+        let mut wanted: Vec<(PathBuf, bool, u32)> = vec![
+            (layout.dir().into(), true, 0o700),
+            (layout.store_file(), false, 0o600),
+            (layout.state(), false, 0o600),
+            (layout.dir().join(".gitignore"), false, 0o600),
+        ];
+        wanted.extend(DIRECTORIES.iter().map(|d| (layout.dir().join(d), true, 0o700)));
+        wanted.extend([
+            (layout.session(id), true, 0o500),
+            (layout.session(id).join("files"), true, 0o500),
+            (layout.session_manifest(id), false, 0o400),
+            (layout.metadata(label, id), false, 0o400),
+            (layout.checksums(label, id), false, 0o400),
+            (layout.archive(label, id), false, 0o400),
+            (layout.conf(label, id), false, 0o400),
+        ]);
+        for (path, directory, most) in wanted {
+            check.checked += 1;
+            let shown = self.shown(&path);
+            match std::fs::symlink_metadata(&path) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => check.find(shown, "is missing"),
+                Err(e) => check.find(shown, format!("cannot be looked at: {e}")),
+                Ok(meta) if meta.is_dir() != directory || meta.is_symlink() => {
+                    check.find(shown, if directory { "is no directory" } else { "is no file" });
+                }
+                Ok(meta) => {
+                    let mode = Mode::new(meta.mode());
+                    // Tighter than promised is fine, wider is not.
+                    if mode.bits() & !most != 0 {
+                        check.find(shown, format!("has mode {mode}, wider than {}", Mode::new(most)));
+                    }
+                }
+            }
+        }
+        let newest_ignores = std::fs::read(layout.dir().join(".gitignore"));
+        if newest_ignores.is_ok_and(|bytes| !bytes.split(|b| *b == b'\n').any(|l| l == b"*")) {
+            check.find(".gitignore", "does not keep the store out of git: it needs a line `*`");
+        }
+    }
+
+    fn manifest(&self, check: &mut Check) {
+        let layout = self.store.layout();
+        let (label, id) = (&self.listed.label, &self.listed.id);
+        let copies = [layout.session_manifest(id), layout.metadata(label, id)];
+        let read: Vec<_> = copies.iter().map(|path| read_manifest(path, self.listed)).collect();
+        for (path, copy) in copies.iter().zip(&read) {
+            match copy {
+                Ok((manifest, _)) => check.checked = check.checked.max(manifest.entries.len() as u64),
+                Err(fault) => check.find(self.shown(path), fault.clone()),
+            }
+        }
+        if let [Ok((a, a_digest)), Ok((b, b_digest))] = read.as_slice()
+            && (a != b || a_digest != b_digest)
+        {
+            let right = self.manifest_line();
+            let (wrong, text) = match right {
+                Some(d) if d == *a_digest => (
+                    &copies[1],
+                    "differs from the session's copy, which is the one that the checksum list names",
+                ),
+                Some(d) if d == *b_digest => (
+                    &copies[0],
+                    "differs from the copy in metadata/, which is the one that the checksum list names",
+                ),
+                _ => (&copies[0], "differs from the copy in metadata/"),
+            };
+            check.find(self.shown(wrong), text);
+        }
+        if let Some(manifest) = self.manifest {
+            self.archived_manifest(manifest, check);
+        }
+    }
+
+    /// The copy that the archive holds says the same, but for the archive itself.
+    fn archived_manifest(&self, manifest: &Manifest, check: &mut Check) {
+        let path = self.store.layout().archive(&manifest.label, &manifest.id);
+        let (Some(info), Ok(file)) = (&manifest.archive, File::open(&path)) else { return };
+        let Some(last) = info.members.last() else { return };
+        let expected = Manifest { archive: None, ..manifest.clone() }.to_json();
+        match archive::read_manifest_member(&file, last, expected.len() as u64 + 8192) {
+            Ok(bytes) if bytes == expected => {}
+            Ok(_) => check.find(self.shown(&path), "holds another manifest"),
+            // The damage itself is ARCHIVE_INTEGRITY's.
+            Err(fault) => check.notes.push(format!("the manifest in the archive {fault}")),
+        }
+    }
+
+    fn manifest_line(&self) -> Option<Digest> {
+        let path = self.store.layout().checksums(&self.listed.label, &self.listed.id);
+        let list = parse_checksum_list(&std::fs::read(path).ok()?).ok()?;
+        list.get(MANIFEST_FILE.as_bytes()).copied()
+    }
+
+    fn files(&self, check: &mut Check) -> Result<()> {
+        let session = self.store.layout().session(&self.listed.id);
+        let Some(manifest) = self.manifest else {
+            check.find(self.shown(&session), UNKNOWN);
+            return Ok(());
+        };
+        self.phase("Checking", &format!("{} files", manifest.totals.files), manifest.totals.bytes);
+        let findings = Mutex::new(Vec::new());
+        let (checked, drifted, done) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        crate::parallel::each(manifest.entries.len(), |i| {
+            self.context.interrupt.check()?;
+            let entry = &manifest.entries[i];
+            let path = session.join(entry.stored_path());
+            match self.file(entry, &path) {
+                Ok(drift) => drop(drifted.fetch_add(u64::from(drift), Ordering::Relaxed)),
+                Err(problem) => {
+                    if let Ok(mut findings) = findings.lock() {
+                        findings.push(Finding { place: self.shown(&path), problem });
+                    }
+                }
+            }
+            if entry.is_file() {
+                checked.fetch_add(1, Ordering::Relaxed);
+                let done = done.fetch_add(entry.size(), Ordering::Relaxed) + entry.size();
+                self.context.observer.on(&Event::Progress { done });
+            }
+            Ok(())
+        })?;
+        check.checked = checked.into_inner();
+        check.findings = findings.into_inner().unwrap_or_default();
+        self.extras(manifest, &session, check);
+        let drifted = drifted.into_inner();
+        if drifted > 0 {
+            check
+                .notes
+                .push(format!("{drifted} stored modes or modification times drifted; content is untouched"));
+        }
+        Ok(())
+    }
+
+    /// `Ok(true)` where only stored mode or time drifted.
+    fn file(&self, entry: &Entry, path: &Path) -> Result<bool, String> {
+        let meta = std::fs::symlink_metadata(path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => "is missing".to_owned(),
+            _ => format!("cannot be looked at: {e}"),
+        })?;
+        match &entry.kind {
+            Kind::Directory => {
+                if !meta.is_dir() {
+                    return Err("is no directory".into());
+                }
+                Ok(Mode::new(meta.mode()).bits() != 0o500)
+            }
+            Kind::Symlink { target } => {
+                if !meta.is_symlink() {
+                    return Err("is no symbolic link".into());
+                }
+                let found = std::fs::read_link(path).map_err(|e| format!("cannot be read: {e}"))?;
+                if found.as_os_str() != target.as_os_str() {
+                    return Err(format!("points at {}", show_path(&found)));
+                }
+                Ok(false)
+            }
+            Kind::File { size, sha256, .. } => {
+                if !meta.is_file() {
+                    return Err("is no regular file".into());
+                }
+                if meta.len() != *size {
+                    return Err(format!("has {} bytes, not {size}", meta.len()));
+                }
+                match self.digest(path, &meta).map_err(|e| format!("cannot be read: {e}"))? {
+                    Some(found) if found == *sha256 => {}
+                    _ => return Err("has other content than was backed up".into()),
+                }
+                let mtime = (meta.mtime(), meta.mtime_nsec());
+                Ok(Mode::new(meta.mode()) != entry.mode.stored()
+                    || mtime != (entry.mtime.seconds, i64::from(entry.mtime.nanos)))
+            }
+        }
+    }
+
+    fn digest(&self, path: &Path, meta: &std::fs::Metadata) -> std::io::Result<Option<Digest>> {
+        let key = (meta.dev(), meta.ino());
+        if let Some(known) = self.cache.0.lock().ok().and_then(|c| c.get(&key).copied()) {
+            return Ok(known);
+        }
+        let digest = digest_of(&mut File::open(path)?, meta.len())?;
+        if let Ok(mut cache) = self.cache.0.lock() {
+            cache.insert(key, digest);
+        }
+        Ok(digest)
+    }
+
+    /// What stands in the session and not in the manifest.
+    fn extras(&self, manifest: &Manifest, session: &Path, check: &mut Check) {
+        let mut known: BTreeSet<RelPath> = manifest.entries.iter().map(Entry::stored_path).collect();
+        known.extend(["files", MANIFEST_FILE].iter().filter_map(|p| RelPath::new(p).ok()));
+        if manifest.roots.len() > 1 {
+            known.extend(RelPath::new("outside"));
+            let names = manifest.roots[1..].iter();
+            known.extend(names.filter_map(|r| RelPath::new(format!("outside/{}", r.name)).ok()));
+        }
+        let mut walk = walkdir::WalkDir::new(session).min_depth(1).into_iter();
+        while let Some(found) = walk.next() {
+            match found {
+                Err(e) => {
+                    let place = e.path().map_or_else(String::new, |p| self.shown(p));
+                    check.find(place, "cannot be searched");
+                }
+                Ok(found) => {
+                    let known = RelPath::strip(session, found.path()).is_some_and(|p| known.contains(&p));
+                    if !known {
+                        check.find(self.shown(found.path()), "is not in the manifest");
+                        if found.file_type().is_dir() {
+                            walk.skip_current_dir();
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn checksums(&self, check: &mut Check) {
+        let path = self.store.layout().checksums(&self.listed.label, &self.listed.id);
+        let place = self.shown(&path);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) => return check.find(place, format!("cannot be read: {e}")),
+        };
+        let list = match parse_checksum_list(&bytes) {
+            Ok(list) => list,
+            Err((line, fault)) => return check.find(format!("{place}:{line}"), fault),
+        };
+        check.checked = list.len() as u64;
+        let Some(manifest) = self.manifest else { return check.find(place, UNKNOWN) };
+        for entry in manifest.entries.iter().filter(|e| e.is_file()) {
+            let stored = entry.stored_path();
+            match list.get(&stored) {
+                None => check.find(&place, format!("does not name {stored}")),
+                Some(digest) if Some(*digest) != entry.sha256() => {
+                    check.find(&place, format!("has another digest for {stored} than the manifest"));
+                }
+                Some(_) => {}
+            }
+        }
+        let known: BTreeSet<RelPath> = manifest.entries.iter().map(Entry::stored_path).collect();
+        for path in list.keys().filter(|p| !known.contains(*p) && p.as_bytes() != MANIFEST_FILE.as_bytes()) {
+            check.find(&place, format!("names {path}, which the manifest does not have"));
+        }
+        let session = self.store.layout().session(&self.listed.id);
+        let json = std::fs::read(session.join(MANIFEST_FILE)).unwrap_or_default();
+        match list.get(MANIFEST_FILE.as_bytes()) {
+            Some(digest) if *digest == Digest::of(&json) => {}
+            Some(_) if Digest::of(&manifest.to_json()) == Digest::of(&json) => {
+                check.find(&place, format!("has another digest for {MANIFEST_FILE}"));
+            }
+            Some(_) => {
+                check.find(self.shown(&session.join(MANIFEST_FILE)), "is not the file that the list names")
+            }
+            None => check.find(&place, format!("does not name {MANIFEST_FILE}")),
+        }
+        // Whatever is not found above, in bytes that carry no meaning to the parser.
+        if check.findings.is_empty() && bytes != checksum_list(manifest, Digest::of(&json)) {
+            check.find(&place, "has other bytes than were written");
+        }
+        self.listed_files(&list, &session, check);
+    }
+
+    /// The files themselves against the list, from the digests that FILE_INTEGRITY has taken.
+    fn listed_files(
+        &self,
+        list: &std::collections::BTreeMap<RelPath, Digest>,
+        session: &Path,
+        check: &mut Check,
+    ) {
+        for (path, digest) in list.iter().filter(|(p, _)| p.as_bytes() != MANIFEST_FILE.as_bytes()) {
+            let file = session.join(path);
+            let found = std::fs::symlink_metadata(&file).and_then(|meta| self.digest(&file, &meta));
+            if !found.is_ok_and(|d| d == Some(*digest)) {
+                check.find(self.shown(&file), "is not the file that the list names");
+            }
+        }
+    }
+
+    fn archive(&self, check: &mut Check) -> Result<()> {
+        let path = self.store.layout().archive(&self.listed.label, &self.listed.id);
+        let place = self.shown(&path);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) => {
+                check.find(place, format!("cannot be opened: {e}"));
+                return Ok(());
+            }
+        };
+        let Some(manifest) = self.manifest else {
+            check.find(place, UNKNOWN);
+            return Ok(());
+        };
+        let Some(info) = &manifest.archive else {
+            check.find(place, "is not described in the manifest");
+            return Ok(());
+        };
+        self.phase("Checking", "the archive", info.members.len() as u64);
+        let whole = file.metadata().and_then(|meta| {
+            (meta.len() == info.size)
+                .then(|| digest_of(&mut &file, info.size))
+                .transpose()
+                .map(Option::flatten)
+        });
+        match whole {
+            Ok(Some(found)) if found == info.sha256 => {}
+            Ok(_) => check.find(&place, "has another size or digest than the manifest says"),
+            Err(e) => check.find(&place, format!("cannot be read: {e}")),
+        }
+        let covered: usize = info.members.iter().map(|m| m.entries).sum();
+        if covered != manifest.entries.len() || info.members.last().is_none_or(|m| m.entries != 0) {
+            check.find(&place, "is cut into members that do not hold every entry once");
+        }
+        let (findings, checked) = (Mutex::new(Vec::new()), AtomicU64::new(0));
+        let content = info.members.len().saturating_sub(1);
+        crate::parallel::each(content, |i| {
+            self.context.interrupt.check()?;
+            self.archive_member(&file, &info.members[i], manifest, &findings, &checked);
+            Ok(())
+        })?;
+        if let Some(last) = info.members.last() {
+            let limit = 64 * 1024 + manifest.to_json().len() as u64;
+            if let Err(fault) = archive::read_manifest_member(&file, last, limit) {
+                check.find(&place, format!("member {} {fault}", info.members.len()));
+            }
+        }
+        check.checked = checked.into_inner();
+        for (entry, problem) in findings.into_inner().unwrap_or_default() {
+            check.find(entry.map_or_else(|| place.clone(), |e: String| format!("{place}: {e}")), problem);
+        }
+        Ok(())
+    }
+
+    fn archive_member(
+        &self,
+        file: &File,
+        member: &crate::manifest::Member,
+        manifest: &Manifest,
+        findings: &Mutex<Vec<(Option<String>, String)>>,
+        checked: &AtomicU64,
+    ) {
+        let report = |entry: Option<String>, text: String| {
+            if let Ok(mut findings) = findings.lock() {
+                findings.push((entry, text));
+            }
+        };
+        let mut visit = |index: usize, content: Option<&mut dyn std::io::Read>| {
+            let entry = &manifest.entries[index];
+            checked.fetch_add(1, Ordering::Relaxed);
+            if let (Some(content), Some(expected)) = (content, entry.sha256()) {
+                match digest_of(content, entry.size()) {
+                    Ok(Some(found)) if found == expected => {}
+                    Ok(_) => report(Some(entry.shown()), "has other content than was backed up".into()),
+                    Err(e) => {
+                        return Err(Error::new(crate::ErrorKind::Damaged, format!("{}: {e}", entry.shown())));
+                    }
+                }
+            }
+            Ok(())
+        };
+        match archive::read_member(file, member, &manifest.entries, &mut visit) {
+            Ok(()) => {}
+            Err(Fault::Member(text)) => report(None, format!("the part at byte {} {text}", member.offset)),
+            Err(Fault::Entry(index, text)) => report(Some(manifest.entries[index].shown()), text),
+            Err(Fault::Visit(e)) => report(None, e.to_string()),
+        }
+    }
+
+    fn scripts(&self, check: &mut Check) {
+        let layout = self.store.layout();
+        let conf_path = layout.conf(&self.listed.label, &self.listed.id);
+        check.checked += 1;
+        match (std::fs::read(&conf_path), self.manifest) {
+            (Err(e), _) => check.find(self.shown(&conf_path), format!("cannot be read: {e}")),
+            (Ok(_), None) => check.find(self.shown(&conf_path), UNKNOWN),
+            (Ok(bytes), Some(manifest)) if bytes != conf(manifest) => {
+                check.find(self.shown(&conf_path), "does not say what the manifest says");
+            }
+            _ => {}
+        }
+        let path = layout.executable();
+        let place = self.shown(&path);
+        check.checked += 3;
+        let recorded = self.store.info().ok().and_then(|info| info.scripts.get(EXECUTABLE).copied());
+        let found = std::fs::read(&path).map(|bytes| Digest::of(&bytes));
+        match (&found, recorded) {
+            (Err(e), _) => return check.find(place, format!("cannot be read: {e}")),
+            (Ok(_), None) => return check.find(place, "has no digest on record in store.json"),
+            (Ok(found), Some(recorded)) if *found != recorded => {
+                // Altered: not run.
+                return check.find(place, "is not the file that store.json records");
+            }
+            _ => {}
+        }
+        if !std::fs::metadata(&path).is_ok_and(|m| Mode::new(m.mode()).is_executable()) {
+            return check.find(place, "may not be executed");
+        }
+        if let Err(problem) = crate::store::prove_executable(self.store, &path, &self.listed.id) {
+            check.find(place, problem);
+        }
+    }
+
+    fn phase(&self, verb: &'static str, what: &str, total: u64) {
+        self.context.observer.on(&Event::Phase { verb, what: what.into(), total });
+    }
+}

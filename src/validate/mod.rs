@@ -1,0 +1,223 @@
+//! The six validations of a restore point, and the proof that a rollback needs before it may write.
+//!
+//! **Invariant:** only this module makes a [`VerifiedSession`], and a rollback plan takes nothing else.
+
+mod checks;
+mod verified;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::event::Context;
+use crate::manifest::{Id, Manifest};
+use crate::store::{Listed, Log, Store};
+pub(crate) use verified::verify_sources;
+pub use verified::{From, Source, VerifiedSession};
+
+/// One of the six questions that are asked of a restore point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Validation {
+    /// Every directory and file of the layout is there, with its mode.
+    BackupStructure,
+    /// The manifest parses, its copies agree, root hash and totals are right, its paths are safe.
+    BackupManifest,
+    /// Every file has its content, size and kind, and nothing else is there.
+    FileIntegrity,
+    /// The checksum list parses, is complete, and agrees with the manifest and the files.
+    Checksums,
+    /// The archive has its digest, and every member and entry is what the manifest says.
+    ArchiveIntegrity,
+    /// What brings the workspace back is there, unaltered and runs.
+    RollbackScripts,
+}
+
+impl Validation {
+    /// All six, in the order in which they are asked.
+    pub const ALL: [Validation; 6] = [
+        Validation::BackupStructure,
+        Validation::BackupManifest,
+        Validation::FileIntegrity,
+        Validation::Checksums,
+        Validation::ArchiveIntegrity,
+        Validation::RollbackScripts,
+    ];
+
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Validation::BackupStructure => "BACKUP_STRUCTURE",
+            Validation::BackupManifest => "BACKUP_MANIFEST",
+            Validation::FileIntegrity => "FILE_INTEGRITY",
+            Validation::Checksums => "CHECKSUMS",
+            Validation::ArchiveIntegrity => "ARCHIVE_INTEGRITY",
+            Validation::RollbackScripts => "ROLLBACK_SCRIPTS",
+        }
+    }
+
+    /// What it counts.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Validation::BackupStructure => "paths",
+            Validation::BackupManifest | Validation::ArchiveIntegrity => "entries",
+            Validation::FileIntegrity => "files",
+            Validation::Checksums => "lines",
+            Validation::RollbackScripts => "checks",
+        }
+    }
+
+    /// What to do where it finds something.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Validation::BackupStructure => {
+                "`backup` makes a new, whole restore point; the modes: `chmod -R go= STORE`"
+            }
+            Validation::BackupManifest => {
+                "do not trust this restore point alone; make a new one with `backup`"
+            }
+            Validation::FileIntegrity => {
+                "`rollback --from archive` restores from the archive where that passes; make a new one with `backup`"
+            }
+            Validation::Checksums => {
+                "the list is for `sha256sum -c` alone; a rollback does not need it; make a new one with `backup`"
+            }
+            Validation::ArchiveIntegrity => {
+                "`rollback --from session` restores from the session where that passes; make a new one with `backup`"
+            }
+            Validation::RollbackScripts => "the next `backup` writes them anew",
+        }
+    }
+}
+
+/// One problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file or directory, as it is shown.
+    pub place: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// What one validation found.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// Which one.
+    pub validation: Validation,
+    /// How many things it looked at. None is a failure.
+    pub checked: u64,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// What is worth knowing and no fault.
+    pub notes: Vec<String>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl Check {
+    fn new(validation: Validation) -> Self {
+        Check { validation, checked: 0, findings: Vec::new(), notes: Vec::new(), elapsed: Duration::ZERO }
+    }
+
+    fn find(&mut self, place: impl Into<String>, problem: impl Into<String>) {
+        self.findings.push(Finding { place: place.into(), problem: problem.into() });
+    }
+
+    /// Whether it looked at something and found nothing wrong.
+    pub fn passed(&self) -> bool {
+        self.checked > 0 && self.findings.is_empty()
+    }
+}
+
+/// What the validations of one restore point found.
+#[derive(Debug, Clone)]
+pub struct ValidationReport {
+    /// Its backup id.
+    pub backup_id: String,
+    /// Its id.
+    pub id: Id,
+    /// Its root hash; absent where no copy of the manifest is sound.
+    pub root_hash: Option<Digest>,
+    /// The six, in order.
+    pub checks: Vec<Check>,
+    /// The log.
+    pub log: PathBuf,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl ValidationReport {
+    /// Whether all six passed.
+    pub fn passed(&self) -> bool {
+        self.checks.len() == Validation::ALL.len() && self.checks.iter().all(Check::passed)
+    }
+}
+
+/// Digests of files by device and inode: a file that many restore points share is hashed once.
+#[derive(Debug, Default)]
+pub struct InodeCache(Mutex<HashMap<(u64, u64), Option<Digest>>>);
+
+/// Asks the six validations of one restore point. Whoever validates several gives the same `cache` to each.
+///
+/// # Errors
+/// `Interrupted`, or `Io` where the store itself cannot be read. What is wrong with the restore point is in the
+/// report.
+pub fn validate(
+    store: &Store,
+    listed: &Listed,
+    cache: &InodeCache,
+    context: &Context<'_>,
+) -> Result<ValidationReport> {
+    let started = context.clock.now();
+    let log = Log::open(store, "validation", &Id::at(started), context.clock, context.observer);
+    log.line(&format!("validation of {}", listed.backup_id()));
+    let inner = context.with(&*log);
+    let result = run(store, listed, cache, &inner, log.path().clone(), started);
+    if let Ok(report) = &result {
+        for check in &report.checks {
+            let verdict = if check.passed() { "passed" } else { "failed" };
+            let v = check.validation;
+            log.line(&format!("{} {verdict}: {} {} checked", v.name(), check.checked, v.unit()));
+            for finding in &check.findings {
+                log.line(&format!("finding: {} {}: {}", v.name(), finding.place, finding.problem));
+            }
+            for note in &check.notes {
+                log.line(&format!("note: {} {note}", v.name()));
+            }
+        }
+    }
+    log.end(&result, |r| if r.passed() { "all passed".into() } else { "findings".to_owned() });
+    result
+}
+
+fn run(
+    store: &Store,
+    listed: &Listed,
+    cache: &InodeCache,
+    context: &Context<'_>,
+    log: PathBuf,
+    started: std::time::SystemTime,
+) -> Result<ValidationReport> {
+    let manifest: Option<Manifest> = store.manifest(listed).ok();
+    let subject = checks::Subject { store, listed, manifest: manifest.as_ref(), cache, context };
+    let mut checks = Vec::new();
+    for validation in Validation::ALL {
+        context.interrupt.check()?;
+        let begun = context.clock.now();
+        let mut check = Check::new(validation);
+        subject.ask(&mut check)?;
+        check.findings.sort_by(|a, b| (&a.place, &a.problem).cmp(&(&b.place, &b.problem)));
+        check.elapsed = context.clock.now().duration_since(begun).unwrap_or_default();
+        checks.push(check);
+    }
+    Ok(ValidationReport {
+        backup_id: listed.backup_id(),
+        id: listed.id.clone(),
+        root_hash: manifest.map(|m| m.root_hash),
+        checks,
+        log,
+        elapsed: context.clock.now().duration_since(started).unwrap_or_default(),
+    })
+}

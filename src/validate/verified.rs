@@ -1,0 +1,158 @@
+//! The proof that a rollback needs: every byte that it will write was read and found right.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::Mutex;
+
+use crate::archive::{self, digest_of};
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::event::{Context, Event};
+use crate::manifest::{Kind, Manifest};
+use crate::store::{Listed, Store};
+
+/// Which copy of a restore point a rollback takes files from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum From {
+    /// Each file from whichever copy verifies, the session first.
+    #[default]
+    Auto,
+    /// The session directory alone.
+    Session,
+    /// The archive alone.
+    Archive,
+}
+
+/// Where one file's content was found right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// In the session directory.
+    Session,
+    /// In the archive.
+    Archive,
+}
+
+/// A restore point whose files, as far as they are needed, were read and found right.
+#[derive(Debug)]
+pub struct VerifiedSession {
+    manifest: Manifest,
+    sources: BTreeMap<usize, Source>,
+}
+
+impl VerifiedSession {
+    /// What it holds.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Where the content of the entry with that index was found right. `None` where it was not asked for, or is
+    /// no file.
+    pub fn source(&self, index: usize) -> Option<Source> {
+        self.sources.get(&index).copied()
+    }
+}
+
+/// Verifies the files with the given indices in the manifest's entries.
+///
+/// # Errors
+/// Kind `Damaged`, with every file that no allowed copy holds right.
+pub(crate) fn verify_sources(
+    store: &Store,
+    listed: &Listed,
+    manifest: Manifest,
+    wanted: &[usize],
+    from: From,
+    context: &Context<'_>,
+) -> Result<VerifiedSession> {
+    let files: Vec<usize> =
+        wanted.iter().copied().filter(|i| matches!(manifest.entries[*i].kind, Kind::File { .. })).collect();
+    context.observer.on(&Event::Phase {
+        verb: "Verifying",
+        what: format!("{} files of {}", files.len(), manifest.backup_id),
+        total: 0,
+    });
+    let mut sources = BTreeMap::new();
+    if from != From::Archive {
+        let session = store.layout().session(&listed.id);
+        let good = crate::parallel::map(files.len(), |i| {
+            context.interrupt.check()?;
+            let entry = &manifest.entries[files[i]];
+            let path = session.join(entry.stored_path());
+            let plain =
+                std::fs::symlink_metadata(&path).is_ok_and(|m| m.is_file() && m.len() == entry.size());
+            let digest = if plain {
+                File::open(&path).and_then(|mut f| digest_of(&mut f, entry.size())).ok().flatten()
+            } else {
+                None
+            };
+            Ok(digest.is_some() && digest == entry.sha256())
+        })?;
+        sources.extend(files.iter().zip(good).filter(|(_, good)| *good).map(|(i, _)| (*i, Source::Session)));
+    }
+    let missing: Vec<usize> = files.iter().copied().filter(|i| !sources.contains_key(i)).collect();
+    if from != From::Session && !missing.is_empty() {
+        let found = verify_in_archive(store, &manifest, &missing, context)?;
+        if from == From::Auto && !found.is_empty() {
+            context
+                .note(format!("{} files are damaged in the session and taken from the archive", found.len()));
+        }
+        sources.extend(found.into_iter().map(|i| (i, Source::Archive)));
+    }
+    let lost: Vec<String> =
+        files.iter().filter(|i| !sources.contains_key(i)).map(|i| manifest.entries[*i].shown()).collect();
+    if !lost.is_empty() {
+        let wher = match from {
+            From::Auto => "in both copies",
+            From::Session => "in the session",
+            From::Archive => "in the archive",
+        };
+        let error = Error::new(
+            ErrorKind::Damaged,
+            format!("{} files of {} are damaged {wher}; nothing was changed", lost.len(), manifest.backup_id),
+        );
+        let help = if from == From::Auto {
+            "roll back to another restore point (`list`), or take what is whole with --only PATH"
+        } else {
+            "leave out --from: each file is then taken from whichever copy is whole"
+        };
+        return Err(error.with_details(lost).with_help(help));
+    }
+    Ok(VerifiedSession { manifest, sources })
+}
+
+/// Which of the wanted files the archive holds right.
+fn verify_in_archive(
+    store: &Store,
+    manifest: &Manifest,
+    wanted: &[usize],
+    context: &Context<'_>,
+) -> Result<Vec<usize>> {
+    let Some(info) = &manifest.archive else { return Ok(Vec::new()) };
+    let path = store.layout().archive(&manifest.label, &manifest.id);
+    let Ok(file) = File::open(&path) else { return Ok(Vec::new()) };
+    let holds = |m: &crate::manifest::Member| {
+        let at = wanted.partition_point(|i| *i < m.first);
+        wanted.get(at).is_some_and(|i| *i < m.first.saturating_add(m.entries))
+    };
+    let members: Vec<_> = info.members.iter().filter(|m| holds(m)).collect();
+    let good = Mutex::new(Vec::new());
+    crate::parallel::each(members.len(), |i| {
+        context.interrupt.check()?;
+        let mut visit = |index: usize, content: Option<&mut dyn std::io::Read>| {
+            let entry = &manifest.entries[index];
+            if let Some(content) = content
+                && digest_of(content, entry.size()).during("read", &path)? == entry.sha256()
+                && let Ok(mut good) = good.lock()
+            {
+                good.push(index);
+            }
+            Ok(())
+        };
+        // A member that is damaged further on still gives the files before the damage.
+        let _ = archive::read_member(&file, members[i], &manifest.entries, &mut visit);
+        Ok(())
+    })?;
+    let mut good = good.into_inner().unwrap_or_default();
+    good.retain(|i| wanted.binary_search(i).is_ok());
+    good.sort_unstable();
+    Ok(good)
+}
