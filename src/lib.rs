@@ -25,6 +25,8 @@ pub mod path;
 #[cfg(feature = "engine")]
 mod process;
 #[cfg(feature = "engine")]
+pub mod rollback;
+#[cfg(feature = "engine")]
 pub mod select;
 #[cfg(feature = "engine")]
 pub mod store;

@@ -26,6 +26,7 @@ use crate::manifest::{
 use crate::path::RelPath;
 use crate::select::{Candidate, CandidateKind, ProtectedSet};
 use crate::store::{Layout, Log, MANIFEST_FILE, Store, StoreLock, checksum_list, conf, write_private};
+pub(crate) use read::mtime_of;
 use read::{Job, Unreadable};
 
 /// How a restore point is made.

@@ -195,6 +195,25 @@ impl Fs {
         self.remove_dir(path)
     }
 
+    /// Removes the empty directories at and below `path`, and those that become empty by it. Files stay.
+    pub fn remove_empty_directories(&self, path: &Path) -> io::Result<()> {
+        let entries = match std::fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e),
+        };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                self.remove_empty_directories(&entry.path())?;
+            }
+        }
+        match self.remove_dir(path) {
+            Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            other => other,
+        }
+    }
+
     /// Changes the permission bits of a file or directory.
     pub fn set_mode(&self, path: &Path, mode: Mode) -> io::Result<()> {
         self.gate(|| Op::SetMode { path: path.into(), mode })?;
@@ -302,4 +321,9 @@ impl Write for FileWriter {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+/// Whether the process runs as root, and so may give files to other owners.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }

@@ -61,7 +61,9 @@ impl StoreLock<'_> {
         fs.sync(&new).during("sync", &new)?;
         fs.rename(&new, &path).during("rename into place", &path)?;
         fs.sync(&layout.scripts()).during("sync", layout.scripts())?;
-        self.update_info(|info| drop(info.scripts.insert(EXECUTABLE.into(), digest)))?;
+        self.update_info(|info| {
+            info.scripts.insert(EXECUTABLE.into(), digest);
+        })?;
         Ok(true)
     }
 }

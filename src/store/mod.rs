@@ -208,7 +208,7 @@ impl Store {
 }
 
 /// Resolves `.` and `..` by name. Both sides were made from absolute paths without links.
-fn clean(path: &Path) -> PathBuf {
+pub(crate) fn clean(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for component in path.components() {
         match component {

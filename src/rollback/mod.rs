@@ -1,0 +1,382 @@
+//! Going back to a restore point: plan, journal, apply; and what follows a cut: resume, abort; and undo.
+//!
+//! **Invariants.** A plan is a value, made without changing anything; what the dry run prints is what runs. Every
+//! byte that is written was verified first. What is replaced or removed is moved to `displaced_TS/`, never
+//! deleted (I4). No cargo is started and no manifest of the workspace is opened (I5). At every instant the
+//! workspace is old, or new, or [`resume`] and [`abort`] each make it one of them (I6). Files whose content does
+//! not change keep their time; files whose content does get the present, so that the next build is right (I7).
+
+mod apply;
+mod journal;
+mod plan;
+mod present;
+mod restore;
+mod thing;
+mod undo;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::backup::backup_present;
+use crate::clock::rfc3339;
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::event::{Context, Event};
+use crate::manifest::{Id, Manifest};
+use crate::path::show_path;
+use crate::select::ProtectedSet;
+use crate::store::{Listed, Log, Store, StoreLock, write_private};
+use crate::validate::verify_sources;
+use apply::{Stopped, Transaction};
+pub use journal::{Action, Journal, Origin, Purpose, Verb};
+pub use plan::{Counts, RollbackOptions, RollbackPlan};
+use plan::{Selection, needed};
+pub use present::LeftAlone;
+use present::Present;
+pub use restore::{RestoreReport, restore_to};
+pub use thing::Thing;
+pub use undo::plan_undo;
+
+/// Plans a rollback to a restore point.
+///
+/// # Errors
+/// `CutOff` where an earlier rollback was cut off. `Damaged` where a file that it needs verifies in no allowed copy.
+/// `Usage` where `--only` or `-p` name nothing. Nothing was changed.
+pub fn plan(
+    store: &Store,
+    listed: &Listed,
+    options: &RollbackOptions,
+    context: &Context<'_>,
+) -> Result<RollbackPlan> {
+    store.refuse_cut_off()?;
+    let manifest = store.manifest(listed)?;
+    let present = Present::look(store, &manifest, |_| true, context)?;
+    let mut outside_differences = Vec::new();
+    let present = if options.outside {
+        refuse_missing_roots(&present)?;
+        present
+    } else {
+        outside_differences = differences_outside(&manifest, &present);
+        present.without_outside()
+    };
+    let selection = Selection::new(options, &manifest, &present)?;
+    let wanted = needed(&manifest, &present, &selection);
+    let keep = present.protected_set(&manifest);
+    let verified = verify_sources(store, listed, manifest, &wanted, options.from, context)?;
+    let plan = plan::plan(&verified, &present, &selection, options)?;
+    Ok(RollbackPlan { outside_differences, keep: Some(keep), ..plan })
+}
+
+fn refuse_missing_roots(present: &Present) -> Result<()> {
+    if present.missing_roots.is_empty() {
+        return Ok(());
+    }
+    let gone = present.missing_roots.iter().map(|r| format!("{}: {}", r.root.name, show_path(&r.directory)));
+    Err(Error::new(ErrorKind::Workspace, "a directory outside the workspace is gone; nothing was changed")
+        .with_details(gone)
+        .with_help("make the directory (it may be empty), then roll back again; or leave out --outside"))
+}
+
+/// What differs in roots outside the workspace, for the report.
+fn differences_outside(manifest: &Manifest, present: &Present) -> Vec<String> {
+    let outside = manifest.entries.iter().filter(|e| !e.root.is_empty());
+    let mut out: Vec<String> = outside
+        .filter(|e| {
+            let wanted = Thing::wanted(&e.kind, e.mode);
+            let now = present.known.get(&(e.root.clone(), e.path.clone()));
+            !now.is_some_and(|now| now.same_content(&wanted))
+        })
+        .map(crate::manifest::Entry::shown)
+        .collect();
+    let added = present.added.iter().filter(|((root, _), t)| !root.is_empty() && !t.is_directory());
+    out.extend(added.map(|((root, path), _)| crate::manifest::shown(root, path)));
+    out
+}
+
+/// What a rollback or an undo did.
+#[derive(Debug, Clone)]
+pub struct RollbackOutcome {
+    /// Its own id, by which its displaced files and its log are known.
+    pub id: Id,
+    /// What it was for.
+    pub purpose: Purpose,
+    /// The restore point of the present that was made first.
+    pub pre_rollback: Option<Id>,
+    /// How many of what was done.
+    pub counts: Counts,
+    /// How many of the changes were read back and are right.
+    pub verified: u64,
+    /// What was changed again by somebody while it was read back.
+    pub mismatches: Vec<String>,
+    /// What could not be read for the restore point of the present; it is among the displaced where it had to go.
+    pub unreadable: Vec<String>,
+    /// Where what was replaced or removed is kept; absent where nothing was.
+    pub displaced: Option<PathBuf>,
+    /// The log.
+    pub log: PathBuf,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Carries out a plan.
+///
+/// # Errors
+/// `Changed` where something moved since the plan: every such path is named, and the workspace is as it was.
+/// `Interrupted` before the commit: nothing was changed. `CutOff` where it stopped between two states: resume or
+/// abort it. Others before the commit: nothing was changed.
+pub fn apply(lock: &StoreLock<'_>, plan: RollbackPlan, context: &Context<'_>) -> Result<RollbackOutcome> {
+    let started = context.clock.now();
+    lock.store().refuse_cut_off()?;
+    lock.mend(context.observer)?;
+    let mut pre_rollback = None;
+    let mut unreadable = Vec::new();
+    if let Some(set) = &plan.keep {
+        let report = keep_present(lock, set, &plan, context)?;
+        pre_rollback = Some(report.manifest.id);
+        unreadable = report.unreadable;
+    }
+    let id = lock.next_id(context.clock.now(), false, context.observer)?;
+    let log = Log::open(lock.store(), "rollback", &id, context.clock, context.observer);
+    log.line(&format!("{:?} {}: {} actions", plan.purpose, plan.target, plan.actions.len()));
+    for (path, why) in &plan.left_alone {
+        log.line(&format!("left alone: {path}: {why}"));
+    }
+    let journal = Journal {
+        id,
+        purpose: plan.purpose,
+        pre_rollback,
+        created: rfc3339(started),
+        roots: plan.roots,
+        unlock: plan.unlock,
+        touch: plan.touch,
+        actions: plan.actions,
+    };
+    let context = context.with(&*log);
+    let result = run(lock, &journal, &context).map(|(verified, mismatches)| {
+        let counts = plan.counts;
+        outcome(lock, &journal, counts, (verified, mismatches), unreadable, log.path().clone(), started, &context)
+    });
+    log.end(&result, |o| format!("{} changes verified, {} mismatches", o.verified, o.mismatches.len()));
+    result
+}
+
+fn keep_present(
+    lock: &StoreLock<'_>,
+    set: &ProtectedSet,
+    plan: &RollbackPlan,
+    context: &Context<'_>,
+) -> Result<crate::backup::BackupReport> {
+    let what = match &plan.purpose {
+        Purpose::Rollback { to } => format!("before the rollback to {to}"),
+        Purpose::Undo { of } => format!("before rollback {of} was undone"),
+    };
+    backup_present(lock, set, what, context)
+}
+
+/// Journal, stage, check, commit, move, verify, close.
+fn run(lock: &StoreLock<'_>, journal: &Journal, context: &Context<'_>) -> Result<(u64, Vec<String>)> {
+    let transaction = Transaction::open(lock, journal, context)?;
+    let prepared = transaction.begin().and_then(|()| prepare(&transaction, context));
+    let seen = match prepared {
+        Ok(seen) => seen,
+        Err(e) => {
+            // Nothing in the workspace was touched. What is left in the store, the next writer clears.
+            transaction.forget()?;
+            return Err(e);
+        }
+    };
+    finish(&transaction, transaction.forward(&seen), true)
+}
+
+/// Everything up to the commit.
+fn prepare(
+    transaction: &Transaction<'_>,
+    context: &Context<'_>,
+) -> Result<Vec<Option<(u64, i64, i64, i64)>>> {
+    transaction.stage()?;
+    let seen = transaction.recheck()?;
+    context.interrupt.check()?;
+    transaction.commit()?;
+    Ok(seen)
+}
+
+/// What follows the moves: verify and close, or take back.
+fn finish(
+    transaction: &Transaction<'_>,
+    moved: Result<(), Stopped>,
+    take_back: bool,
+) -> Result<(u64, Vec<String>)> {
+    match moved {
+        Ok(()) => {
+            let verified = transaction.verify()?;
+            transaction.close()?;
+            Ok(verified)
+        }
+        Err(Stopped::Interrupted) => Err(cut_off(transaction, "the rollback was stopped between two states")),
+        Err(Stopped::Failed(e)) if take_back => match transaction.backward().and_then(|()| transaction.forget()) {
+            Ok(()) => Err(e),
+            Err(second) => Err(cut_off(transaction, "the rollback failed, and so did taking it back")
+                .with_details([e.to_string(), second.to_string()])
+                .with_source(e)),
+        },
+        Err(Stopped::Failed(e)) => {
+            let details: Vec<String> = std::iter::once(e.to_string()).chain(e.details().iter().cloned()).collect();
+            Err(cut_off(transaction, "the rollback could not be finished").with_details(details).with_source(e))
+        }
+    }
+}
+
+fn cut_off(transaction: &Transaction<'_>, text: &str) -> Error {
+    match transaction.store().refuse_cut_off() {
+        Err(e) => Error::new(ErrorKind::CutOff, text).with_help(e.help().unwrap_or_default()),
+        Ok(()) => Error::new(ErrorKind::Io, text),
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "it only puts together what its callers know")]
+fn outcome(
+    lock: &StoreLock<'_>,
+    journal: &Journal,
+    counts: Counts,
+    (verified, mismatches): (u64, Vec<String>),
+    unreadable: Vec<String>,
+    log: PathBuf,
+    started: std::time::SystemTime,
+    context: &Context<'_>,
+) -> RollbackOutcome {
+    let layout = lock.store().layout();
+    let displaced = layout.displaced(&journal.id);
+    let outcome = RollbackOutcome {
+        id: journal.id.clone(),
+        purpose: journal.purpose.clone(),
+        pre_rollback: journal.pre_rollback.clone(),
+        counts,
+        verified,
+        mismatches,
+        unreadable,
+        displaced: displaced.exists().then_some(displaced),
+        log,
+        elapsed: context.clock.now().duration_since(started).unwrap_or_default(),
+    };
+    // The report repeats what the journal and the log say; a rollback that is done is not failed for it.
+    if let Err(e) = write_report(lock.store(), &outcome) {
+        context.note(format!("the report was not written: {e}"));
+    }
+    outcome
+}
+
+fn write_report(store: &Store, outcome: &RollbackOutcome) -> Result<()> {
+    let (purpose, target) = match &outcome.purpose {
+        Purpose::Rollback { to } => ("rollback", to),
+        Purpose::Undo { of } => ("undo", of),
+    };
+    let c = outcome.counts;
+    let report = serde_json::json!({
+        "format": crate::manifest::FORMAT,
+        "id": outcome.id,
+        "purpose": purpose,
+        "target": target,
+        "pre_rollback": outcome.pre_rollback,
+        "created": c.created,
+        "replaced": c.replaced,
+        "mode_changed": c.mode_changed,
+        "displaced": c.displaced,
+        "directories_created": c.directories_created,
+        "directories_removed": c.directories_removed,
+        "left_alone": c.left_alone,
+        "unchanged": c.unchanged,
+        "verified": outcome.verified,
+        "mismatches": outcome.mismatches,
+        "unreadable": outcome.unreadable,
+    });
+    let path = store.layout().rollback_report(&outcome.id);
+    write_private(store.fs(), &path, format!("{report:#}\n").as_bytes())
+}
+
+/// Finishes a rollback that was cut off. `None` where there is none.
+///
+/// # Errors
+/// `CutOff` where it still cannot be finished; `Damaged` where the journal is; before the commit, as [`apply`].
+pub fn resume(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<RollbackOutcome>> {
+    let started = context.clock.now();
+    let Some((journal, committed)) = open_journal(lock, context)? else { return Ok(None) };
+    let log = Log::open(lock.store(), "rollback", &journal.id, context.clock, context.observer);
+    log.line(if committed { "resumed after its commit" } else { "resumed before its commit" });
+    let inner = context.with(&*log);
+    let transaction = Transaction::open(lock, &journal, &inner)?;
+    let result = if committed {
+        finish(&transaction, transaction.forward(&[]), false)
+    } else {
+        match prepare(&transaction, &inner) {
+            Ok(seen) => finish(&transaction, transaction.forward(&seen), true),
+            Err(e) => transaction.forget().and(Err(e)),
+        }
+    };
+    let result = result.map(|verified| {
+        let counts = plan::count(&journal.actions, 0, 0);
+        Some(outcome(lock, &journal, counts, verified, Vec::new(), log.path().clone(), started, &inner))
+    });
+    log.end(&result, |_| "resumed and done".into());
+    result
+}
+
+/// What an abort did.
+#[derive(Debug, Clone)]
+pub struct AbortOutcome {
+    /// The rollback that was taken back.
+    pub id: Id,
+    /// How many changes it had planned.
+    pub actions: u64,
+    /// Whether it had begun to change the workspace.
+    pub had_begun: bool,
+    /// The log.
+    pub log: PathBuf,
+}
+
+/// Takes back a rollback that was cut off. `None` where there is none.
+///
+/// # Errors
+/// `CutOff` where it cannot be taken back; `Damaged` where the journal is.
+pub fn abort(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<AbortOutcome>> {
+    let Some((journal, committed)) = open_journal(lock, context)? else { return Ok(None) };
+    let log = Log::open(lock.store(), "rollback", &journal.id, context.clock, context.observer);
+    log.line("taken back");
+    let inner = context.with(&*log);
+    let transaction = Transaction::open(lock, &journal, &inner)?;
+    let taken_back = if committed { transaction.backward() } else { Ok(()) };
+    let result = taken_back.and_then(|()| transaction.forget()).map_err(|e| {
+        let details: Vec<String> = std::iter::once(e.to_string()).chain(e.details().iter().cloned()).collect();
+        cut_off(&transaction, "the rollback could not be taken back").with_details(details).with_source(e)
+    });
+    let result = result.map(|()| {
+        Some(AbortOutcome {
+            id: journal.id.clone(),
+            actions: journal.actions.len() as u64,
+            had_begun: committed,
+            log: log.path().clone(),
+        })
+    });
+    log.end(&result, |_| "taken back: the workspace is as it was".into());
+    result
+}
+
+/// The journal of a rollback that was cut off. Where there is none, a guard's mark that was left is cleared.
+fn open_journal(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<(Journal, bool)>> {
+    if !lock.store().is_cut_off() {
+        lock.mend(context.observer)?;
+        return Ok(None);
+    }
+    let (journal, committed) = Journal::read(&lock.store().layout().journal())?;
+    context.observer.on(&Event::Phase {
+        verb: "Reading",
+        what: format!("the journal of rollback {}", journal.id),
+        total: 0,
+    });
+    Ok(Some((journal, committed)))
+}
+
+/// Whether a journal's bytes parse; for tests of the format.
+#[doc(hidden)]
+pub fn read_journal(path: &std::path::Path) -> Result<(Journal, bool)> {
+    std::fs::symlink_metadata(path).during("look at", path)?;
+    Journal::read(path)
+}

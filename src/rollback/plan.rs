@@ -1,0 +1,387 @@
+//! The plan of a rollback: a value, made without changing anything, that the dry run prints and `apply` consumes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::journal::{Action, Origin, Purpose, RootPath, Verb};
+use super::present::{LeftAlone, Present};
+use super::thing::Thing;
+use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::{GitState, Id, Manifest, Mode, Package, Reason, Root, shown};
+use crate::path::RelPath;
+use crate::validate::{From, Source, VerifiedSession};
+
+/// What part of a restore point is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct RollbackOptions {
+    /// Only these paths and what is below them: relative to the workspace root, or `ROOT:path`. Empty: all.
+    pub only: Vec<String>,
+    /// Only these packages. Empty: all.
+    pub packages: Vec<String>,
+    /// What was added stays.
+    pub keep_new: bool,
+    /// Which copy the files come from.
+    pub from: From,
+    /// Roots outside the workspace are written too.
+    pub outside: bool,
+}
+
+/// How many of what a plan does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Files and links that appear.
+    pub created: u64,
+    /// Files and links that are replaced.
+    pub replaced: u64,
+    /// Files and directories whose mode changes.
+    pub mode_changed: u64,
+    /// Files and links that are moved out.
+    pub displaced: u64,
+    /// Directories that appear.
+    pub directories_created: u64,
+    /// Empty directories that go.
+    pub directories_removed: u64,
+    /// What was added and stays.
+    pub left_alone: u64,
+    /// Files and links that are as the restore point has them.
+    pub unchanged: u64,
+}
+
+/// What a rollback would do.
+#[derive(Debug, Clone)]
+pub struct RollbackPlan {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The target's backup id, or what is undone, for people.
+    pub target: String,
+    /// When the target was made, RFC 3339.
+    pub target_created: String,
+    /// What the user said of the target.
+    pub message: Option<String>,
+    /// What is done, in the order of root and path.
+    pub actions: Vec<Action>,
+    /// Files that are touched so that Cargo looks at their package again.
+    pub touch: Vec<RootPath>,
+    /// Read-only directories that have to be opened for a while.
+    pub unlock: Vec<(RootPath, Mode)>,
+    /// What was added and stays, with the reason.
+    pub left_alone: Vec<(String, LeftAlone)>,
+    /// Differences in roots outside the workspace that are not written, for want of `--outside`.
+    pub outside_differences: Vec<String>,
+    /// How many of what.
+    pub counts: Counts,
+    /// Where git stood then.
+    pub git_then: Option<GitState>,
+    /// Where git stands now.
+    pub git_now: Option<GitState>,
+    /// The roots that it may touch.
+    pub roots: Vec<Root>,
+    /// The present, for the restore point that is made first.
+    pub(crate) keep: Option<crate::select::ProtectedSet>,
+}
+
+impl RollbackPlan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
+
+    /// The restore point that it goes back to, if it goes back to one.
+    pub fn restore_point(&self) -> Option<&Id> {
+        match &self.purpose {
+            Purpose::Rollback { to } => Some(to),
+            Purpose::Undo { .. } => None,
+        }
+    }
+}
+
+/// Which paths of a manifest are asked for.
+#[derive(Debug)]
+pub(crate) struct Selection(Option<Vec<(String, Option<RelPath>)>>);
+
+impl Selection {
+    /// Reads `--only` and `-p`.
+    pub(crate) fn new(options: &RollbackOptions, manifest: &Manifest, present: &Present) -> Result<Self> {
+        if options.only.is_empty() && options.packages.is_empty() {
+            return Ok(Selection(None));
+        }
+        let mut places = Vec::new();
+        for text in &options.only {
+            let (root, path) = manifest
+                .roots
+                .iter()
+                .filter(|r| !r.name.is_empty())
+                .find_map(|r| Some((r.name.clone(), text.strip_prefix(&r.name)?.strip_prefix(':')?)))
+                .unwrap_or((String::new(), text.as_str()));
+            let path = path.trim_end_matches('/').trim_start_matches("./");
+            let parsed = match path {
+                "" | "." => None,
+                path => Some(RelPath::new(path).map_err(|e| {
+                    Error::new(ErrorKind::Usage, format!("--only {}: {e}", crate::path::show_text(text)))
+                        .with_help("give a path below the workspace root")
+                })?),
+            };
+            let place = (root, parsed);
+            let known = manifest.entries.iter().any(|e| within(&place, &e.root, &e.path))
+                || present.added.keys().any(|(root, path)| within(&place, root, path));
+            if !known {
+                let text = crate::path::show_text(text);
+                return Err(Error::new(ErrorKind::Usage, format!("--only {text}: {} holds no such path", manifest.backup_id))
+                    .with_help("`show` lists what a restore point holds; paths count from the workspace root"));
+            }
+            places.push(place);
+        }
+        for name in &options.packages {
+            let found: Vec<&Package> = manifest.packages.iter().filter(|p| p.name == *name).collect();
+            if found.is_empty() {
+                return Err(unknown_package(name, manifest));
+            }
+            places.extend(found.iter().map(|p| (p.root.clone(), p.directory.clone())));
+        }
+        Ok(Selection(Some(places)))
+    }
+
+    fn holds(&self, root: &str, path: &RelPath) -> bool {
+        self.0.as_ref().is_none_or(|places| places.iter().any(|place| within(place, root, path)))
+    }
+
+    /// Whether a path below this one is asked for: a missing directory on the way has to be made.
+    fn leads_to(&self, root: &str, path: &RelPath) -> bool {
+        self.0.as_ref().is_some_and(|places| {
+            places.iter().any(|(r, p)| r == root && p.as_ref().is_some_and(|p| p.is_in(path)))
+        })
+    }
+}
+
+fn within((place_root, place): &(String, Option<RelPath>), root: &str, path: &RelPath) -> bool {
+    place_root == root && place.as_ref().is_none_or(|p| path.is_in(p))
+}
+
+fn unknown_package(name: &str, manifest: &Manifest) -> Error {
+    let name = crate::path::show_text(name);
+    let error =
+        Error::new(ErrorKind::Usage, format!("{} has no package `{name}`", manifest.backup_id));
+    let near = manifest.packages.iter().map(|p| (strsim::jaro_winkler(&p.name, &name), &p.name));
+    match near.filter(|(score, _)| *score > 0.7).max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((_, near)) => error.with_help(format!("did you mean `{near}`?")),
+        None => error.with_help("`show` lists its packages"),
+    }
+}
+
+/// The entries whose content will be written: those that differ and are asked for.
+pub(crate) fn needed(manifest: &Manifest, present: &Present, selection: &Selection) -> Vec<usize> {
+    let reached: BTreeSet<&str> = present.roots.iter().map(|r| r.root.name.as_str()).collect();
+    let differs = |e: &crate::manifest::Entry| {
+        let wanted = Thing::wanted(&e.kind, e.mode);
+        let known = present.known.get(&(e.root.clone(), e.path.clone()));
+        !known.is_some_and(|now| now.same_content(&wanted))
+    };
+    (0..manifest.entries.len())
+        .filter(|i| {
+            let e = &manifest.entries[*i];
+            reached.contains(e.root.as_str()) && selection.holds(&e.root, &e.path) && differs(e)
+        })
+        .collect()
+}
+
+/// Makes the plan. Pure: everything that it knows comes in.
+pub(crate) fn plan(
+    verified: &VerifiedSession,
+    present: &Present,
+    selection: &Selection,
+    options: &RollbackOptions,
+) -> Result<RollbackPlan> {
+    let manifest = verified.manifest();
+    let mut actions: BTreeMap<RootPath, Action> = BTreeMap::new();
+    let mut unchanged = 0;
+    for (index, entry) in manifest.entries.iter().enumerate() {
+        let key = (entry.root.clone(), entry.path.clone());
+        if !present.roots.iter().any(|r| r.root.name == entry.root) {
+            continue;
+        }
+        let asked = selection.holds(&entry.root, &entry.path);
+        let wanted = Thing::wanted(&entry.kind, entry.mode);
+        let now = present.known.get(&key);
+        let on_the_way = !asked
+            && selection.leads_to(&entry.root, &entry.path)
+            && wanted.is_directory()
+            && !now.is_some_and(Thing::is_directory);
+        if !asked && !on_the_way {
+            continue;
+        }
+        // A directory that stands above protected files only keeps the mode that it has.
+        let parent_only = entry.reasons == [Reason::Parent] && wanted.is_directory();
+        if now == Some(&wanted) || (parent_only && now.is_some_and(Thing::is_directory)) {
+            unchanged += u64::from(!wanted.is_directory());
+            continue;
+        }
+        let origin = match verified.source(index) {
+            Some(Source::Session) => Origin::Session,
+            Some(Source::Archive) => Origin::Archive,
+            None => Origin::None,
+        };
+        let action = Action {
+            root: entry.root.clone(),
+            path: entry.path.clone(),
+            before: now.cloned(),
+            after: Some(wanted),
+            origin,
+        };
+        let origin = if action.verb() == Verb::ChangeMode { Origin::None } else { action.origin.clone() };
+        actions.insert(key, Action { origin, ..action });
+    }
+    let mut left: BTreeMap<RootPath, LeftAlone> = present.left.clone();
+    left.retain(|(root, path), _| selection.holds(root, path));
+    let cleared = in_the_way(&actions);
+    plan_removals(present, selection, options, &cleared, &mut actions, &mut left)?;
+    let actions: Vec<Action> = actions.into_values().collect();
+    let touch = crate_roots_to_touch(&actions, manifest, present);
+    let unlock = read_only_parents(&actions, present);
+    let counts = count(&actions, left.len() as u64, unchanged);
+    Ok(RollbackPlan {
+        purpose: Purpose::Rollback { to: manifest.id.clone() },
+        target: manifest.backup_id.clone(),
+        target_created: manifest.created.clone(),
+        message: manifest.message.clone(),
+        touch,
+        unlock,
+        left_alone: left.into_iter().map(|((root, path), why)| (shown(&root, &path), why)).collect(),
+        outside_differences: Vec::new(),
+        counts,
+        git_then: manifest.git.clone(),
+        git_now: present.git.clone(),
+        roots: present.roots.iter().map(|r| r.root.clone()).collect(),
+        actions,
+        keep: None,
+    })
+}
+
+/// Directories that have to make way for a file or a link.
+fn in_the_way(actions: &BTreeMap<RootPath, Action>) -> Vec<RootPath> {
+    let is_dir = |t: &Option<Thing>| t.as_ref().is_some_and(Thing::is_directory);
+    actions
+        .iter()
+        .filter(|(_, a)| is_dir(&a.before) && !is_dir(&a.after))
+        .map(|(key, _)| key.clone())
+        .collect()
+}
+
+/// Adds what is moved out: what was added, and what stands in the way.
+fn plan_removals(
+    present: &Present,
+    selection: &Selection,
+    options: &RollbackOptions,
+    cleared: &[RootPath],
+    actions: &mut BTreeMap<RootPath, Action>,
+    left: &mut BTreeMap<RootPath, LeftAlone>,
+) -> Result<()> {
+    let obstructs = |root: &str, path: &RelPath| {
+        cleared.iter().any(|(r, dir)| r == root && path.is_in(dir) && path != dir)
+    };
+    let blocked: Vec<String> = present
+        .staying
+        .iter()
+        .filter(|(root, path)| obstructs(root, path))
+        .map(|(root, path)| format!("{}: would have to make way, and is not the rollback's to move", shown(root, path)))
+        .collect();
+    if !blocked.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Workspace,
+            "a directory stands where the restore point has a file, and holds what must stay; nothing was changed",
+        )
+        .with_details(blocked)
+        .with_help("move these out of the directory yourself, then roll back again"));
+    }
+    // A directory goes only where nothing in it stays.
+    let mut occupied: BTreeSet<RootPath> = BTreeSet::new();
+    let mut occupy = |root: &str, path: &RelPath| {
+        occupied.extend(path.ancestors().map(|dir| (root.to_owned(), dir)));
+    };
+    present.staying.iter().for_each(|(root, path)| occupy(root, path));
+    let goes = |root: &str, path: &RelPath| {
+        (selection.holds(root, path) && !options.keep_new) || obstructs(root, path)
+    };
+    for ((root, path), thing) in &present.added {
+        if !goes(root, path) {
+            occupy(root, path);
+            if !thing.is_directory() && selection.holds(root, path) {
+                left.insert((root.clone(), path.clone()), LeftAlone::KeptNew);
+            }
+        }
+    }
+    for (key @ (root, path), thing) in &present.added {
+        if goes(root, path) && !(thing.is_directory() && occupied.contains(key)) {
+            actions.insert(
+                key.clone(),
+                Action {
+                    root: root.clone(),
+                    path: path.clone(),
+                    before: Some(thing.clone()),
+                    after: None,
+                    origin: Origin::None,
+                },
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Cargo sees a changed `.rs` file by its time. What a build script or a macro read, a link that points elsewhere,
+/// or a file that went, it sees only through the crate roots of the package (cargo's mtime rule).
+fn crate_roots_to_touch(actions: &[Action], manifest: &Manifest, present: &Present) -> Vec<RootPath> {
+    let mut packages: Vec<&Package> = manifest.packages.iter().collect();
+    // The innermost package first.
+    packages.sort_by_key(|p| std::cmp::Reverse(p.directory.as_ref().map_or(0, |d| d.as_bytes().len())));
+    let mut touch = BTreeSet::new();
+    for action in actions {
+        let content = matches!(action.verb(), Verb::Create | Verb::Replace | Verb::Displace);
+        let link = [&action.before, &action.after].iter().any(|t| matches!(t, Some(Thing::Symlink { .. })));
+        let name = action.path.file_name();
+        let seen = action.path.as_path().extension().is_some_and(|e| e == "rs") || name == "Cargo.toml";
+        if !content || (seen && !link) {
+            continue;
+        }
+        let owner = packages.iter().find(|p| {
+            p.root == action.root && p.directory.as_ref().is_none_or(|dir| action.path.is_in(dir))
+        });
+        let roots = owner.iter().flat_map(|p| p.crate_roots.iter().map(|path| (p.root.clone(), path.clone())));
+        touch.extend(roots.filter(|key| matches!(present.known.get(key), Some(Thing::File { .. }))));
+    }
+    // What is replaced anyway gets its time then.
+    for action in actions.iter().filter(|a| a.places() || a.displaces()) {
+        touch.remove(&(action.root.clone(), action.path.clone()));
+    }
+    touch.into_iter().collect()
+}
+
+/// Directories that exist, forbid their owner to write, and hold something that changes.
+fn read_only_parents(actions: &[Action], present: &Present) -> Vec<(RootPath, Mode)> {
+    let mut unlock = BTreeMap::new();
+    for action in actions.iter().filter(|a| a.verb() != Verb::ChangeMode) {
+        let Some(parent) = action.path.parent() else { continue };
+        let key = (action.root.clone(), parent);
+        let now = present.known.get(&key).or_else(|| present.added.get(&key));
+        if let Some(Thing::Directory { mode }) = now
+            && mode.bits() & 0o300 != 0o300
+        {
+            unlock.insert(key, *mode);
+        }
+    }
+    unlock.into_iter().collect()
+}
+
+/// Counts what actions do.
+pub(crate) fn count(actions: &[Action], left_alone: u64, unchanged: u64) -> Counts {
+    let mut counts = Counts { left_alone, unchanged, ..Counts::default() };
+    for action in actions {
+        let slot = match action.verb() {
+            Verb::Create => &mut counts.created,
+            Verb::Replace => &mut counts.replaced,
+            Verb::ChangeMode => &mut counts.mode_changed,
+            Verb::Displace => &mut counts.displaced,
+            Verb::CreateDirectory => &mut counts.directories_created,
+            Verb::RemoveDirectory => &mut counts.directories_removed,
+        };
+        *slot += 1;
+    }
+    counts
+}

@@ -1,0 +1,226 @@
+//! Restoring to another directory: everything as it was, modification times included, and nothing else touched.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::plan::RollbackOptions;
+use crate::archive;
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::event::{Context, Event};
+use crate::fsx::Fs;
+use crate::manifest::{Entry, Kind, Manifest};
+use crate::path::{RelPath, show_path};
+use crate::store::{Listed, Store};
+use crate::validate::{Source, VerifiedSession, verify_sources};
+
+/// What a restore to another directory did.
+#[derive(Debug, Clone)]
+pub struct RestoreReport {
+    /// The restore point.
+    pub backup_id: String,
+    /// Where it was restored to.
+    pub directory: PathBuf,
+    /// Files that were written and read back.
+    pub files: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Directories.
+    pub directories: u64,
+    /// Bytes of file content.
+    pub bytes: u64,
+}
+
+/// Restores into `directory`, which must not exist or be empty. Roots outside the workspace go, with
+/// `options.outside`, to the same relative place from there, where nothing may stand either.
+///
+/// # Errors
+/// `Usage` where a target is not empty; `Damaged` where a file verifies in no allowed copy; `Io`.
+pub fn restore_to(
+    store: &Store,
+    listed: &Listed,
+    directory: &Path,
+    options: &RollbackOptions,
+    context: &Context<'_>,
+) -> Result<RestoreReport> {
+    let manifest = store.manifest(listed)?;
+    let wanted: Vec<usize> = (0..manifest.entries.len())
+        .filter(|i| manifest.entries[*i].root.is_empty() || options.outside)
+        .filter(|i| asked_for(&manifest.entries[*i], options, &manifest))
+        .collect();
+    if wanted.is_empty() {
+        return Err(Error::new(ErrorKind::Usage, format!("{} holds nothing of what was asked for", manifest.backup_id)));
+    }
+    let verified = verify_sources(store, listed, manifest, &wanted, options.from, context)?;
+    let restore = Restore { store, listed, verified: &verified, directory, context };
+    restore.refuse_occupied(options.outside)?;
+    restore.run(&wanted)
+}
+
+/// Whether `--only` and `-p` ask for an entry, or for something below it.
+fn asked_for(entry: &Entry, options: &RollbackOptions, manifest: &Manifest) -> bool {
+    if options.only.is_empty() && options.packages.is_empty() {
+        return true;
+    }
+    let related = |path: &RelPath| {
+        entry.path.is_in(path) || (entry.kind == Kind::Directory && path.is_in(&entry.path))
+    };
+    let only = options.only.iter().any(|text| match text.trim_end_matches('/').trim_start_matches("./") {
+        "" | "." => entry.root.is_empty(),
+        text => entry.root.is_empty() && RelPath::new(text).is_ok_and(|p| related(&p)),
+    });
+    only || manifest.packages.iter().filter(|p| options.packages.contains(&p.name)).any(|p| {
+        p.root == entry.root && p.directory.as_ref().is_none_or(&related)
+    })
+}
+
+struct Restore<'a> {
+    store: &'a Store,
+    listed: &'a Listed,
+    verified: &'a VerifiedSession,
+    directory: &'a Path,
+    context: &'a Context<'a>,
+}
+
+impl Restore<'_> {
+    fn fs(&self) -> &Fs {
+        self.store.fs()
+    }
+
+    fn root_directory(&self, root: &str) -> Result<PathBuf> {
+        let root = self.verified.manifest().roots.iter().find(|r| r.name == root);
+        match root {
+            Some(root) if !root.name.is_empty() => {
+                Ok(crate::store::clean(&self.directory.join(crate::store::unescape_root(&root.path)?)))
+            }
+            _ => Ok(self.directory.to_path_buf()),
+        }
+    }
+
+    fn refuse_occupied(&self, outside: bool) -> Result<()> {
+        for root in self.verified.manifest().roots.iter().filter(|r| r.name.is_empty() || outside) {
+            let directory = self.root_directory(&root.name)?;
+            let occupied = match std::fs::read_dir(&directory) {
+                Ok(mut entries) => entries.next().is_some(),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+                Err(e) => return Err(Error::io("read directory", &directory, e)),
+            };
+            if occupied {
+                return Err(Error::new(ErrorKind::Usage, format!("`{}` is not empty", show_path(&directory)))
+                    .with_help("give a new directory; a rollback in place needs no --to"));
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, wanted: &[usize]) -> Result<RestoreReport> {
+        let manifest = self.verified.manifest();
+        let mut report = RestoreReport {
+            backup_id: manifest.backup_id.clone(),
+            directory: self.directory.to_path_buf(),
+            files: 0,
+            symlinks: 0,
+            directories: 0,
+            bytes: 0,
+        };
+        let total = wanted.iter().map(|i| manifest.entries[*i].size()).sum();
+        self.context.observer.on(&Event::Phase { verb: "Restoring", what: format!("{} entries", wanted.len()), total });
+        self.fs().create_dir_all(self.directory, 0o755).during("create directory", self.directory)?;
+        let mut archived = Vec::new();
+        for &index in wanted {
+            self.context.interrupt.check()?;
+            let entry = &manifest.entries[index];
+            let path = self.root_directory(&entry.root)?.join(&entry.path);
+            if let Some(parent) = path.parent() {
+                self.fs().create_dir_all(parent, 0o755).during("create directory", parent)?;
+            }
+            match &entry.kind {
+                Kind::Directory => {
+                    self.fs().create_dir_all(&path, 0o755).during("create directory", &path)?;
+                    report.directories += 1;
+                }
+                Kind::Symlink { target } => {
+                    self.fs().symlink(target.as_os_str(), &path).during("create", &path)?;
+                    self.fs().set_mtime(&path, entry.mtime).during("touch", &path)?;
+                    report.symlinks += 1;
+                }
+                Kind::File { .. } => {
+                    report.files += 1;
+                    report.bytes += entry.size();
+                    if self.verified.source(index) == Some(Source::Archive) {
+                        archived.push(index);
+                    } else {
+                        let from = self.store.layout().session(&self.listed.id).join(entry.stored_path());
+                        let mut file = File::open(&from).during("open", &from)?;
+                        self.write(entry, &path, &mut file)?;
+                    }
+                }
+            }
+        }
+        self.write_archived(&archived)?;
+        self.set_directory_modes(wanted)?;
+        self.fs().barrier(self.directory).during("sync", self.directory)?;
+        Ok(report)
+    }
+
+    fn write(&self, entry: &Entry, path: &Path, content: &mut dyn Read) -> Result<()> {
+        let mut file = self.fs().create_file(path).during("create", path)?;
+        let mut hasher = crate::digest::Hasher::new();
+        let mut buffer = vec![0; 128 * 1024];
+        loop {
+            let n = content.read(&mut buffer).during("read the copy of", path)?;
+            if n == 0 {
+                break;
+            }
+            hasher.update(&buffer[..n]);
+            file.write_all(&buffer[..n]).during("write", path)?;
+        }
+        if Some(hasher.finish()) != entry.sha256() {
+            return Err(Error::new(ErrorKind::Damaged, format!("{} was damaged while it was copied", entry.shown())));
+        }
+        file.finish(entry.mode, entry.mtime).during("finish", path)
+    }
+
+    fn write_archived(&self, wanted: &[usize]) -> Result<()> {
+        let manifest = self.verified.manifest();
+        let (false, Some(info)) = (wanted.is_empty(), &manifest.archive) else { return Ok(()) };
+        let path = self.store.layout().archive(&self.listed.label, &self.listed.id);
+        let file = File::open(&path).during("open", &path)?;
+        let mut left: std::collections::BTreeSet<usize> = wanted.iter().copied().collect();
+        for member in &info.members {
+            if left.range(member.first..member.first + member.entries).next().is_none() {
+                continue;
+            }
+            self.context.interrupt.check()?;
+            let mut visit = |index: usize, content: Option<&mut dyn Read>| match content {
+                Some(content) if left.remove(&index) => {
+                    let entry = &manifest.entries[index];
+                    self.write(entry, &self.root_directory(&entry.root)?.join(&entry.path), content)
+                }
+                _ => Ok(()),
+            };
+            if let Err(archive::Fault::Visit(e)) = archive::read_member(&file, member, &manifest.entries, &mut visit) {
+                return Err(e);
+            }
+        }
+        match left.first() {
+            None => Ok(()),
+            Some(index) => Err(Error::new(
+                ErrorKind::Damaged,
+                format!("{} could not be read from the archive", manifest.entries[*index].shown()),
+            )),
+        }
+    }
+
+    /// Last, and the deepest first: a read-only directory takes no more files, and each new file changes the time.
+    fn set_directory_modes(&self, wanted: &[usize]) -> Result<()> {
+        for entry in wanted.iter().rev().map(|i| &self.verified.manifest().entries[*i]) {
+            if entry.kind == Kind::Directory {
+                let path = self.root_directory(&entry.root)?.join(&entry.path);
+                self.fs().set_mode(&path, entry.mode).during("change the mode of", &path)?;
+                self.fs().set_mtime(&path, entry.mtime).during("touch", &path)?;
+            }
+        }
+        Ok(())
+    }
+}

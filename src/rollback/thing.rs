@@ -1,0 +1,106 @@
+//! What stands at a path, as far as a rollback cares.
+
+use std::io;
+
+use crate::archive::digest_of;
+use crate::digest::Digest;
+use crate::fsx::Cursor;
+use crate::manifest::{Kind, Mode};
+use crate::path::{LinkTarget, RelPath};
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Thing {
+    /// A regular file.
+    File {
+        /// Its permission bits.
+        mode: Mode,
+        /// Its size in bytes.
+        size: u64,
+        /// Its content's digest; `None` where it cannot be read.
+        sha256: Option<Digest>,
+    },
+    /// A directory.
+    Directory {
+        /// Its permission bits.
+        mode: Mode,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// What it points at.
+        target: LinkTarget,
+    },
+    /// A pipe, a socket or a device.
+    Special,
+}
+
+impl Thing {
+    /// What a restore point's entry asks for.
+    pub(crate) fn wanted(kind: &Kind, mode: Mode) -> Thing {
+        match kind {
+            Kind::File { size, sha256, .. } => Thing::File { mode, size: *size, sha256: Some(*sha256) },
+            Kind::Directory => Thing::Directory { mode },
+            Kind::Symlink { target } => Thing::Symlink { target: target.clone() },
+        }
+    }
+
+    /// Looks at a path; follows nothing.
+    pub(crate) fn at(cursor: &mut Cursor<'_>, path: &RelPath) -> io::Result<Option<Thing>> {
+        let Some(stat) = cursor.stat(path)? else { return Ok(None) };
+        let mode = Mode::new(stat.st_mode);
+        let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
+        Ok(Some(if kind.is_dir() {
+            Thing::Directory { mode }
+        } else if kind.is_symlink() {
+            match cursor.read_link(path) {
+                Ok(target) => Thing::Symlink { target },
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(e) => return Err(e),
+            }
+        } else if kind.is_file() {
+            let size = u64::try_from(stat.st_size).unwrap_or(0);
+            let sha256 = match cursor.open(path).and_then(|mut f| digest_of(&mut f, size)) {
+                Ok(digest) => digest,
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => None,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(e) => return Err(e),
+            };
+            Thing::File { mode, size, sha256 }
+        } else {
+            Thing::Special
+        }))
+    }
+
+    /// Whether it is a directory.
+    pub fn is_directory(&self) -> bool {
+        matches!(self, Thing::Directory { .. })
+    }
+
+    /// Its permission bits, where it has any of its own.
+    pub fn mode(&self) -> Option<Mode> {
+        match self {
+            Thing::File { mode, .. } | Thing::Directory { mode } => Some(*mode),
+            Thing::Symlink { .. } | Thing::Special => None,
+        }
+    }
+
+    /// Whether content and kind are the same; the mode may differ.
+    pub(crate) fn same_content(&self, other: &Thing) -> bool {
+        match (self, other) {
+            (Thing::File { sha256: Some(a), .. }, Thing::File { sha256: Some(b), .. }) => a == b,
+            (Thing::Directory { .. }, Thing::Directory { .. }) => true,
+            (Thing::Symlink { target: a }, Thing::Symlink { target: b }) => a == b,
+            _ => false,
+        }
+    }
+
+    /// For people: `file`, `directory`, `link`, `special file`.
+    pub fn noun(&self) -> &'static str {
+        match self {
+            Thing::File { .. } => "file",
+            Thing::Directory { .. } => "directory",
+            Thing::Symlink { .. } => "link",
+            Thing::Special => "special file",
+        }
+    }
+}

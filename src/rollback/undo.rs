@@ -1,0 +1,235 @@
+//! Undoing the last rollback: another transaction, planned from its journal and fed by what it displaced. It can
+//! be undone in turn.
+
+use std::collections::BTreeMap;
+
+use super::journal::{Action, Journal, Origin, Purpose, RootPath};
+use super::plan::{RollbackPlan, count};
+use super::present::{LeftAlone, Present};
+use super::thing::Thing;
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::event::Context;
+use crate::fsx::Tree;
+use crate::manifest::{Id, Manifest, Mode, stored_path};
+use crate::path::RelPath;
+use crate::store::Store;
+
+/// Plans the undoing of the newest rollback that ended.
+///
+/// # Errors
+/// `NoRestorePoint` where no rollback was ever made here; `Damaged` where what it displaced is gone.
+pub fn plan_undo(store: &Store, context: &Context<'_>) -> Result<RollbackPlan> {
+    store.refuse_cut_off()?;
+    let of = newest(store)?.ok_or_else(|| {
+        Error::new(ErrorKind::NoRestorePoint, "no rollback was made here, so there is none to undo")
+            .with_help("`list` shows the restore points")
+    })?;
+    let (journal, _) = Journal::read(&store.layout().closed_journal(&of))?;
+    let mut undo = Undo::open(store, &journal)?;
+    for action in &journal.actions {
+        context.interrupt.check()?;
+        undo.take(action)?;
+    }
+    if !undo.lost.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Damaged,
+            format!("{} files that rollback {of} displaced are gone; nothing was changed", undo.lost.len()),
+        )
+        .with_details(undo.lost)
+        .with_help("its restore point of the present may hold them: see `list`, label pre_rollback"));
+    }
+    let keep = present_set(store, &journal, context)?;
+    undo.into_plan(keep, crate::select::git::state(store.root()))
+}
+
+/// The newest rollback whose journal was closed.
+fn newest(store: &Store) -> Result<Option<Id>> {
+    let dir = store.layout().rollback_dir();
+    let entries = std::fs::read_dir(&dir).during("read directory", &dir)?;
+    let ids = entries.flatten().filter_map(|e| {
+        let name = e.file_name().into_string().ok()?;
+        name.strip_prefix("rollback_")?.strip_suffix(".journal")?.parse::<Id>().ok()
+    });
+    Ok(ids.max())
+}
+
+/// The present by the scope of the restore point that was rolled back to. `None` where that is gone: then what is
+/// replaced is kept displaced only.
+fn present_set(
+    store: &Store,
+    journal: &Journal,
+    context: &Context<'_>,
+) -> Result<Option<crate::select::ProtectedSet>> {
+    let Some(manifest) = scope_of(store, journal)? else { return Ok(None) };
+    let reach = |root: &str| journal.roots.iter().any(|r| r.name == root);
+    let present = Present::look(store, &manifest, reach, context)?;
+    Ok(Some(present.protected_set(&manifest)))
+}
+
+fn scope_of(store: &Store, journal: &Journal) -> Result<Option<Manifest>> {
+    let catalogue = store.catalogue()?;
+    let point = journal.pre_rollback.as_ref().or(match &journal.purpose {
+        Purpose::Rollback { to } => Some(to),
+        Purpose::Undo { .. } => None,
+    });
+    let listed = point.and_then(|id| catalogue.all().iter().find(|l| l.id == *id));
+    Ok(listed.and_then(|l| store.manifest(l).ok()))
+}
+
+struct Undo<'a> {
+    store: &'a Store,
+    journal: &'a Journal,
+    trees: BTreeMap<String, Tree>,
+    actions: Vec<Action>,
+    left: Vec<(String, LeftAlone)>,
+    lost: Vec<String>,
+    unchanged: u64,
+    unlock: BTreeMap<RootPath, Mode>,
+    touch: Vec<RootPath>,
+}
+
+impl<'a> Undo<'a> {
+    fn open(store: &'a Store, journal: &'a Journal) -> Result<Self> {
+        let mut trees = BTreeMap::new();
+        for root in &journal.roots {
+            let directory = store.root_directory(root)?;
+            let tree = Tree::open(&directory, store.fs()).during("open directory", &directory)?;
+            trees.insert(root.name.clone(), tree);
+        }
+        Ok(Undo {
+            store,
+            journal,
+            trees,
+            actions: Vec::new(),
+            left: Vec::new(),
+            lost: Vec::new(),
+            unchanged: 0,
+            unlock: BTreeMap::new(),
+            touch: journal.touch.clone(),
+        })
+    }
+
+    fn look(&self, root: &str, path: &RelPath) -> Result<Option<Thing>> {
+        let tree = self.trees.get(root).ok_or_else(|| {
+            Error::new(ErrorKind::Damaged, format!("the journal names no root `{root}`"))
+        })?;
+        Thing::at(&mut tree.cursor(), path).during("read", tree.path().join(path))
+    }
+
+    /// Plans the inverse of one action.
+    fn take(&mut self, done: &Action) -> Result<()> {
+        let now = self.look(&done.root, &done.path)?;
+        let moved_out = done.displaces();
+        let wanted = if moved_out { self.displaced(done)? } else { done.before.clone() };
+        if moved_out && wanted.is_none() {
+            self.lost.push(done.shown());
+            return Ok(());
+        }
+        if now == wanted {
+            self.unchanged += 1;
+            return Ok(());
+        }
+        let unmovable = match &wanted {
+            Some(Thing::Special) => Some(LeftAlone::Special),
+            Some(Thing::File { sha256: None, .. }) => {
+                let place = self.store.layout().displaced(&self.journal.id);
+                Some(LeftAlone::Unreadable(format!("it stays in {}", crate::path::show_path(&place))))
+            }
+            _ => None,
+        };
+        if let Some(why) = unmovable {
+            self.left.push((done.shown(), why));
+            return Ok(());
+        }
+        self.note_read_only_parent(done)?;
+        let action = Action {
+            root: done.root.clone(),
+            path: done.path.clone(),
+            before: now,
+            after: wanted,
+            origin: Origin::None,
+        };
+        let origin = if action.places() { Origin::Displaced } else { Origin::None };
+        self.actions.push(Action { origin, ..action });
+        Ok(())
+    }
+
+    /// What the rollback moved out from there, as it is kept.
+    fn displaced(&self, done: &Action) -> Result<Option<Thing>> {
+        let dir = self.store.layout().displaced(&self.journal.id);
+        let Ok(tree) = Tree::open(&dir, self.store.fs()) else { return Ok(None) };
+        let path = stored_path(&done.root, &done.path);
+        Thing::at(&mut tree.cursor(), &path).during("read", dir.join(&path))
+    }
+
+    fn note_read_only_parent(&mut self, done: &Action) -> Result<()> {
+        let Some(parent) = done.path.parent() else { return Ok(()) };
+        if let Some(Thing::Directory { mode }) = self.look(&done.root, &parent)?
+            && mode.bits() & 0o300 != 0o300
+        {
+            self.unlock.insert((done.root.clone(), parent), mode);
+        }
+        Ok(())
+    }
+
+    fn into_plan(
+        mut self,
+        keep: Option<crate::select::ProtectedSet>,
+        git_now: Option<crate::manifest::GitState>,
+    ) -> Result<RollbackPlan> {
+        self.keep_occupied_directories()?;
+        let placed = |key: &RootPath| self.actions.iter().any(|a| a.root == key.0 && a.path == key.1);
+        let touch = self.touch.iter().filter(|key| !placed(key)).cloned().collect();
+        let target = match &self.journal.purpose {
+            Purpose::Rollback { to } => format!("the state before the rollback to {to}"),
+            Purpose::Undo { of } => format!("the state before the undo of {of}"),
+        };
+        Ok(RollbackPlan {
+            purpose: Purpose::Undo { of: self.journal.id.clone() },
+            target,
+            target_created: self.journal.created.clone(),
+            message: None,
+            counts: count(&self.actions, self.left.len() as u64, self.unchanged),
+            actions: self.actions,
+            touch,
+            unlock: self.unlock.into_iter().collect(),
+            left_alone: self.left,
+            outside_differences: Vec::new(),
+            git_then: None,
+            git_now,
+            roots: self.journal.roots.clone(),
+            keep,
+        })
+    }
+
+    /// A directory that the rollback made goes only where everything in it goes.
+    fn keep_occupied_directories(&mut self) -> Result<()> {
+        let going: std::collections::BTreeSet<RootPath> = self
+            .actions
+            .iter()
+            .filter(|a| a.after.is_none())
+            .map(|a| (a.root.clone(), a.path.clone()))
+            .collect();
+        let mut kept: Vec<RootPath> = Vec::new();
+        for action in self.actions.iter().rev() {
+            let leaves = action.before.as_ref().is_some_and(Thing::is_directory) && action.after.is_none();
+            if !leaves {
+                continue;
+            }
+            let Some(tree) = self.trees.get(&action.root) else { continue };
+            let full = tree.path().join(&action.path);
+            let occupied = std::fs::read_dir(&full).during("read directory", &full)?.flatten().any(|entry| {
+                let path = action.path.join(entry.file_name()).ok();
+                path.is_none_or(|p| {
+                    let key = (action.root.clone(), p);
+                    !going.contains(&key) || kept.contains(&key)
+                })
+            });
+            if occupied {
+                kept.push((action.root.clone(), action.path.clone()));
+            }
+        }
+        self.actions.retain(|a| !(a.after.is_none() && kept.contains(&(a.root.clone(), a.path.clone()))));
+        Ok(())
+    }
+}
