@@ -20,6 +20,8 @@ pub mod path;
 mod process;
 #[cfg(feature = "engine")]
 pub mod select;
+#[cfg(feature = "engine")]
+pub mod workspace;
 
 #[cfg(feature = "engine")]
 pub use error::{Error, ErrorKind, Result};
