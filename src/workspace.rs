@@ -302,6 +302,8 @@ fn metadata(options: &LoadOptions, dir: &Path, manifest: Option<&Path>, more: &[
         args.extend([OsStr::new("--manifest-path"), manifest.as_os_str()]);
     }
     let shown = manifest.and_then(Path::parent).map_or_else(|| dir.to_path_buf(), |parent| dir.join(parent));
+    // Without a trailing slash.
+    let shown: PathBuf = shown.components().collect();
     let failed = || {
         Error::new(ErrorKind::Workspace, format!("cargo metadata fails in `{}`", show_path(&shown)))
             .with_help("mend what cargo names; a rollback needs no cargo and works all the same")

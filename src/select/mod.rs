@@ -3,10 +3,11 @@
 //! **Invariant (I2):** the store is never protected, nor are target directories, `.git`, `.jj` and `.hg`; what git
 //! tracks inside a target directory is.
 
+mod area;
 mod assemble;
+mod extras;
 mod gather;
 pub(crate) mod git;
-#[allow(dead_code, reason = "a rollback reads the recorded patterns")]
 pub(crate) mod glob;
 mod report;
 pub mod settings;

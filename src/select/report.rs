@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assemble::{Area, STEERING, by_directory, owners, reasons_of};
+use super::area::{Area, by_directory, owners};
+use super::assemble::{STEERING, reasons_of};
 use super::glob;
 use super::walk::FoundKind;
 use super::{SkipReason, Skipped, Unprotected};
@@ -41,7 +42,9 @@ pub(super) fn unreadable(
     notes: &mut Vec<String>,
 ) {
     let by_directory = by_directory(&area.packages);
-    for (path, why) in &area.gathered.walked.errors {
+    // A pattern's walk meets again what the first walk met.
+    let errors: BTreeSet<_> = area.gathered.walked.errors.iter().collect();
+    for (path, why) in errors {
         if exclude.iter().any(|pattern| glob::matches(pattern, &area.name, path)) {
             continue;
         }
@@ -104,24 +107,18 @@ fn root_entries(area: &Area<'_>) -> Vec<RelPath> {
 
 /// What in the workspace is neither protected nor ignored nor excluded, in the topmost directories that hold
 /// nothing protected.
-pub(super) fn unprotected(area: &Area<'_>) -> Vec<Unprotected> {
-    let excluded: BTreeSet<&RelPath> = area
-        .skipped
-        .iter()
-        .filter(|skipped| matches!(skipped.why, SkipReason::Excluded(_)))
-        .map(|skipped| &skipped.path)
-        .collect();
+pub(super) fn unprotected(area: &Area<'_>, exclude: &[Pattern]) -> Vec<Unprotected> {
     let mut out: BTreeMap<RelPath, (u64, bool)> = BTreeMap::new();
     for found in &area.gathered.walked.found {
         let path = &found.path;
         let leaf = matches!(found.kind, FoundKind::File | FoundKind::Symlink);
-        if !leaf || area.chosen.contains_key(path) {
+        if !leaf
+            || area.chosen.contains_key(path)
+            || exclude.iter().any(|p| glob::matches(p, &area.name, path))
+        {
             continue;
         }
         let ancestors: Vec<RelPath> = path.ancestors().collect();
-        if excluded.contains(path) || ancestors.iter().any(|dir| excluded.contains(dir)) {
-            continue;
-        }
         // Every directory above an entry is an entry, so one that is none holds nothing protected.
         let top = ancestors.into_iter().rev().find(|dir| !area.chosen.contains_key(dir));
         let directory = top.is_some();
