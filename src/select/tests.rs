@@ -232,6 +232,8 @@ fn a_path_dependency_above_the_workspace_does_not_take_the_workspace_twice() {
     assert_eq!(files(&set, ""), ["Cargo.toml", "src/lib.rs"]);
     assert_eq!(files(&set, "lib"), ["Cargo.toml", "data", "src/lib.rs"]);
     assert_eq!(set.roots[1].root.path, "..");
+    let skipped = Skipped { root: "lib".into(), path: rel("fuzz"), why: SkipReason::OtherRoot };
+    assert!(set.skipped.contains(&skipped));
 }
 
 #[test]
@@ -278,6 +280,7 @@ fn what_git_ignores_is_out_and_what_it_tracks_is_in() {
         .write("neg/.gitignore", "!in.log\n")
         .write("neg/in.log", "")
         .write("cache/x.log", "");
+    s.write("cache/deep/y.log", "");
     s.write("target/CACHEDIR.TAG", SIGNATURE).write("target/tracked", "").write("target/junk", "");
     s.write("new.rs", "").write("private", "").write("dir/cut.me", "");
     s.write("globs", "*.me\n");
@@ -332,6 +335,10 @@ fn a_star_above_the_workspace_does_not_empty_it() {
     let set = s.select("ws");
     assert_eq!(files(&set, ""), ["Cargo.toml", "a/Cargo.toml", "a/src/lib.rs", "a/x.log"]);
     assert!(noted(&set, "set aside") && !set.scope.git);
+    // One tracked file, and git no longer says that it ignores the directory as a whole.
+    s.git("", &["add", "-f", "ws/a/src/lib.rs", "ws/Cargo.toml"]);
+    let set = s.select("ws");
+    assert!(has(&set, "a/Cargo.toml") && has(&set, "a/x.log") && noted(&set, "ws/a") && set.scope.git);
     // The same below a directory that is ignored: git itself fails there with an internal error.
     let deep = Scratch::new();
     deep.write(".gitignore", "/up/\n").git("", &["init", "-q"]).package("up/ws", "a", "");
