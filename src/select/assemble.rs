@@ -1,10 +1,10 @@
 //! From what the walks found to the protected set: which files, for which reasons, and what else is there.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::area::{Area, areas, by_directory, locate, owners};
-use super::extras::{place_of, take_included, take_links, take_lockfile, take_package_files};
+use super::extras::{Resolved, place_of, take_included, take_links, take_lockfile, take_package_files};
 use super::settings::{PathPattern, ScopeSetting};
 use super::walk::{Found, FoundKind};
 use super::{Candidate, CandidateKind, ProtectedSet, RootDirectory, SkipReason, Skipped};
@@ -50,8 +50,9 @@ pub(super) fn assemble(workspace: &Workspace, store: &Path) -> Result<ProtectedS
         }
     }
     take_lockfile(&mut areas, &exclude);
-    take_links(&mut areas, workspace, &exclude);
-    take_package_files(&mut areas, workspace, &exclude, &mut notes);
+    let mut resolved = Resolved::new();
+    take_links(&mut areas, workspace, &exclude, &mut resolved);
+    take_package_files(&mut areas, workspace, &exclude, &mut resolved, &mut notes);
     let mut unreadable = Vec::new();
     for area in &mut areas {
         take_parents(area);
@@ -68,7 +69,7 @@ pub(super) fn assemble(workspace: &Workspace, store: &Path) -> Result<ProtectedS
     // The workspace's area comes first: its name is empty.
     let unprotected = areas.first().map(|area| report::unprotected(area, &exclude)).unwrap_or_default();
     let scope = report::scope(&areas, whole, exclude);
-    let packages = recorded_packages(&areas);
+    let packages = recorded_packages(&areas, &mut resolved);
     let roots = areas.iter().map(|area| recorded_root(workspace, area)).collect();
     let mut entries = Vec::new();
     let mut skipped = Vec::new();
@@ -194,19 +195,22 @@ fn recorded_root(workspace: &Workspace, area: &Area<'_>) -> RootDirectory {
     RootDirectory { root: Root { name: area.name.clone(), path }, directory: area.directory.clone() }
 }
 
-fn recorded_packages(areas: &[Area<'_>]) -> Vec<Package> {
-    let below = |area: &Area<'_>, path: &Path| {
-        let (index, path) = place_of(areas, path)?;
-        (areas[index].name == area.name).then_some(path)
-    };
-    let packages = areas.iter().flat_map(|area| {
-        area.packages.iter().map(move |(path, package)| Package {
-            name: package.name.clone(),
-            version: package.version.clone(),
-            root: area.name.clone(),
-            directory: path.clone(),
-            crate_roots: package.crate_roots.iter().filter_map(|file| below(area, file)).collect(),
-        })
-    });
-    packages.collect()
+fn recorded_packages(areas: &[Area<'_>], resolved: &mut Resolved) -> Vec<Package> {
+    let mut packages = Vec::new();
+    for area in areas {
+        for (path, package) in &area.packages {
+            let mut below = |file: &PathBuf| {
+                let (index, path) = place_of(areas, file, resolved)?;
+                (areas[index].name == area.name).then_some(path)
+            };
+            packages.push(Package {
+                name: package.name.clone(),
+                version: package.version.clone(),
+                root: area.name.clone(),
+                directory: path.clone(),
+                crate_roots: package.crate_roots.iter().filter_map(&mut below).collect(),
+            });
+        }
+    }
+    packages
 }

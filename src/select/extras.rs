@@ -1,7 +1,8 @@
 //! What is protected wherever it lies: what the settings include, what a manifest names, the lockfile, and the
 //! links that lead to packages.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use super::area::{Area, by_directory, locate, owners};
 use super::assemble::choose;
@@ -49,13 +50,18 @@ pub(super) fn take_lockfile(areas: &mut [Area<'_>], exclude: &[Pattern]) {
 }
 
 /// Protects the links inside the workspace that lead to a package.
-pub(super) fn take_links(areas: &mut [Area<'_>], workspace: &Workspace, exclude: &[Pattern]) {
+pub(super) fn take_links(
+    areas: &mut [Area<'_>],
+    workspace: &Workspace,
+    exclude: &[Pattern],
+    resolved: &mut Resolved,
+) {
     for package in workspace.packages.iter().filter(|package| package.listed != package.directory) {
         for step in package.listed.ancestors() {
             if !step.symlink_metadata().is_ok_and(|meta| meta.is_symlink()) {
                 continue;
             }
-            if let Some((index, path)) = place_of(areas, step)
+            if let Some((index, path)) = place_of(areas, step, resolved)
                 && let Some(found) = look(&areas[index].directory, path)
             {
                 choose(&mut areas[index], &found, None, [Reason::Parent], exclude);
@@ -64,10 +70,16 @@ pub(super) fn take_links(areas: &mut [Area<'_>], workspace: &Workspace, exclude:
     }
 }
 
+/// The directories that were resolved already: the sources of a package lie in few of them.
+pub(super) type Resolved = HashMap<PathBuf, Option<PathBuf>>;
+
 /// Where a path stands whose last component may be a link.
-pub(super) fn place_of(areas: &[Area<'_>], path: &Path) -> Option<(usize, RelPath)> {
-    let path = canonical(path.parent()?).ok()?.join(path.file_name()?);
-    let (index, path) = locate(areas, &path)?;
+pub(super) fn place_of(areas: &[Area<'_>], path: &Path, resolved: &mut Resolved) -> Option<(usize, RelPath)> {
+    let (parent, name) = (path.parent()?, path.file_name()?);
+    if !resolved.contains_key(parent) {
+        resolved.insert(parent.into(), canonical(parent).ok());
+    }
+    let (index, path) = locate(areas, &resolved.get(parent)?.as_ref()?.join(name))?;
     Some((index, path?))
 }
 
@@ -76,11 +88,12 @@ pub(super) fn take_package_files(
     areas: &mut [Area<'_>],
     workspace: &Workspace,
     exclude: &[Pattern],
+    resolved: &mut Resolved,
     notes: &mut Vec<String>,
 ) {
     for package in &workspace.packages {
         for file in package.files.iter().chain(&package.crate_roots) {
-            let Some(place) = place_of(areas, file) else {
+            let Some(place) = place_of(areas, file, resolved) else {
                 if file.symlink_metadata().is_ok() {
                     notes.push(format!(
                         "`{}`, which package `{}` names, lies outside every package and is not protected",
