@@ -32,6 +32,8 @@ pub mod select;
 pub mod store;
 #[cfg(feature = "engine")]
 pub mod validate;
+#[cfg(feature = "engine")]
+pub mod workspace;
 
 #[cfg(feature = "engine")]
 pub use error::{Error, ErrorKind, Result};

@@ -303,6 +303,25 @@ pub fn show_text(text: &str) -> String {
     show_bytes(text.as_bytes())
 }
 
+/// Any path, `..` included, in the lossless text form of a [`RelPath`]: for the place of a root.
+pub(crate) fn path_to_text(path: &Path) -> String {
+    RelPath(path.as_os_str().as_bytes().into()).to_json_text()
+}
+
+/// Reads what [`path_to_text`] wrote.
+///
+/// # Errors
+/// A malformed escape, a NUL byte, or no path at all.
+#[allow(dead_code, reason = "a rollback reads where the outside roots lie")]
+pub(crate) fn path_from_text(text: &str) -> Result<PathBuf, InvalidPath> {
+    let bytes = unescape(text)?;
+    match (bytes.is_empty(), bytes.contains(&0)) {
+        (true, _) => Err(InvalidPath::Empty),
+        (_, true) => Err(InvalidPath::Nul),
+        _ => Ok(PathBuf::from(OsString::from_vec(bytes))),
+    }
+}
+
 /// The absolute path without symbolic links.
 ///
 /// # Errors
@@ -367,6 +386,15 @@ mod tests {
             assert_eq!(RelPath::from_json_text(bad), Err(InvalidPath::Escape), "{bad}");
         }
         assert_eq!(RelPath::from_json_text(r"a\x2f\x2e\x2e"), Err(InvalidPath::Dots));
+    }
+
+    #[test]
+    fn the_place_of_a_root_survives_its_text_form() {
+        for bytes in [&b"../a\xff/b"[..], b".", b"../back\\slash"] {
+            let path = Path::new(OsStr::from_bytes(bytes));
+            assert_eq!(path_from_text(&path_to_text(path)).unwrap(), path);
+        }
+        assert_eq!(path_from_text(""), Err(InvalidPath::Empty));
     }
 
     #[test]

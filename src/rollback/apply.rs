@@ -136,7 +136,10 @@ impl<'a> Transaction<'a> {
         let mut file = self.fs().create_file(&path).during("create", &path)?;
         let digest = copy(content, &mut file).during("write", &path)?;
         if Some(digest) != *sha256 {
-            return Err(Error::new(ErrorKind::Damaged, format!("{} was damaged while it was copied", action.shown())));
+            return Err(Error::new(
+                ErrorKind::Damaged,
+                format!("{} was damaged while it was copied", action.shown()),
+            ));
         }
         file.finish(*mode, self.present()).during("finish", &path)
     }
@@ -239,7 +242,9 @@ impl<'a> Transaction<'a> {
         for action in actions.iter().filter(|a| is_dir(&a.before) && !is_dir(&a.after)) {
             let tree = self.tree(&action.root)?;
             match tree.create_dir(&action.path, Mode::new(0o700)) {
-                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(self.failed("create", action, e)),
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(self.failed("create", action, e));
+                }
                 _ => {}
             }
         }
@@ -261,7 +266,9 @@ impl<'a> Transaction<'a> {
     /// Opens the directories that this rollback made, which may already have their final mode.
     fn unlock_created(&self) -> Result<()> {
         for action in &self.journal.actions {
-            if let (Some(Thing::Directory { mode }), true) = (&action.after, mode_forbids(action.after.as_ref())) {
+            if let (Some(Thing::Directory { mode }), true) =
+                (&action.after, mode_forbids(action.after.as_ref()))
+            {
                 self.open_directory(&action.root, &action.path, *mode)?;
             }
         }
@@ -386,7 +393,8 @@ impl<'a> Transaction<'a> {
                 let mut file = self.fs().create_file(&part).during("create", &part)?;
                 let digest = copy(&mut from, &mut file).during("write", &part)?;
                 file.sync().during("sync", &part)?;
-                file.finish(Mode::new(stat.st_mode), crate::backup::mtime_of(&stat)).during("finish", &part)?;
+                file.finish(Mode::new(stat.st_mode), crate::backup::mtime_of(&stat))
+                    .during("finish", &part)?;
                 let size = part.metadata().during("look at", &part)?.len();
                 let back = archive::digest_of(&mut File::open(&part).during("open", &part)?, size);
                 if back.during("read back", &part)? != Some(digest) {
@@ -420,7 +428,8 @@ impl<'a> Transaction<'a> {
 
     fn create_directory(&self, action: &Action) -> Result<()> {
         let tree = self.tree(&action.root)?;
-        let now = Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
+        let now =
+            Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
         match now {
             Some(Thing::Directory { .. }) => {}
             Some(_) => return Err(changed_error(vec![action.shown()])),
@@ -450,7 +459,9 @@ impl<'a> Transaction<'a> {
         }
         match tree.move_in(&staged, &action.path) {
             Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => self.copy_in(tree, index, action, &staged)?,
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+                self.copy_in(tree, index, action, &staged)?
+            }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(changed_error(vec![format!("{}: something appeared there", action.shown())]));
             }
@@ -462,7 +473,8 @@ impl<'a> Transaction<'a> {
     /// After a cut: clears a copy across file systems that was under way. Says whether it had come to its end.
     fn finish_cut_place(&self, tree: &Tree, index: usize, action: &Action, staged: &Path) -> Result<bool> {
         self.drop_part(tree, index, action)?;
-        let now = Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
+        let now =
+            Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
         let done = now.is_some_and(|now| action.after.as_ref().is_some_and(|after| now.same_content(after)))
             && (Self::exists(&self.displaced(action)) || action.before.is_none());
         if done {
@@ -550,7 +562,8 @@ impl<'a> Transaction<'a> {
         let staged = self.staged(index);
         let tree = self.tree(&action.root)?;
         self.drop_part(tree, index, action)?;
-        let now = Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
+        let now =
+            Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
         let Some(now) = now else { return Ok(()) };
         let displaced = Self::exists(&self.displaced(action));
         if Self::exists(&staged) {
@@ -587,7 +600,11 @@ impl<'a> Transaction<'a> {
         if let Some(parent) = to.parent() {
             self.fs().create_dir_all(parent, 0o700).during("create directory", parent)?;
         }
-        self.context.note(format!("{} was written since; that is kept in {}", action.shown(), show_path(&to)));
+        self.context.note(format!(
+            "{} was written since; that is kept in {}",
+            action.shown(),
+            show_path(&to)
+        ));
         Ok(to)
     }
 
@@ -660,13 +677,8 @@ impl<'a> Transaction<'a> {
     /// Makes both sides durable, directories too, before anything says that it is done.
     fn sync(&self) -> Result<()> {
         for (root, tree) in &self.trees {
-            let changed: Vec<RelPath> = self
-                .journal
-                .actions
-                .iter()
-                .filter(|a| a.root == *root)
-                .map(|a| a.path.clone())
-                .collect();
+            let changed: Vec<RelPath> =
+                self.journal.actions.iter().filter(|a| a.root == *root).map(|a| a.path.clone()).collect();
             tree.barrier(&changed).during("sync", tree.path())?;
         }
         self.fs().barrier(self.layout().dir()).during("sync", self.layout().dir())
@@ -679,7 +691,8 @@ impl<'a> Transaction<'a> {
         let wrong = crate::parallel::map(actions.len(), |i| {
             let action = &actions[i];
             let tree = self.tree(&action.root)?;
-            let now = Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("read", action, e))?;
+            let now =
+                Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("read", action, e))?;
             Ok((now != action.after).then(|| action.shown()))
         })?;
         let wrong: Vec<String> = wrong.into_iter().flatten().collect();
@@ -812,7 +825,8 @@ impl SourceReader {
         wanted: &[(usize, &Action)],
         mut take: impl FnMut(usize, &Action, &mut dyn Read) -> Result<()>,
     ) -> Result<()> {
-        let lost = || Error::new(ErrorKind::Damaged, "the archive that the rollback reads is gone or damaged");
+        let lost =
+            || Error::new(ErrorKind::Damaged, "the archive that the rollback reads is gone or damaged");
         let (manifest, path) = self.manifest.as_ref().ok_or_else(lost)?;
         let info = manifest.archive.as_ref().ok_or_else(lost)?;
         let file = File::open(path).during("open", path)?;
@@ -826,12 +840,11 @@ impl SourceReader {
                 continue;
             }
             transaction.context.interrupt.check()?;
-            let mut visit = |entry: usize, content: Option<&mut dyn Read>| {
-                match (content, by_entry.remove(&entry)) {
+            let mut visit =
+                |entry: usize, content: Option<&mut dyn Read>| match (content, by_entry.remove(&entry)) {
                     (Some(content), Some((index, action))) => take(index, action, content),
                     _ => Ok(()),
-                }
-            };
+                };
             match archive::read_member(&file, member, &manifest.entries, &mut visit) {
                 Err(archive::Fault::Visit(e)) => return Err(e),
                 // The files that were wanted were checked one by one; damage behind them is none of theirs.

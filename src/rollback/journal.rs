@@ -230,9 +230,9 @@ fn pop_thing(r: &mut FieldReader<'_>) -> Option<Option<Thing>> {
             },
         }),
         "directory" => Some(Thing::Directory { mode: mode.parse().ok()? }),
-        "symlink" => {
-            Some(Thing::Symlink { target: LinkTarget::new(std::ffi::OsStr::from_bytes(content).to_os_string()) })
-        }
+        "symlink" => Some(Thing::Symlink {
+            target: LinkTarget::new(std::ffi::OsStr::from_bytes(content).to_os_string()),
+        }),
         "special" => Some(Thing::Special),
         _ => return None,
     })
@@ -272,7 +272,16 @@ fn decode(mut r: FieldReader<'_>) -> Option<Journal> {
         };
         Some(Action { root, path, before, after, origin })
     })?;
-    r.next().is_none().then_some(Journal { id, purpose, pre_rollback, created, roots, unlock, touch, actions })
+    r.next().is_none().then_some(Journal {
+        id,
+        purpose,
+        pre_rollback,
+        created,
+        roots,
+        unlock,
+        touch,
+        actions,
+    })
 }
 
 fn list<T>(
@@ -316,7 +325,12 @@ mod tests {
             actions: vec![
                 action(b"end\n\xff", None, Some(file(0o644)), Origin::Session),
                 action(b"gone", Some(Thing::Special), None, Origin::None),
-                action(b"link", Some(file(0o600)), Some(Thing::Symlink { target: LinkTarget::new("a b") }), Origin::None),
+                action(
+                    b"link",
+                    Some(file(0o600)),
+                    Some(Thing::Symlink { target: LinkTarget::new("a b") }),
+                    Origin::None,
+                ),
                 action(b"m", Some(file(0o600)), Some(file(0o755)), Origin::None),
             ],
         }
@@ -337,11 +351,9 @@ mod tests {
         assert_eq!(read(b"").unwrap(), (journal.clone(), false));
         assert_eq!(read(b"committe").unwrap(), (journal.clone(), false));
         assert_eq!(read(COMMITTED).unwrap(), (journal.clone(), true));
-        assert_eq!(journal.actions.iter().map(Action::verb).collect::<Vec<_>>(), [
-            Verb::Create,
-            Verb::Displace,
-            Verb::Replace,
-            Verb::ChangeMode
-        ]);
+        assert_eq!(
+            journal.actions.iter().map(Action::verb).collect::<Vec<_>>(),
+            [Verb::Create, Verb::Displace, Verb::Replace, Verb::ChangeMode]
+        );
     }
 }

@@ -153,7 +153,16 @@ pub fn apply(lock: &StoreLock<'_>, plan: RollbackPlan, context: &Context<'_>) ->
     let context = context.with(&*log);
     let result = run(lock, &journal, &context).map(|(verified, mismatches)| {
         let counts = plan.counts;
-        outcome(lock, &journal, counts, (verified, mismatches), unreadable, log.path().clone(), started, &context)
+        outcome(
+            lock,
+            &journal,
+            counts,
+            (verified, mismatches),
+            unreadable,
+            log.path().clone(),
+            started,
+            &context,
+        )
     });
     log.end(&result, |o| format!("{} changes verified, {} mismatches", o.verified, o.mismatches.len()));
     result
@@ -212,15 +221,20 @@ fn finish(
             Ok(verified)
         }
         Err(Stopped::Interrupted) => Err(cut_off(transaction, "the rollback was stopped between two states")),
-        Err(Stopped::Failed(e)) if take_back => match transaction.backward().and_then(|()| transaction.forget()) {
-            Ok(()) => Err(e),
-            Err(second) => Err(cut_off(transaction, "the rollback failed, and so did taking it back")
-                .with_details([e.to_string(), second.to_string()])
-                .with_source(e)),
-        },
+        Err(Stopped::Failed(e)) if take_back => {
+            match transaction.backward().and_then(|()| transaction.forget()) {
+                Ok(()) => Err(e),
+                Err(second) => Err(cut_off(transaction, "the rollback failed, and so did taking it back")
+                    .with_details([e.to_string(), second.to_string()])
+                    .with_source(e)),
+            }
+        }
         Err(Stopped::Failed(e)) => {
-            let details: Vec<String> = std::iter::once(e.to_string()).chain(e.details().iter().cloned()).collect();
-            Err(cut_off(transaction, "the rollback could not be finished").with_details(details).with_source(e))
+            let details: Vec<String> =
+                std::iter::once(e.to_string()).chain(e.details().iter().cloned()).collect();
+            Err(cut_off(transaction, "the rollback could not be finished")
+                .with_details(details)
+                .with_source(e))
         }
     }
 }
@@ -344,7 +358,8 @@ pub fn abort(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<Abort
     let transaction = Transaction::open(lock, &journal, &inner)?;
     let taken_back = if committed { transaction.backward() } else { Ok(()) };
     let result = taken_back.and_then(|()| transaction.forget()).map_err(|e| {
-        let details: Vec<String> = std::iter::once(e.to_string()).chain(e.details().iter().cloned()).collect();
+        let details: Vec<String> =
+            std::iter::once(e.to_string()).chain(e.details().iter().cloned()).collect();
         cut_off(&transaction, "the rollback could not be taken back").with_details(details).with_source(e)
     });
     let result = result.map(|()| {

@@ -125,8 +125,11 @@ impl Selection {
                 || present.added.keys().any(|(root, path)| within(&place, root, path));
             if !known {
                 let text = crate::path::show_text(text);
-                return Err(Error::new(ErrorKind::Usage, format!("--only {text}: {} holds no such path", manifest.backup_id))
-                    .with_help("`show` lists what a restore point holds; paths count from the workspace root"));
+                return Err(Error::new(
+                    ErrorKind::Usage,
+                    format!("--only {text}: {} holds no such path", manifest.backup_id),
+                )
+                .with_help("`show` lists what a restore point holds; paths count from the workspace root"));
             }
             places.push(place);
         }
@@ -158,8 +161,7 @@ fn within((place_root, place): &(String, Option<RelPath>), root: &str, path: &Re
 
 fn unknown_package(name: &str, manifest: &Manifest) -> Error {
     let name = crate::path::show_text(name);
-    let error =
-        Error::new(ErrorKind::Usage, format!("{} has no package `{name}`", manifest.backup_id));
+    let error = Error::new(ErrorKind::Usage, format!("{} has no package `{name}`", manifest.backup_id));
     let near = manifest.packages.iter().map(|p| (strsim::jaro_winkler(&p.name, &name), &p.name));
     match near.filter(|(score, _)| *score > 0.7).max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((_, near)) => error.with_help(format!("did you mean `{near}`?")),
@@ -281,7 +283,9 @@ fn plan_removals(
         .staying
         .iter()
         .filter(|(root, path)| obstructs(root, path))
-        .map(|(root, path)| format!("{}: would have to make way, and is not the rollback's to move", shown(root, path)))
+        .map(|(root, path)| {
+            format!("{}: would have to make way, and is not the rollback's to move", shown(root, path))
+        })
         .collect();
     if !blocked.is_empty() {
         return Err(Error::new(
@@ -340,10 +344,11 @@ fn crate_roots_to_touch(actions: &[Action], manifest: &Manifest, present: &Prese
         if !content || (seen && !link) {
             continue;
         }
-        let owner = packages.iter().find(|p| {
-            p.root == action.root && p.directory.as_ref().is_none_or(|dir| action.path.is_in(dir))
-        });
-        let roots = owner.iter().flat_map(|p| p.crate_roots.iter().map(|path| (p.root.clone(), path.clone())));
+        let owner = packages
+            .iter()
+            .find(|p| p.root == action.root && p.directory.as_ref().is_none_or(|dir| action.path.is_in(dir)));
+        let roots =
+            owner.iter().flat_map(|p| p.crate_roots.iter().map(|path| (p.root.clone(), path.clone())));
         touch.extend(roots.filter(|key| matches!(present.known.get(key), Some(Thing::File { .. }))));
     }
     // What is replaced anyway gets its time then.

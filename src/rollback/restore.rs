@@ -49,7 +49,10 @@ pub fn restore_to(
         .filter(|i| asked_for(&manifest.entries[*i], options, &manifest))
         .collect();
     if wanted.is_empty() {
-        return Err(Error::new(ErrorKind::Usage, format!("{} holds nothing of what was asked for", manifest.backup_id)));
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("{} holds nothing of what was asked for", manifest.backup_id),
+        ));
     }
     let verified = verify_sources(store, listed, manifest, &wanted, options.from, context)?;
     let restore = Restore { store, listed, verified: &verified, directory, context };
@@ -62,16 +65,17 @@ fn asked_for(entry: &Entry, options: &RollbackOptions, manifest: &Manifest) -> b
     if options.only.is_empty() && options.packages.is_empty() {
         return true;
     }
-    let related = |path: &RelPath| {
-        entry.path.is_in(path) || (entry.kind == Kind::Directory && path.is_in(&entry.path))
-    };
+    let related =
+        |path: &RelPath| entry.path.is_in(path) || (entry.kind == Kind::Directory && path.is_in(&entry.path));
     let only = options.only.iter().any(|text| match text.trim_end_matches('/').trim_start_matches("./") {
         "" | "." => entry.root.is_empty(),
         text => entry.root.is_empty() && RelPath::new(text).is_ok_and(|p| related(&p)),
     });
-    only || manifest.packages.iter().filter(|p| options.packages.contains(&p.name)).any(|p| {
-        p.root == entry.root && p.directory.as_ref().is_none_or(&related)
-    })
+    only || manifest
+        .packages
+        .iter()
+        .filter(|p| options.packages.contains(&p.name))
+        .any(|p| p.root == entry.root && p.directory.as_ref().is_none_or(&related))
 }
 
 struct Restore<'a> {
@@ -106,8 +110,11 @@ impl Restore<'_> {
                 Err(e) => return Err(Error::io("read directory", &directory, e)),
             };
             if occupied {
-                return Err(Error::new(ErrorKind::Usage, format!("`{}` is not empty", show_path(&directory)))
-                    .with_help("give a new directory; a rollback in place needs no --to"));
+                return Err(Error::new(
+                    ErrorKind::Usage,
+                    format!("`{}` is not empty", show_path(&directory)),
+                )
+                .with_help("give a new directory; a rollback in place needs no --to"));
             }
         }
         Ok(())
@@ -124,7 +131,11 @@ impl Restore<'_> {
             bytes: 0,
         };
         let total = wanted.iter().map(|i| manifest.entries[*i].size()).sum();
-        self.context.observer.on(&Event::Phase { verb: "Restoring", what: format!("{} entries", wanted.len()), total });
+        self.context.observer.on(&Event::Phase {
+            verb: "Restoring",
+            what: format!("{} entries", wanted.len()),
+            total,
+        });
         self.fs().create_dir_all(self.directory, 0o755).during("create directory", self.directory)?;
         let mut archived = Vec::new();
         for &index in wanted {
@@ -176,7 +187,10 @@ impl Restore<'_> {
             file.write_all(&buffer[..n]).during("write", path)?;
         }
         if Some(hasher.finish()) != entry.sha256() {
-            return Err(Error::new(ErrorKind::Damaged, format!("{} was damaged while it was copied", entry.shown())));
+            return Err(Error::new(
+                ErrorKind::Damaged,
+                format!("{} was damaged while it was copied", entry.shown()),
+            ));
         }
         file.finish(entry.mode, entry.mtime).during("finish", path)
     }
@@ -199,7 +213,9 @@ impl Restore<'_> {
                 }
                 _ => Ok(()),
             };
-            if let Err(archive::Fault::Visit(e)) = archive::read_member(&file, member, &manifest.entries, &mut visit) {
+            if let Err(archive::Fault::Visit(e)) =
+                archive::read_member(&file, member, &manifest.entries, &mut visit)
+            {
                 return Err(e);
             }
         }

@@ -110,9 +110,10 @@ impl<'a> Undo<'a> {
     }
 
     fn look(&self, root: &str, path: &RelPath) -> Result<Option<Thing>> {
-        let tree = self.trees.get(root).ok_or_else(|| {
-            Error::new(ErrorKind::Damaged, format!("the journal names no root `{root}`"))
-        })?;
+        let tree = self
+            .trees
+            .get(root)
+            .ok_or_else(|| Error::new(ErrorKind::Damaged, format!("the journal names no root `{root}`")))?;
         Thing::at(&mut tree.cursor(), path).during("read", tree.path().join(path))
     }
 

@@ -3,8 +3,23 @@
 //! **Invariant (I2):** the store is never protected, nor are target directories, `.git`, `.jj` and `.hg`; what git
 //! tracks inside a target directory is.
 
+mod area;
+mod assemble;
+mod extras;
+mod gather;
+pub(crate) mod git;
+pub(crate) mod glob;
+mod report;
+pub mod settings;
+#[cfg(test)]
+mod tests;
+pub(crate) mod walk;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::workspace::Workspace;
 
 use crate::manifest::{GitState, Package, Reason, Root, RootName, Scope};
 use crate::path::RelPath;
@@ -90,6 +105,8 @@ pub enum SkipReason {
     VersionControl,
     /// It is a store of restore points.
     Store,
+    /// It is a root of its own: the workspace, met below a package outside it.
+    OtherRoot,
     /// Git ignores it.
     Ignored,
     /// A pattern of the settings keeps it out.
@@ -109,4 +126,12 @@ pub struct Unprotected {
     pub files: u64,
     /// Whether it is a directory.
     pub directory: bool,
+}
+
+/// Decides what of `workspace` is protected, with the store at `store` (which need not exist yet).
+///
+/// # Errors
+/// Where something that is to be protected cannot be read, all of it by name; and where nothing is protected.
+pub fn select(workspace: &Workspace, store: &Path) -> Result<ProtectedSet> {
+    assemble::assemble(workspace, store)
 }

@@ -1,0 +1,119 @@
+//! The roots: the workspace, and each package outside it; and which of them holds a path.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use super::assemble::Chosen;
+use super::gather::{Gathered, gather};
+use super::walk::Walk;
+use super::{SkipReason, Skipped};
+use crate::manifest::{Label, RootName};
+use crate::path::{RelPath, canonical};
+use crate::workspace::{LocalPackage, Workspace};
+
+/// A root, what lies below it, and what of that is protected.
+pub(super) struct Area<'a> {
+    pub(super) name: RootName,
+    pub(super) directory: PathBuf,
+    pub(super) packages: Vec<(Option<RelPath>, &'a LocalPackage)>,
+    pub(super) skip: Vec<(PathBuf, SkipReason)>,
+    pub(super) gathered: Gathered,
+    pub(super) chosen: BTreeMap<RelPath, Chosen>,
+    pub(super) skipped: BTreeSet<Skipped>,
+}
+
+/// The roots with what lies below them: the workspace, then the packages outside it by name.
+pub(super) fn areas<'a>(workspace: &'a Workspace, store: &Path) -> Vec<Area<'a>> {
+    let mut outside: Vec<&Path> = Vec::new();
+    // Sorted by directory, a package comes after those that hold it.
+    for package in &workspace.packages {
+        let dir = package.directory.as_path();
+        if !dir.starts_with(&workspace.root) && !outside.iter().any(|root| dir.starts_with(root)) {
+            outside.push(dir);
+        }
+    }
+    let mut names = BTreeSet::new();
+    let mut roots = vec![(RootName::new(), workspace.root.as_path())];
+    for dir in outside {
+        let base = dir.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let base = Label::from_text(&base).as_str().to_owned();
+        let mut name = base.clone();
+        let mut number = 2;
+        while !names.insert(name.clone()) {
+            name = format!("{base}-{number}");
+            number += 1;
+        }
+        roots.push((name, dir));
+    }
+    roots.sort();
+
+    let mut skip: Vec<(PathBuf, SkipReason)> = vec![(resolved(store), SkipReason::Store)];
+    skip.extend(workspace.target_directories.iter().map(|dir| (dir.clone(), SkipReason::TargetDirectory)));
+    let directories: Vec<&Path> = roots.iter().map(|(_, dir)| *dir).collect();
+    roots
+        .iter()
+        .map(|(name, directory)| {
+            let mine =
+                |package: &&LocalPackage| deepest(&directories, &package.directory) == Some(*directory);
+            let packages: Vec<_> = workspace
+                .packages
+                .iter()
+                .filter(mine)
+                .map(|package| (RelPath::strip(directory, &package.directory), package))
+                .collect();
+            let mut skip = skip.clone();
+            let others =
+                directories.iter().filter(|other| *other != directory && other.starts_with(directory));
+            skip.extend(others.map(|other| (other.to_path_buf(), SkipReason::OtherRoot)));
+            let walk = Walk { root: directory, skip: &skip, ask_embedded: true };
+            let paths: Vec<_> = packages.iter().map(|(path, _)| path.clone()).collect();
+            let gathered = gather(&walk, &paths);
+            let (chosen, skipped) = (BTreeMap::new(), BTreeSet::new());
+            let directory = directory.to_path_buf();
+            Area { name: name.clone(), directory, packages, skip, gathered, chosen, skipped }
+        })
+        .collect()
+}
+
+/// The path without links, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    if let Ok(path) = canonical(path) {
+        return path;
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => resolved(parent).join(name),
+        _ => path.to_path_buf(),
+    }
+}
+
+fn deepest<'p>(directories: &[&'p Path], path: &Path) -> Option<&'p Path> {
+    directories.iter().copied().filter(|dir| path.starts_with(dir)).max_by_key(|dir| dir.components().count())
+}
+
+/// The area that holds an absolute path without links, and the path below it (`None`: the area itself).
+pub(super) fn locate(areas: &[Area<'_>], path: &Path) -> Option<(usize, Option<RelPath>)> {
+    let directories: Vec<&Path> = areas.iter().map(|area| area.directory.as_path()).collect();
+    let directory = deepest(&directories, path)?;
+    let index = areas.iter().position(|area| area.directory == directory)?;
+    Some((index, RelPath::strip(directory, path)))
+}
+
+/// The packages whose directory is `path` or holds it; the deepest last.
+pub(super) fn owners<'a>(
+    by_directory: &HashMap<&[u8], &'a LocalPackage>,
+    path: &RelPath,
+) -> Vec<&'a LocalPackage> {
+    let bytes = path.as_bytes();
+    let ends = bytes.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(i, _)| i);
+    [0].into_iter()
+        .chain(ends)
+        .chain([bytes.len()])
+        .filter_map(|end| by_directory.get(&bytes[..end]).copied())
+        .collect()
+}
+
+pub(super) fn by_directory<'m, 'a>(
+    packages: &'m [(Option<RelPath>, &'a LocalPackage)],
+) -> HashMap<&'m [u8], &'a LocalPackage> {
+    packages.iter().map(|(path, p)| (path.as_ref().map_or(&b""[..], RelPath::as_bytes), *p)).collect()
+}

@@ -1,0 +1,106 @@
+//! Everything that lies below one root and may be protected: one walk, and one more for each package that an
+//! ignore rule or a target directory hides from it.
+
+use std::path::Path;
+
+use super::SkipReason;
+use super::git::{GitAnswer, Rules};
+use super::walk::{Walk, Walked, look};
+use crate::path::{RelPath, show_path};
+
+/// What lies below a root.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    pub(super) walked: Walked,
+    /// Whether git's rules judged it.
+    pub(super) git: bool,
+    pub(super) notes: Vec<String>,
+}
+
+/// Walks the root. `packages` are the packages' directories below it, sorted; `None` is the root itself.
+pub(super) fn gather(walk: &Walk<'_>, packages: &[Option<RelPath>]) -> Gathered {
+    let shown = show_path(walk.root);
+    let mut notes = Vec::new();
+    let (rules, git) = judge(walk.root, &shown, &mut notes);
+    if rules.answer == GitAnswer::NoRepository {
+        notes.push(format!("no git repository holds `{shown}`: all but target directories is protected"));
+    }
+    let mut walked = walk.run(None, rules);
+    for directory in packages.iter().flatten() {
+        let reached = directory.join("Cargo.toml").is_ok_and(|manifest| has(&walked, &manifest));
+        if reached {
+            continue;
+        }
+        if let Some((_, why)) = never_above(walk, directory) {
+            notes.push(format!("the package in `{directory}` is not protected: it lies in {why}"));
+            continue;
+        }
+        let full = walk.root.join(directory);
+        let (rules, judged) = judge(&full, &show_path(&full), &mut notes);
+        let more = walk.run(Some(directory), rules);
+        merge(walk, &mut walked, directory, more, judged);
+    }
+    for (path, why) in &walked.unjudged {
+        notes.push(format!(
+            "git cannot judge `{}` ({why}): all but target directories is protected there",
+            show_path(&walk.root.join(path))
+        ));
+    }
+    Gathered { walked, git, notes }
+}
+
+/// Git's rules for a directory with a manifest, and whether they count. They are set aside where git ignores the
+/// manifest itself: a rule from above that swallows a package was not made for the package's files.
+fn judge(directory: &Path, shown: &str, notes: &mut Vec<String>) -> (Rules, bool) {
+    let rules = Rules::ask(directory);
+    match &rules.answer {
+        GitAnswer::NoRepository => (rules, false),
+        GitAnswer::Broken(why) => {
+            let all = "all but target directories is protected";
+            notes.push(format!("git cannot judge `{shown}` ({why}): {all}"));
+            (rules, false)
+        }
+        GitAnswer::Working if !rules.ignores(b"Cargo.toml") => (rules, true),
+        GitAnswer::Working | GitAnswer::Swallowed => {
+            notes.push(format!(
+                "git ignores the manifest in `{shown}`: its rules are set aside there, all but target \
+                 directories is protected"
+            ));
+            (rules.set_aside(), false)
+        }
+    }
+}
+
+fn has(walked: &Walked, path: &RelPath) -> bool {
+    walked.found.binary_search_by(|found| found.path.cmp(path)).is_ok()
+}
+
+/// The store or version control directory that holds `path`.
+pub(super) fn never_above(walk: &Walk<'_>, path: &RelPath) -> Option<(RelPath, &'static str)> {
+    std::iter::once(path.clone()).chain(path.ancestors()).find_map(|dir| {
+        match walk.never(&walk.root.join(&dir), true) {
+            Some(SkipReason::Store) => Some((dir, "a store of restore points")),
+            Some(SkipReason::VersionControl) => Some((dir, "a version control system's directory")),
+            _ => None,
+        }
+    })
+}
+
+fn merge(walk: &Walk<'_>, walked: &mut Walked, directory: &RelPath, more: Walked, judged: bool) {
+    walked.found.extend(more.found);
+    walked.found.extend(directory.ancestors().filter_map(|dir| look(walk.root, dir)));
+    walked.found.sort_by(|a, b| a.path.cmp(&b.path).then(b.tracked.cmp(&a.tracked)));
+    walked.found.dedup_by(|a, b| a.path == b.path);
+    // The second look replaces the first one's verdicts on the package.
+    walked.pruned.retain(|(path, _)| !path.is_in(directory));
+    walked.pruned.extend(more.pruned);
+    walked.pruned.sort_unstable();
+    if !judged {
+        walked.ignored.retain(|path| !path.is_in(directory));
+    }
+    walked.ignored.extend(more.ignored);
+    walked.ignored.sort_unstable();
+    walked.ignored.dedup();
+    walked.errors.extend(more.errors);
+    walked.unjudged.extend(more.unjudged);
+}

@@ -1,0 +1,130 @@
+//! What is not protected: for the user's eyes, and for the recorded scope of a later rollback.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::area::{Area, by_directory, owners};
+use super::assemble::{STEERING, reasons_of};
+use super::glob;
+use super::walk::FoundKind;
+use super::{SkipReason, Skipped, Unprotected};
+use crate::manifest::{Pattern, Place, Scope, shown};
+use crate::path::RelPath;
+use crate::workspace::Workspace;
+
+/// Adds what the walks pruned in the protected directories, and drops what turned out to be protected.
+pub(super) fn finish_skipped(area: &mut Area<'_>) {
+    let by_directory = by_directory(&area.packages);
+    for (path, why) in &area.gathered.walked.pruned {
+        let at_top = area.name.is_empty() && path.parent().is_none();
+        let steers = path.components().next().is_some_and(|name| STEERING.iter().any(|dir| name == *dir));
+        let in_protected = at_top || steers || !owners(&by_directory, path).is_empty();
+        // A directory of which only a part is protected stays in the list: the rest of it is skipped.
+        if in_protected && area.chosen.get(path).is_none_or(|chosen| chosen.is_directory()) {
+            area.skipped.insert(Skipped { root: area.name.clone(), path: path.clone(), why: why.clone() });
+        }
+    }
+    // An excluded directory stands for all that is in it.
+    let directories: BTreeSet<RelPath> = area
+        .skipped
+        .iter()
+        .filter(|skipped| matches!(skipped.why, SkipReason::Excluded(_)))
+        .map(|skipped| skipped.path.clone())
+        .collect();
+    area.skipped.retain(|skipped| !skipped.path.ancestors().any(|dir| directories.contains(&dir)));
+}
+
+/// Sorts what could not be read into what had to be protected and what the user should merely know.
+pub(super) fn unreadable(
+    area: &Area<'_>,
+    workspace: &Workspace,
+    exclude: &[Pattern],
+    fatal: &mut Vec<String>,
+    notes: &mut Vec<String>,
+) {
+    let by_directory = by_directory(&area.packages);
+    // A pattern's walk meets again what the first walk met.
+    let errors: BTreeSet<_> = area.gathered.walked.errors.iter().collect();
+    for (path, why) in errors {
+        if exclude.iter().any(|pattern| glob::matches(pattern, &area.name, path)) {
+            continue;
+        }
+        let line = format!("{}: {why}", shown(&area.name, path));
+        let owners = owners(&by_directory, path);
+        let wanted = !reasons_of(workspace, &area.name, path, true, &owners).is_empty();
+        if wanted || area.chosen.contains_key(path) { fatal.push(line) } else { notes.push(line) }
+    }
+}
+
+/// What a later rollback may touch.
+pub(super) fn scope(areas: &[Area<'_>], whole_workspace: bool, excluded: Vec<Pattern>) -> Scope {
+    let mut scope = Scope { whole_workspace, excluded, ..Scope::default() };
+    for area in areas {
+        let place = |path: Option<RelPath>| Place { root: area.name.clone(), path };
+        let is_workspace = area.name.is_empty();
+        if is_workspace {
+            scope.git = area.gathered.git;
+            if whole_workspace {
+                scope.directories.push(place(None));
+            }
+            let steering = STEERING.iter().filter_map(|dir| RelPath::new(dir).ok());
+            let there =
+                steering.filter(|dir| area.chosen.get(dir).is_some_and(|chosen| chosen.is_directory()));
+            scope.directories.extend(there.map(|dir| place(Some(dir))));
+            scope.root_entries = root_entries(area);
+        }
+        scope.directories.extend(area.packages.iter().map(|(path, _)| place(path.clone())));
+        let walked = &area.gathered.walked;
+        let ignored = walked.ignored.iter().filter(|path| {
+            // What is protected although it is ignored is judged by its entry.
+            area.chosen.get(*path).is_none_or(|chosen| chosen.is_directory())
+        });
+        scope.ignored.extend(ignored.map(|path| place(Some(path.clone()))));
+        for found in &walked.found {
+            if area.chosen.contains_key(&found.path) {
+                continue;
+            }
+            if found.kind == FoundKind::Directory && is_workspace {
+                scope.unprotected_directories.push(found.path.clone());
+            } else if found.kind == FoundKind::File && found.path.file_name() == "Cargo.toml" {
+                scope.foreign_packages.push(place(found.path.parent()));
+            }
+        }
+    }
+    scope.directories.sort();
+    scope.directories.dedup();
+    scope.ignored.sort();
+    scope.foreign_packages.sort();
+    scope
+}
+
+/// All names at the workspace root, ignored ones among them.
+fn root_entries(area: &Area<'_>) -> Vec<RelPath> {
+    let entries = std::fs::read_dir(&area.directory).into_iter().flatten().flatten();
+    let mut names: Vec<RelPath> = entries.filter_map(|e| RelPath::new(e.file_name()).ok()).collect();
+    names.sort();
+    names
+}
+
+/// What in the workspace is neither protected nor ignored nor excluded, in the topmost directories that hold
+/// nothing protected.
+pub(super) fn unprotected(area: &Area<'_>, exclude: &[Pattern]) -> Vec<Unprotected> {
+    let mut out: BTreeMap<RelPath, (u64, bool)> = BTreeMap::new();
+    for found in &area.gathered.walked.found {
+        let path = &found.path;
+        let leaf = matches!(found.kind, FoundKind::File | FoundKind::Symlink);
+        if !leaf
+            || area.chosen.contains_key(path)
+            || exclude.iter().any(|p| glob::matches(p, &area.name, path))
+        {
+            continue;
+        }
+        let ancestors: Vec<RelPath> = path.ancestors().collect();
+        // Every directory above an entry is an entry, so one that is none holds nothing protected.
+        let top = ancestors.into_iter().rev().find(|dir| !area.chosen.contains_key(dir));
+        let directory = top.is_some();
+        let counted = out.entry(top.unwrap_or_else(|| path.clone())).or_insert((0, directory));
+        counted.0 += u64::from(found.kind == FoundKind::File);
+    }
+    let found = out.into_iter();
+    found.map(|(path, (files, directory))| Unprotected { path, files, directory }).collect()
+}

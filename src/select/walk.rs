@@ -1,0 +1,290 @@
+//! One look at the files below a directory, without what is never protected.
+//!
+//! **Invariant (I2):** no walk enters a store, a target directory, `.git`, `.jj` or `.hg`; nor does it enter what
+//! git ignores. What git tracks inside a target directory is found all the same. Links are never followed.
+//!
+//! A walk knows nothing of cargo: a rollback looks at the present tree with it.
+
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use super::SkipReason;
+use super::git::{GitAnswer, Rules};
+use crate::path::{RelPath, show_path};
+
+const CACHEDIR_SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
+/// No store's header is longer; more is not read of a file that happens to have its name.
+const STORE_HEADER_LIMIT: u64 = 64 * 1024;
+
+/// What a walk found.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) path: RelPath,
+    pub(crate) kind: FoundKind,
+    pub(crate) meta: Metadata,
+    /// Git tracks it although a rule ignores it, or it lies in a target directory.
+    pub(crate) tracked: bool,
+}
+
+/// What kind of thing a walk found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FoundKind {
+    File,
+    Directory,
+    Symlink,
+    Special(&'static str),
+}
+
+/// What a walk brought back.
+#[derive(Debug, Default)]
+pub(crate) struct Walked {
+    /// Sorted by path.
+    pub(crate) found: Vec<Found>,
+    /// What was not entered or not taken, and why.
+    pub(crate) pruned: Vec<(RelPath, SkipReason)>,
+    /// What could not be read: path and message.
+    pub(crate) errors: Vec<(RelPath, String)>,
+    /// What git ignores by the rules that were met, directories collapsed.
+    pub(crate) ignored: Vec<RelPath>,
+    /// Embedded repositories that git cannot judge, and why.
+    pub(crate) unjudged: Vec<(RelPath, String)>,
+}
+
+/// What to walk and what to leave out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Walk<'a> {
+    /// The absolute root, without links; all paths count from it.
+    pub(crate) root: &'a Path,
+    /// Absolute directories that are never entered, and what they are.
+    pub(crate) skip: &'a [(PathBuf, SkipReason)],
+    /// Whether embedded repositories are asked for their own rules.
+    pub(crate) ask_embedded: bool,
+}
+
+struct Level {
+    /// The depth of the directory that the rules count from.
+    depth: usize,
+    /// How many bytes of a path below the root stand before what the rules know.
+    cut: usize,
+    rules: Rules,
+}
+
+impl Walk<'_> {
+    /// Walks everything below `start` (`None`: the root), which itself is entered whatever it is. `rules` are
+    /// those of `start`.
+    pub(crate) fn run(&self, start: Option<&RelPath>, rules: Rules) -> Walked {
+        let mut out = Walked::default();
+        let base = start.map_or_else(|| self.root.to_path_buf(), |path| self.root.join(path));
+        let cut = start.map_or(0, |path| path.as_bytes().len() + 1);
+        let root_length = self.root.as_os_str().len();
+        let root_length = if self.root.as_os_str() == "/" { root_length } else { root_length + 1 };
+        note_ignored(&rules, start, &mut out);
+        let mut levels = vec![Level { depth: 0, cut, rules }];
+        let mut hollow: Vec<RelPath> = Vec::new();
+
+        let mut walk = WalkDir::new(&base).follow_links(false).follow_root_links(false).into_iter();
+        while let Some(next) = walk.next() {
+            let entry = match next {
+                Ok(entry) => entry,
+                Err(error) => {
+                    record_error(self.root, &error, &mut out);
+                    continue;
+                }
+            };
+            let bytes = entry.path().as_os_str().as_bytes();
+            let Ok(path) = RelPath::from_bytes(bytes.get(root_length..).unwrap_or_default()) else {
+                // The root itself; every name below it is a good component.
+                continue;
+            };
+            if start == Some(&path) {
+                push(&entry, path, false, &mut out);
+                continue;
+            }
+            while levels.len() > 1 && levels.last().is_some_and(|l| entry.depth() <= l.depth) {
+                levels.pop();
+            }
+            let Some(level) = levels.last() else { break };
+            let below = &path.as_bytes()[level.cut..];
+            let is_dir = entry.file_type().is_dir();
+            if let Some(why) = self.never(entry.path(), is_dir) {
+                if is_dir {
+                    walk.skip_current_dir();
+                }
+                if why == SkipReason::TargetDirectory {
+                    self.take_tracked(level, &path, below, &mut out);
+                }
+                out.pruned.push((path, why));
+                continue;
+            }
+            if level.rules.ignores(below) {
+                if is_dir {
+                    walk.skip_current_dir();
+                }
+                out.pruned.push((path, SkipReason::Ignored));
+                continue;
+            }
+            if is_dir && level.rules.is_hollow(below) {
+                hollow.push(path.clone());
+            }
+            let tracked = level.rules.tracks_though_ignored(below);
+            if is_dir && self.ask_embedded && entry.path().join(".git").symlink_metadata().is_ok() {
+                let rules = Rules::ask(entry.path());
+                if let GitAnswer::Broken(why) = &rules.answer {
+                    out.unjudged.push((path.clone(), why.clone()));
+                }
+                note_ignored(&rules, Some(&path), &mut out);
+                levels.push(Level { depth: entry.depth(), cut: path.as_bytes().len() + 1, rules });
+            }
+            push(&entry, path, tracked, &mut out);
+        }
+        finish(&mut out, &hollow);
+        out
+    }
+
+    /// Why a path is never taken, whatever git says of it.
+    pub(crate) fn never(&self, path: &Path, is_dir: bool) -> Option<SkipReason> {
+        let name = path.file_name()?;
+        // `.git` is a file in submodules and worktrees.
+        if name == ".git" || name == ".jj" || name == ".hg" {
+            return Some(SkipReason::VersionControl);
+        }
+        if let Some((_, why)) = self.skip.iter().find(|(skip, _)| skip == path) {
+            return Some(why.clone());
+        }
+        if !is_dir {
+            return None;
+        }
+        if is_store(path) {
+            return Some(SkipReason::Store);
+        }
+        let beside_manifest =
+            name == "target" && path.with_file_name("Cargo.toml").symlink_metadata().is_ok();
+        (beside_manifest || starts_with(&path.join("CACHEDIR.TAG"), CACHEDIR_SIGNATURE))
+            .then_some(SkipReason::TargetDirectory)
+    }
+
+    /// Finds what git tracks inside a target directory.
+    fn take_tracked(&self, level: &Level, directory: &RelPath, below: &[u8], out: &mut Walked) {
+        for tracked in level.rules.tracked_below(below) {
+            let tail = &tracked[below.len() + 1..];
+            let path = [directory.as_bytes(), b"/", tail].concat();
+            let Ok(path) = RelPath::from_bytes(&path) else { continue };
+            let full = self.root.join(&path);
+            let stores = self.skip.iter().filter(|(_, why)| *why == SkipReason::Store);
+            if stores.into_iter().any(|(store, _)| full.starts_with(store)) {
+                continue;
+            }
+            // What is in the index may be gone, and a submodule is a directory.
+            let Some(found) = look(self.root, path.clone()) else { continue };
+            if found.kind == FoundKind::Directory {
+                continue;
+            }
+            out.found.push(Found { tracked: true, ..found });
+            let parents = path.ancestors().take_while(|parent| parent.is_in(directory));
+            out.found.extend(parents.filter_map(|parent| look(self.root, parent)));
+        }
+    }
+}
+
+/// What stands at `path` now, if anything does; a path through a link is not followed.
+pub(crate) fn look(root: &Path, path: RelPath) -> Option<Found> {
+    for parent in path.ancestors() {
+        if !root.join(&parent).symlink_metadata().ok()?.is_dir() {
+            return None;
+        }
+    }
+    let meta = root.join(&path).symlink_metadata().ok()?;
+    Some(Found { path, kind: kind_of(&meta), meta, tracked: false })
+}
+
+fn kind_of(meta: &Metadata) -> FoundKind {
+    let kind = meta.file_type();
+    if kind.is_file() {
+        FoundKind::File
+    } else if kind.is_dir() {
+        FoundKind::Directory
+    } else if kind.is_symlink() {
+        FoundKind::Symlink
+    } else if kind.is_fifo() {
+        FoundKind::Special("named pipe")
+    } else if kind.is_socket() {
+        FoundKind::Special("socket")
+    } else {
+        FoundKind::Special("device")
+    }
+}
+
+fn push(entry: &walkdir::DirEntry, path: RelPath, tracked: bool, out: &mut Walked) {
+    match entry.metadata() {
+        Ok(meta) => out.found.push(Found { path, kind: kind_of(&meta), meta, tracked }),
+        // Gone since its directory was read: as if it had never been there.
+        Err(e) if e.io_error().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound) => {}
+        Err(e) => out.errors.push((path, message(&e))),
+    }
+}
+
+fn record_error(root: &Path, error: &walkdir::Error, out: &mut Walked) {
+    if error.io_error().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound) {
+        return;
+    }
+    let at = error.path().unwrap_or(root);
+    let path = RelPath::strip(root, at).or_else(|| RelPath::new(show_path(at).trim_start_matches('/')).ok());
+    out.errors.extend(path.map(|path| (path, message(error))));
+}
+
+fn message(error: &walkdir::Error) -> String {
+    error.io_error().map_or_else(|| "its links form a loop".into(), ToString::to_string)
+}
+
+fn note_ignored(rules: &Rules, base: Option<&RelPath>, out: &mut Walked) {
+    let prefix = base.map_or_else(Vec::new, |base| [base.as_bytes(), b"/"].concat());
+    out.ignored.extend(rules.ignored().filter_map(|p| RelPath::from_bytes(&[&prefix, p].concat()).ok()));
+}
+
+fn finish(out: &mut Walked, hollow: &[RelPath]) {
+    out.found.sort_unstable_by(|a, b| a.path.cmp(&b.path).then(b.tracked.cmp(&a.tracked)));
+    out.found.dedup_by(|a, b| a.path == b.path);
+    // A directory whose whole content is ignored comes and goes with it: a cache of some tool.
+    let empty = |dir: &RelPath| {
+        let prefix = [dir.as_bytes(), b"/"].concat();
+        let from = out.found.partition_point(|f| f.path.as_bytes() < prefix.as_slice());
+        out.found[from..]
+            .iter()
+            .take_while(|f| f.path.as_bytes().starts_with(&prefix))
+            .all(|f| f.kind == FoundKind::Directory)
+    };
+    let gone: Vec<&RelPath> = hollow.iter().filter(|dir| empty(dir)).collect();
+    out.found.retain(|f| f.kind != FoundKind::Directory || !gone.iter().any(|dir| f.path.is_in(dir)));
+    out.pruned.sort_unstable();
+    out.errors.sort_unstable();
+    out.ignored.sort_unstable();
+    out.ignored.dedup();
+}
+
+fn starts_with(path: &Path, signature: &[u8]) -> bool {
+    // Looking first keeps a pipe of that name from blocking the walk.
+    if !path.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
+        return false;
+    }
+    let mut start = vec![0; signature.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == signature
+}
+
+/// Whether a directory holds a store of restore points: any, not only the one in use.
+fn is_store(directory: &Path) -> bool {
+    let header = directory.join("store.json");
+    if !header.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
+        return false;
+    }
+    let mut text = Vec::new();
+    File::open(header).is_ok_and(|file| file.take(STORE_HEADER_LIMIT).read_to_end(&mut text).is_ok())
+        && text.windows(STORE_KEY.len()).any(|window| window == STORE_KEY)
+}
+
+/// The key that makes a `store.json` that of a store.
+const STORE_KEY: &[u8] = b"\"backstop_store\"";

@@ -1,0 +1,357 @@
+//! The workspace as cargo metadata describes it, with the path dependencies outside it.
+//!
+//! Only `--no-deps` is asked: it needs no lockfile, registry or network, and writes nothing. It names neither the
+//! path packages outside the workspace, which are followed from manifest to manifest, nor the packages of a
+//! `[patch]` table: only where one names a package that is not known is the full form run, with `--locked`.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{Metadata, MetadataCommand};
+use serde_json::Value;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::path::{canonical, show_path, show_text};
+use crate::process;
+use crate::select::settings::{self, Settings};
+
+/// A workspace: where it is, what belongs to it, and what its settings say.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    /// The root, without symbolic links.
+    pub root: PathBuf,
+    /// Where cargo puts what it builds; without symbolic links where they exist.
+    pub target_directories: Vec<PathBuf>,
+    /// The members and the path dependencies, sorted by directory.
+    pub packages: Vec<LocalPackage>,
+    /// What the manifests ask for.
+    pub settings: Settings,
+    /// Versions of the tools: `backstop`, `cargo`, `rustc`, `git`.
+    pub tools: BTreeMap<String, String>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// A package whose sources are local.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalPackage {
+    /// Its name in its manifest.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its directory, without symbolic links.
+    pub directory: PathBuf,
+    /// Its directory as cargo names it: maybe through links.
+    pub listed: PathBuf,
+    /// The source files that its targets start at, absolute.
+    pub crate_roots: Vec<PathBuf>,
+    /// Its readme and licence file, absolute; maybe outside its directory, maybe missing.
+    pub files: Vec<PathBuf>,
+    /// Whether it is a member of the workspace; otherwise a path dependency.
+    pub member: bool,
+}
+
+/// What [`load`] needs to know from outside.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// A manifest of the workspace; `None` searches upwards from `directory`.
+    pub manifest_path: Option<PathBuf>,
+    /// The current directory.
+    pub directory: PathBuf,
+    /// The cargo to ask: the value of `CARGO`, or `cargo`.
+    pub cargo: OsString,
+}
+
+/// Asks cargo what the workspace is.
+///
+/// # Errors
+/// Where cargo metadata fails, a path dependency is missing, or the settings are wrong.
+pub fn load(options: &LoadOptions) -> Result<Workspace> {
+    let (metadata, tools) = std::thread::scope(|scope| {
+        let tools = scope.spawn(|| tool_versions(options));
+        let metadata =
+            metadata(options, &options.directory, options.manifest_path.as_deref(), &["--no-deps"]);
+        (metadata, tools.join().unwrap_or_default())
+    });
+    let metadata = metadata?;
+    let root = canonical(metadata.workspace_root.as_std_path())?;
+    let mut settings = read_settings(&metadata, &root)?;
+
+    let mut collector = Collector::new(options);
+    collector.add_all(&metadata)?;
+    collector.targets(&metadata);
+    collector.follow()?;
+    let mut notes = Vec::new();
+    collector.patched(&root, &mut notes)?;
+
+    let root_owns_all = metadata.workspace_metadata.get("backstop").is_none();
+    for (package, value) in collector.packages.iter().zip(&collector.tables) {
+        let is_root = package.member && package.directory == root;
+        if let Some(value) = value
+            && !(is_root && root_owns_all)
+        {
+            let manifest = package.directory.join("Cargo.toml");
+            let source = settings::Source { table: settings::PACKAGE_TABLE, manifest: &manifest };
+            settings::read_package(value, source, &package.directory, package.member, &mut settings)?;
+        }
+    }
+    let mut packages = collector.packages;
+    packages.sort_by(|a, b| a.directory.cmp(&b.directory));
+    let mut target_directories = collector.target_directories;
+    target_directories.sort();
+    target_directories.dedup();
+    Ok(Workspace { root, target_directories, packages, settings, tools, notes })
+}
+
+/// The keys of the whole workspace: from its own table, or else from the root package's.
+fn read_settings(metadata: &Metadata, root: &Path) -> Result<Settings> {
+    let mut settings = Settings::default();
+    let manifest = root.join("Cargo.toml");
+    let root_package = || {
+        let listed = metadata.workspace_root.join("Cargo.toml");
+        metadata.packages.iter().find(|package| package.manifest_path == listed)
+    };
+    if let Some(value) = metadata.workspace_metadata.get("backstop") {
+        let source = settings::Source { table: settings::WORKSPACE_TABLE, manifest: &manifest };
+        settings::read_all(value, source, root, &mut settings)?;
+    } else if let Some(value) = root_package().and_then(|package| package.metadata.get("backstop")) {
+        let source = settings::Source { table: settings::PACKAGE_TABLE, manifest: &manifest };
+        settings::read_all(value, source, root, &mut settings)?;
+    }
+    Ok(settings)
+}
+
+/// Gathers packages, each once, by the directory that they really lie in.
+struct Collector<'a> {
+    options: &'a LoadOptions,
+    packages: Vec<LocalPackage>,
+    /// The settings' table of each package.
+    tables: Vec<Option<Value>>,
+    known: HashSet<PathBuf>,
+    /// Packages that an answer named and nobody asked for yet.
+    seen: HashMap<PathBuf, cargo_metadata::Package>,
+    /// Path dependencies that have to be looked up: the directory, its name, and the package that asks for it.
+    wanted: VecDeque<(PathBuf, String, String)>,
+    target_directories: Vec<PathBuf>,
+}
+
+impl<'a> Collector<'a> {
+    fn new(options: &'a LoadOptions) -> Self {
+        Collector {
+            options,
+            packages: Vec::new(),
+            tables: Vec::new(),
+            known: HashSet::new(),
+            seen: HashMap::new(),
+            wanted: VecDeque::new(),
+            target_directories: Vec::new(),
+        }
+    }
+
+    fn add_all(&mut self, metadata: &Metadata) -> Result<()> {
+        metadata.packages.iter().try_for_each(|package| self.add(package, true))
+    }
+
+    fn add(&mut self, package: &cargo_metadata::Package, member: bool) -> Result<()> {
+        let listed = directory_of(package);
+        let directory = canonical(&listed)?;
+        if !self.known.insert(directory.clone()) {
+            return Ok(());
+        }
+        for dependency in &package.dependencies {
+            if let Some(path) = &dependency.path {
+                let wanted = (path.clone().into(), dependency.name.clone(), package.name.to_string());
+                self.wanted.push_back(wanted);
+            }
+        }
+        let mut crate_roots: Vec<PathBuf> =
+            package.targets.iter().map(|target| target.src_path.clone().into()).collect();
+        crate_roots.sort();
+        crate_roots.dedup();
+        // Cargo gives them relative to the package.
+        let files =
+            package.readme.iter().chain(&package.license_file).map(|file| listed.join(file)).collect();
+        self.tables.push(package.metadata.get("backstop").cloned());
+        self.packages.push(LocalPackage {
+            name: package.name.to_string(),
+            version: package.version.to_string(),
+            directory,
+            listed,
+            crate_roots,
+            files,
+            member,
+        });
+        Ok(())
+    }
+
+    fn targets(&mut self, metadata: &Metadata) {
+        let directories = [Some(&metadata.target_directory), metadata.build_directory.as_ref()];
+        for directory in directories.into_iter().flatten() {
+            let directory = directory.as_std_path();
+            self.target_directories.push(canonical(directory).unwrap_or_else(|_| directory.into()));
+        }
+    }
+
+    /// Follows the path dependencies until none is left.
+    fn follow(&mut self) -> Result<()> {
+        while let Some((listed, name, asked_by)) = self.wanted.pop_front() {
+            let asks = || format!("`{}` asks for `{}`", show_text(&asked_by), show_text(&name));
+            let directory = canonical(&listed).map_err(|e| {
+                Error::new(ErrorKind::Workspace, format!("no path dependency at `{}`", show_path(&listed)))
+                    .with_details([asks()])
+                    .with_help("restore the directory, or correct the `path` of the dependency")
+                    .with_source(e)
+            })?;
+            if self.known.contains(&directory) {
+                continue;
+            }
+            if !self.seen.contains_key(&directory) {
+                let manifest = listed.join("Cargo.toml");
+                let metadata =
+                    metadata(self.options, &self.options.directory, Some(&manifest), &["--no-deps"])
+                        .map_err(|e| e.with_details([asks()]))?;
+                self.targets(&metadata);
+                for package in metadata.packages {
+                    if let Ok(directory) = canonical(&directory_of(&package)) {
+                        self.seen.insert(directory, package);
+                    }
+                }
+            }
+            let Some(package) = self.seen.remove(&directory) else {
+                let message = format!("no package in `{}`", show_path(&listed));
+                return Err(Error::new(ErrorKind::Workspace, message).with_details([asks()]));
+            };
+            let first = self.packages.len();
+            self.add(&package, false)?;
+            // Another package's answer may name the directory without the link that leads to it.
+            if let Some(package) = self.packages.get_mut(first) {
+                package.listed = listed;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the packages that a `[patch]` or `[replace]` table names, if it names any that is not known yet.
+    fn patched(&mut self, root: &Path, notes: &mut Vec<String>) -> Result<()> {
+        let mut unknown = patch_paths(root);
+        unknown.retain(|path| !canonical(path).is_ok_and(|path| self.known.contains(&path)));
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let manifest = root.join("Cargo.toml");
+        match metadata(self.options, root, Some(&manifest), &["--offline", "--locked"]) {
+            Ok(full) => {
+                let mut local = full.packages.iter().filter(|package| package.source.is_none());
+                local.try_for_each(|package| self.add(package, false))?;
+            }
+            Err(error) => {
+                let cause = error.details().first().cloned().unwrap_or_else(|| error.to_string());
+                notes.push(format!(
+                    "the packages of a `[patch]` or `[replace]` table are taken from its text: cargo metadata \
+                     --offline --locked fails: {cause}"
+                ));
+                let asks = |path| (path, "a local package".to_owned(), "[patch]".to_owned());
+                self.wanted.extend(unknown.into_iter().map(asks));
+            }
+        }
+        self.follow()
+    }
+}
+
+fn directory_of(package: &cargo_metadata::Package) -> PathBuf {
+    package.manifest_path.parent().map_or_else(PathBuf::new, |dir| dir.as_std_path().to_path_buf())
+}
+
+/// The directories that the `[patch]` and `[replace]` tables of the root manifest and its configuration name.
+///
+/// This reads lines, not TOML: a path that it misses costs a package that cargo uses in another one's stead, and
+/// the full `cargo metadata` alone knows better.
+fn patch_paths(root: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for name in ["Cargo.toml", ".cargo/config.toml", ".cargo/config"] {
+        let text = std::fs::read(root.join(name)).unwrap_or_default();
+        out.extend(patch_lines(&String::from_utf8_lossy(&text)).map(|path| root.join(path)));
+    }
+    out
+}
+
+fn patch_lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut inside = false;
+    text.lines().map(str::trim).filter(|line| !line.starts_with('#')).filter_map(move |line| {
+        if line.starts_with('[') {
+            inside = line.starts_with("[patch") || line.starts_with("[replace");
+        }
+        if !inside {
+            return None;
+        }
+        let at = line.match_indices("path").find_map(|(at, word)| {
+            let starts_word = !line[..at].ends_with(|c: char| c.is_alphanumeric() || "_-".contains(c));
+            let value = line[at + word.len()..].trim_start().strip_prefix('=')?.trim_start();
+            starts_word.then_some(value)
+        })?;
+        let quote = at.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        at[1..].split(quote).next()
+    })
+}
+
+fn metadata(options: &LoadOptions, dir: &Path, manifest: Option<&Path>, more: &[&str]) -> Result<Metadata> {
+    let mut args: Vec<&OsStr> = ["metadata", "--format-version", "1"].map(OsStr::new).to_vec();
+    args.extend(more.iter().map(OsStr::new));
+    if let Some(manifest) = manifest {
+        args.extend([OsStr::new("--manifest-path"), manifest.as_os_str()]);
+    }
+    let shown = manifest.and_then(Path::parent).map_or_else(|| dir.to_path_buf(), |parent| dir.join(parent));
+    // Without a trailing slash.
+    let shown: PathBuf = shown.components().collect();
+    let failed = || {
+        Error::new(ErrorKind::Workspace, format!("cargo metadata fails in `{}`", show_path(&shown)))
+            .with_help("mend what cargo names; a rollback needs no cargo and works all the same")
+    };
+    let answer = process::tool(&options.cargo, dir, &args)
+        .map_err(|e| e.with_help("is cargo installed? The variable CARGO names another one"))?;
+    if !answer.ok {
+        let lines = answer.stderr.lines().map(str::trim_end).filter(|line| !line.is_empty());
+        return Err(failed().with_details(lines.map(show_text)));
+    }
+    String::from_utf8(answer.stdout)
+        .map_err(|e| failed().with_source(e))
+        .and_then(|text| MetadataCommand::parse(text).map_err(|e| failed().with_source(e)))
+}
+
+/// The versions of the tools that answer.
+fn tool_versions(options: &LoadOptions) -> BTreeMap<String, String> {
+    let cargo = Path::new(&options.cargo);
+    let beside = cargo.with_file_name("rustc");
+    let rustc = if cargo.is_absolute() && beside.is_file() { beside.into() } else { OsString::from("rustc") };
+    let ask = |program: &OsStr| {
+        let answer = process::tool(program, &options.directory, &[OsStr::new("--version")]).ok()?;
+        let text = String::from_utf8(answer.stdout).ok().filter(|_| answer.ok)?;
+        // `cargo 1.95.0 (…)`, `rustc 1.95.0 (…)`, `git version 2.47.3`.
+        text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(show_text)
+    };
+    let mut tools = BTreeMap::from([("backstop".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
+    std::thread::scope(|scope| {
+        let programs = [("cargo", options.cargo.as_os_str()), ("rustc", &rustc), ("git", OsStr::new("git"))];
+        let answers = programs.map(|(name, program)| (name, scope.spawn(move || ask(program))));
+        for (name, answer) in answers {
+            if let Ok(Some(version)) = answer.join() {
+                tools.insert(name.to_owned(), version);
+            }
+        }
+    });
+    tools
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_paths_of_patch_tables_are_read_from_their_lines() {
+        let text = "[dependencies]\na = { path = \"no\" }\n[patch.crates-io]\n# b = { path = 'no' }\n\
+                    c = { version = \"1\", path = \"../c\" }\n[patch.crates-io.d]\npath='d'\nsubpath = 'no'\n\
+                    path = 3\n[profile.dev]\npath = 'no'\n";
+        assert_eq!(patch_lines(text).collect::<Vec<_>>(), ["../c", "d"]);
+    }
+}
