@@ -340,9 +340,10 @@ impl Session<'_> {
         }
     }
 
-    /// A command as it can be typed now.
+    /// A command that works whatever state the workspace is in: the copied executable's, where there is one.
     fn command(&self, store: &Store, what: &str) -> String {
-        self.bring_back(store).command(what)
+        let ways = self.bring_back(store);
+        ways.without_cargo(what).unwrap_or_else(|| ways.command(what))
     }
 
     /// Shows the plan and asks. Ctrl-C at the question ends with exit code 3: nothing was changed.

@@ -79,15 +79,15 @@ impl Progress {
 
 /// `[=====>    ] 45% what`, cut to `room` columns.
 fn bar(done: u64, total: u64, what: &str, room: usize) -> String {
-    let text = if total == 0 {
-        what.to_owned()
-    } else {
-        let percent = (done.min(total) * 100 / total).min(100);
-        let width = 25;
-        let full = usize::try_from(percent).unwrap_or(0) * width / 100;
-        let head = if full < width { ">" } else { "" };
-        let bar = format!("{}{head}{}", "=".repeat(full), " ".repeat(width - full - head.len()));
-        format!("[{bar}] {percent:>3}% {what}")
+    let text = match (done.min(total) * 100).checked_div(total) {
+        None => what.to_owned(),
+        Some(percent) => {
+            let width = 25;
+            let full = usize::try_from(percent).unwrap_or(0) * width / 100;
+            let head = if full < width { ">" } else { "" };
+            let bar = format!("{}{head}{}", "=".repeat(full), " ".repeat(width - full - head.len()));
+            format!("[{bar}] {percent:>3}% {what}")
+        }
     };
     text.chars().take(room).collect()
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::object;
 use crate::cli::term::{BOLD, DIM, RED, Term, YELLOW, bytes, plural};
-use crate::clock::show_duration;
+use crate::clock::{parse_rfc3339, show_age};
 use crate::error::Result;
 use crate::manifest::{Entry, Kind, Manifest, Reason};
 use crate::path::{show_path, show_text};
@@ -60,7 +60,10 @@ pub(in crate::cli) fn list(term: &Term, store: &Store, rows: &[Row], now: System
 
 fn line(out: &mut String, term: &Term, row: &Row, now: SystemTime) {
     let id = term.out(BOLD, &row.listed.id);
-    let age = now.duration_since(row.listed.id.instant()).map_or("in the future".into(), show_duration);
+    // Ids run ahead of the clock where several were given within a second.
+    let made = row.manifest.as_ref().and_then(|m| parse_rfc3339(&m.created));
+    let age = now.duration_since(made.unwrap_or_else(|| row.listed.id.instant()));
+    let age = age.map_or("in the future".into(), show_age);
     let label = row.listed.label.to_string();
     let _ = match &row.manifest {
         Some(m) => {
