@@ -1,4 +1,4 @@
-//! The store: a directory of restore points. Its format is described in [`FORMAT.md`](format).
+//! The store: a directory of restore points. Its format is described in [`FORMAT.md`](mod@format).
 //!
 //! **Invariants.** What `metadata/` names is complete and was synced before it was named. Only the holder of a
 //! [`StoreLock`] changes anything, logs and the cache apart. The lock is the operating system's own: a holder
