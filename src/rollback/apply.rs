@@ -231,7 +231,12 @@ impl<'a> Transaction<'a> {
         self.unlock()?;
         self.unlock_created()?;
         for action in actions.iter().filter(|a| a.verb() == Verb::ChangeMode) {
-            self.change_mode(action, action.before.as_ref())?;
+            match self.change_mode(action, action.before.as_ref()) {
+                Err(e) if e.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => {
+                    self.context.note(format!("{} was removed since", action.shown()));
+                }
+                other => other?,
+            }
         }
         for (i, action) in actions.iter().enumerate().filter(|(_, a)| a.places()) {
             self.take_back(i, action)?;
@@ -245,7 +250,7 @@ impl<'a> Transaction<'a> {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(self.failed("create", action, e));
                 }
-                _ => {}
+                _ => self.give_to_owner(tree, &action.path, None)?,
             }
         }
         for action in actions.iter().filter(|a| a.displaces() || (a.places() && !is_dir(&a.before))) {
@@ -376,10 +381,15 @@ impl<'a> Transaction<'a> {
 
     /// Where store and workspace lie on different file systems: copy, verify, sync, then remove the original.
     fn copy_out(&self, tree: &Tree, action: &Action, to: &Path) -> Result<()> {
-        let part = crate::fsx::temporary_sibling(to);
+        // Not beside its target: a name may be as long as names can be.
+        let part = self.layout().rollback_stage(&self.journal.id).join("part");
         let _ = self.fs().remove_file(&part);
         let mut cursor = tree.cursor();
         let failed = |e| self.failed("copy out", action, e);
+        let give = |stat: &rustix::fs::Stat| match crate::fsx::is_root() {
+            true => self.fs().set_owner(&part, stat.st_uid, stat.st_gid).during("change the owner of", &part),
+            false => Ok(()),
+        };
         let Some(stat) = cursor.stat(&action.path).map_err(failed)? else {
             return Err(changed_error(vec![action.shown()]));
         };
@@ -387,12 +397,14 @@ impl<'a> Transaction<'a> {
             Some(Thing::Symlink { .. }) => {
                 let target = cursor.read_link(&action.path).map_err(failed)?;
                 self.fs().symlink(target.as_os_str(), &part).during("create", &part)?;
+                give(&stat)?;
             }
             Some(Thing::File { .. }) => {
                 let mut from = cursor.open(&action.path).map_err(failed)?;
                 let mut file = self.fs().create_file(&part).during("create", &part)?;
                 let digest = copy(&mut from, &mut file).during("write", &part)?;
                 file.sync().during("sync", &part)?;
+                give(&stat)?;
                 file.finish(Mode::new(stat.st_mode), crate::backup::mtime_of(&stat))
                     .during("finish", &part)?;
                 let size = part.metadata().during("look at", &part)?.len();
@@ -431,7 +443,8 @@ impl<'a> Transaction<'a> {
         let now =
             Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
         match now {
-            Some(Thing::Directory { .. }) => {}
+            // Made before a cut.
+            Some(Thing::Directory { .. }) => self.give_to_owner(tree, &action.path, None)?,
             Some(_) => return Err(changed_error(vec![action.shown()])),
             None => {
                 let bits = action.after.as_ref().and_then(Thing::mode).map_or(0o755, Mode::bits);
@@ -447,12 +460,11 @@ impl<'a> Transaction<'a> {
     /// Puts the staged file or link in place, the old one out of the way first.
     fn place(&self, index: usize, action: &Action, seen: &[Option<Identity>]) -> Result<()> {
         let staged = self.staged(index);
-        if !Self::exists(&staged) {
-            return Ok(());
-        }
         let tree = self.tree(&action.root)?;
-        if seen.is_empty() && self.finish_cut_place(tree, index, action, &staged)? {
-            return Ok(());
+        let before_a_cut = !Self::exists(&staged)
+            || (seen.is_empty() && self.finish_cut_place(tree, index, action, &staged)?);
+        if before_a_cut {
+            return self.give_to_owner(tree, &action.path, Some(action));
         }
         if action.displaces() {
             self.move_out(index, action, seen)?;
@@ -460,7 +472,7 @@ impl<'a> Transaction<'a> {
         match tree.move_in(&staged, &action.path) {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
-                self.copy_in(tree, index, action, &staged)?
+                self.copy_in(tree, index, action, &staged, None)?
             }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(changed_error(vec![format!("{}: something appeared there", action.shown())]));
@@ -476,7 +488,7 @@ impl<'a> Transaction<'a> {
         let now =
             Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
         let done = now.is_some_and(|now| action.after.as_ref().is_some_and(|after| now.same_content(after)))
-            && (Self::exists(&self.displaced(action)) || action.before.is_none());
+            && (!action.displaces() || Self::exists(&self.displaced(action)));
         if done {
             self.fs().remove_file(staged).during("remove", staged)?;
         }
@@ -501,11 +513,22 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    fn copy_in(&self, tree: &Tree, index: usize, action: &Action, staged: &Path) -> Result<()> {
+    fn copy_in(
+        &self,
+        tree: &Tree,
+        index: usize,
+        action: &Action,
+        staged: &Path,
+        owner: Option<(u32, u32)>,
+    ) -> Result<()> {
         let part = self.part(index, action)?;
         let failed = |e| self.failed("put in place", action, e);
+        let give = || owner.map_or(Ok(()), |(uid, gid)| tree.set_owner(&part, uid, gid)).map_err(failed);
         match &action.after {
-            Some(Thing::Symlink { target }) => tree.symlink(target, &part).map_err(failed)?,
+            Some(Thing::Symlink { target }) => {
+                tree.symlink(target, &part).map_err(failed)?;
+                give()?;
+            }
             Some(Thing::File { mode, sha256, .. }) => {
                 let mut from = File::open(staged).during("open", staged)?;
                 let mut file = tree.create_file(&part).map_err(failed)?;
@@ -514,6 +537,7 @@ impl<'a> Transaction<'a> {
                     return Err(Error::new(ErrorKind::Io, format!("{} was copied wrongly", action.shown())));
                 }
                 file.sync().map_err(failed)?;
+                give()?;
                 file.finish(*mode, self.present()).map_err(failed)?;
             }
             _ => return Ok(()),
@@ -528,7 +552,9 @@ impl<'a> Transaction<'a> {
             return Ok(());
         }
         let full = tree.path().join(path);
-        let old = action.map(|a| self.displaced(a)).and_then(|p| rustix::fs::lstat(&p).ok());
+        // Where a directory made way, what stands there is the store's own directory of what was in it.
+        let replaced = action.filter(|a| a.displaces()).map(|a| self.displaced(a));
+        let old = replaced.and_then(|p| rustix::fs::lstat(&p).ok());
         let parent = match path.parent() {
             Some(parent) => tree.stat(&parent).during("look at", &full)?,
             None => rustix::fs::stat(tree.path()).ok(),
@@ -569,7 +595,7 @@ impl<'a> Transaction<'a> {
         if Self::exists(&staged) {
             // Not put in place yet, or copied across file systems and not cleared: the copy goes.
             let is_ours = action.after.as_ref().is_some_and(|after| now.same_content(after));
-            if is_ours && (displaced || action.before.is_none()) {
+            if is_ours && (displaced || !action.displaces()) {
                 tree.remove_file(&action.path).map_err(|e| self.failed("take back", action, e))?;
             }
             return Ok(());
@@ -635,7 +661,9 @@ impl<'a> Transaction<'a> {
         let index = self.journal.actions.iter().position(|a| a == action).unwrap_or_default();
         let after = action.before.clone();
         let back = Action { after, ..action.clone() };
-        self.copy_in(tree, index, &back, from)
+        let stat = rustix::fs::lstat(from).map_err(|e| Error::io("look at", from, e.into()))?;
+        let owner = crate::fsx::is_root().then_some((stat.st_uid, stat.st_gid));
+        self.copy_in(tree, index, &back, from, owner)
     }
 
     fn remove_created_directory(&self, action: &Action) -> Result<()> {
@@ -704,7 +732,8 @@ impl<'a> Transaction<'a> {
         let (fs, layout) = (self.fs(), self.layout());
         let closed = layout.closed_journal(&self.journal.id);
         fs.rename(&layout.journal(), &closed).during("rename", &closed)?;
-        self.end()
+        self.end();
+        Ok(())
     }
 
     /// Forgets the rollback: the workspace is as it was.
@@ -713,11 +742,23 @@ impl<'a> Transaction<'a> {
         let displaced = self.layout().displaced(&self.journal.id);
         // What was put back left empty directories; a file that is still there is somebody's, and stays.
         self.fs().remove_empty_directories(&displaced).during("clear", &displaced)?;
-        self.fs().remove_file(&journal).during("remove", &journal)?;
-        self.end()
+        match self.fs().remove_file(&journal) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &journal, e)),
+            _ => {}
+        }
+        self.end();
+        Ok(())
     }
 
-    fn end(&self) -> Result<()> {
+    /// Without its journal it has ended, whatever becomes of the rest: the next writer clears that.
+    fn end(&self) {
+        if let Err(e) = self.clear_up() {
+            let cause = e.io_error().map(ToString::to_string).unwrap_or_default();
+            self.context.note(format!("{e}: {cause}; the next command that writes clears that up"));
+        }
+    }
+
+    fn clear_up(&self) -> Result<()> {
         let (fs, layout) = (self.fs(), self.layout());
         fs.sync(&layout.rollback_dir()).during("sync", layout.rollback_dir())?;
         fs.replace_file(&layout.state(), STATE_IDLE.as_bytes(), 0o600).during("write", layout.state())?;
