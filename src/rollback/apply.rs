@@ -343,27 +343,20 @@ impl<'a> Transaction<'a> {
         }
         match tree.move_out(&action.path, &to) {
             Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => self.copy_out(tree, action, &to)?,
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+                return self.copy_out(tree, action, &to, seen.get(index).copied().flatten());
+            }
             Err(e) => return Err(self.failed("move out", action, e)),
         }
         // Somebody may have put another file there since the last look. It is safe where it is now; but the plan
         // was made for another.
         if let Some(Some(expected)) = seen.get(index) {
             let moved = rustix::fs::lstat(&to).map_err(|e| Error::io("look at", &to, e.into()))?;
-            let (inode, moved) = (identity(&moved).0, identity(&moved));
-            let same_inode = inode == expected.0 || self.crossed(&to, tree);
-            if !same_inode || (moved.1, moved.2, moved.3) != (expected.1, expected.2, expected.3) {
+            if identity(&moved) != *expected {
                 return Err(changed_error(vec![action.shown()]));
             }
         }
         Ok(())
-    }
-
-    /// Whether the displaced file had to be copied, and so has another inode.
-    fn crossed(&self, to: &Path, tree: &Tree) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        let devices = (std::fs::symlink_metadata(to), std::fs::metadata(tree.path()));
-        matches!(devices, (Ok(a), Ok(b)) if a.dev() != b.dev())
     }
 
     fn is_copy_of(&self, tree: &Tree, action: &Action, to: &Path) -> Result<bool> {
@@ -379,8 +372,9 @@ impl<'a> Transaction<'a> {
         Thing::at(&mut tree.cursor(), &name).during("look at", path)
     }
 
-    /// Where store and workspace lie on different file systems: copy, verify, sync, then remove the original.
-    fn copy_out(&self, tree: &Tree, action: &Action, to: &Path) -> Result<()> {
+    /// Where store and workspace lie on different file systems: copy, verify, sync, then remove the original, if
+    /// it is still the one that was looked at.
+    fn copy_out(&self, tree: &Tree, action: &Action, to: &Path, expected: Option<Identity>) -> Result<()> {
         // Not beside its target: a name may be as long as names can be.
         let part = self.layout().rollback_stage(&self.journal.id).join("part");
         let _ = self.fs().remove_file(&part);
@@ -393,11 +387,17 @@ impl<'a> Transaction<'a> {
         let Some(stat) = cursor.stat(&action.path).map_err(failed)? else {
             return Err(changed_error(vec![action.shown()]));
         };
+        let seen = expected.unwrap_or_else(|| identity(&stat));
+        if identity(&stat) != seen {
+            return Err(changed_error(vec![action.shown()]));
+        }
+        let mtime = crate::backup::mtime_of(&stat);
         match &action.before {
             Some(Thing::Symlink { .. }) => {
                 let target = cursor.read_link(&action.path).map_err(failed)?;
                 self.fs().symlink(target.as_os_str(), &part).during("create", &part)?;
                 give(&stat)?;
+                self.fs().set_mtime(&part, mtime).during("touch", &part)?;
             }
             Some(Thing::File { .. }) => {
                 let mut from = cursor.open(&action.path).map_err(failed)?;
@@ -405,8 +405,7 @@ impl<'a> Transaction<'a> {
                 let digest = copy(&mut from, &mut file).during("write", &part)?;
                 file.sync().during("sync", &part)?;
                 give(&stat)?;
-                file.finish(Mode::new(stat.st_mode), crate::backup::mtime_of(&stat))
-                    .during("finish", &part)?;
+                file.finish(Mode::new(stat.st_mode), mtime).during("finish", &part)?;
                 let size = part.metadata().during("look at", &part)?.len();
                 let back = archive::digest_of(&mut File::open(&part).during("open", &part)?, size);
                 if back.during("read back", &part)? != Some(digest) {
@@ -414,6 +413,10 @@ impl<'a> Transaction<'a> {
                 }
             }
             _ => return Err(failed(io::ErrorKind::CrossesDevices.into())),
+        }
+        let now = cursor.stat(&action.path).map_err(failed)?;
+        if now.as_ref().map(identity) != Some(seen) {
+            return Err(changed_error(vec![action.shown()]));
         }
         self.fs().rename(&part, to).during("rename into place", to)?;
         if let Some(parent) = to.parent() {
@@ -613,7 +616,7 @@ impl<'a> Transaction<'a> {
             Ok(()) => Ok(()),
             Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
                 let old = Action { before: Some(now), ..action.clone() };
-                self.copy_out(tree, &old, &to)
+                self.copy_out(tree, &old, &to, None)
             }
             Err(e) => Err(self.failed("take back", action, e)),
         }
