@@ -194,6 +194,9 @@ impl<'a> Transaction<'a> {
             if self.context.interrupt.is_set() { Err(Stopped::Interrupted) } else { Ok(()) }
         };
         self.unlock()?;
+        if seen.is_empty() {
+            self.drop_parts()?;
+        }
         let is_dir = |t: &Option<Thing>| t.as_ref().is_some_and(Thing::is_directory);
         for (i, action) in actions.iter().enumerate().filter(|(_, a)| a.displaces() && !a.places()) {
             self.move_out(i, action, seen)?;
@@ -230,6 +233,7 @@ impl<'a> Transaction<'a> {
         let is_dir = |t: &Option<Thing>| t.as_ref().is_some_and(Thing::is_directory);
         self.unlock()?;
         self.unlock_created()?;
+        self.drop_parts()?;
         for action in actions.iter().filter(|a| a.verb() == Verb::ChangeMode) {
             match self.change_mode(action, action.before.as_ref()) {
                 Err(e) if e.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => {
@@ -253,8 +257,8 @@ impl<'a> Transaction<'a> {
                 _ => self.give_to_owner(tree, &action.path, None)?,
             }
         }
-        for action in actions.iter().filter(|a| a.displaces() || (a.places() && !is_dir(&a.before))) {
-            self.put_back(action)?;
+        for (i, action) in actions.iter().enumerate().filter(|(_, a)| a.displaces()) {
+            self.put_back(i, action)?;
         }
         self.lock_again(|a| a.before.as_ref())?;
         self.sync()
@@ -465,7 +469,7 @@ impl<'a> Transaction<'a> {
         let staged = self.staged(index);
         let tree = self.tree(&action.root)?;
         let before_a_cut = !Self::exists(&staged)
-            || (seen.is_empty() && self.finish_cut_place(tree, index, action, &staged)?);
+            || (seen.is_empty() && self.finish_cut_place(tree, action, &staged)?);
         if before_a_cut {
             return self.give_to_owner(tree, &action.path, Some(action));
         }
@@ -485,9 +489,8 @@ impl<'a> Transaction<'a> {
         self.give_to_owner(tree, &action.path, Some(action))
     }
 
-    /// After a cut: clears a copy across file systems that was under way. Says whether it had come to its end.
-    fn finish_cut_place(&self, tree: &Tree, index: usize, action: &Action, staged: &Path) -> Result<bool> {
-        self.drop_part(tree, index, action)?;
+    /// After a cut: whether a copy across file systems had come to its end, and only what was staged is left.
+    fn finish_cut_place(&self, tree: &Tree, action: &Action, staged: &Path) -> Result<bool> {
         let now =
             Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
         let done = now.is_some_and(|now| action.after.as_ref().is_some_and(|after| now.same_content(after)))
@@ -508,12 +511,16 @@ impl<'a> Transaction<'a> {
         path.map_err(|e| Error::new(ErrorKind::Io, "failed to name a part").with_source(e))
     }
 
-    fn drop_part(&self, tree: &Tree, index: usize, action: &Action) -> Result<()> {
-        let part = self.part(index, action)?;
-        match tree.stat(&part).map_err(|e| self.failed("look at", action, e))? {
-            Some(_) => tree.remove_file(&part).map_err(|e| self.failed("clear", action, e)),
-            None => Ok(()),
+    /// After a cut: clears copies across file systems that were under way.
+    fn drop_parts(&self) -> Result<()> {
+        for (index, action) in self.journal.actions.iter().enumerate() {
+            let tree = self.tree(&action.root)?;
+            let part = self.part(index, action)?;
+            if tree.stat(&part).map_err(|e| self.failed("look at", action, e))?.is_some() {
+                tree.remove_file(&part).map_err(|e| self.failed("clear", action, e))?;
+            }
         }
+        Ok(())
     }
 
     fn copy_in(
@@ -590,7 +597,6 @@ impl<'a> Transaction<'a> {
     fn take_back(&self, index: usize, action: &Action) -> Result<()> {
         let staged = self.staged(index);
         let tree = self.tree(&action.root)?;
-        self.drop_part(tree, index, action)?;
         let now =
             Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
         let Some(now) = now else { return Ok(()) };
@@ -639,15 +645,21 @@ impl<'a> Transaction<'a> {
 
     /// Moves a displaced file back to where it stood, with the present as its time: a build may have looked
     /// meanwhile.
-    fn put_back(&self, action: &Action) -> Result<()> {
+    fn put_back(&self, index: usize, action: &Action) -> Result<()> {
         let from = self.displaced(action);
         if !Self::exists(&from) {
             return Ok(());
         }
         let tree = self.tree(&action.root)?;
+        if self.is_copy_of(tree, action, &from)? {
+            // A copy across file systems was cut off between its end and the removal of what was copied.
+            return self.fs().remove_file(&from).during("remove", &from);
+        }
         match tree.move_in(&from, &action.path) {
             Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => self.copy_back(tree, action, &from)?,
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+                self.copy_back(tree, index, action, &from)?
+            }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(changed_error(vec![format!("{}: something appeared there", action.shown())])
                     .with_help(format!("its old content is in {}", show_path(&from))));
@@ -660,8 +672,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    fn copy_back(&self, tree: &Tree, action: &Action, from: &Path) -> Result<()> {
-        let index = self.journal.actions.iter().position(|a| a == action).unwrap_or_default();
+    fn copy_back(&self, tree: &Tree, index: usize, action: &Action, from: &Path) -> Result<()> {
         let after = action.before.clone();
         let back = Action { after, ..action.clone() };
         let stat = rustix::fs::lstat(from).map_err(|e| Error::io("look at", from, e.into()))?;

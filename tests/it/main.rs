@@ -2,7 +2,9 @@
 #![allow(clippy::disallowed_methods, reason = "tests make the files, the damage and the races themselves")]
 #![allow(clippy::print_stderr, reason = "what cannot be tested here is said aloud")]
 
+mod backup;
 mod cuts;
+mod kinds;
 mod support;
 
 /// A test file that nobody compiles passes for ever.
