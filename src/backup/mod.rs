@@ -170,8 +170,8 @@ fn make(
     };
     let result = run.make(started);
     if result.is_err() {
-        // The error that counts is the first. What is left now, the next writer sweeps.
-        let _ = lock.sweep(&id).and_then(|()| lock.clear_pending());
+        // The error that counts is the first. What is left now, the next writer completes or sweeps.
+        let _ = lock.give_up(&options.label, &id);
     }
     log.end(&result, |r| {
         format!(

@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Cursor, FileWriter, Tree};
 use crate::manifest::{Entry, Kind, Manifest, Mode, shown};
+use crate::path::RelPath;
 use crate::select::{Candidate, CandidateKind, ProtectedSet};
 use crate::store::Store;
 
@@ -46,6 +47,8 @@ struct Group {
     entries: Vec<(Entry, How)>,
     member: Spool,
     faults: Vec<Fault>,
+    /// The store could not be written to: nothing that is left out helps.
+    failed: Option<Error>,
 }
 
 /// How a file came into the session.
@@ -130,6 +133,9 @@ impl<'a> Job<'a> {
             }
             drop(sender);
             let mut take = |group: Group| -> Result<()> {
+                if let Some(e) = group.failed {
+                    return Err(e);
+                }
                 changed |= group.faults.iter().any(|f| f.changed);
                 out.unreadable.extend(group.faults.into_iter().map(|f| f.text));
                 let count = group.entries.len();
@@ -203,6 +209,7 @@ impl<'a> Job<'a> {
                 let Some((_, cursor)) = cursor.as_mut() else { continue };
                 match pass.read(candidate, cursor) {
                     Ok(entry) => entries.push(entry),
+                    Err(Trouble::Store(e)) => return self.lost_group(index, e),
                     Err(trouble) => {
                         again = true;
                         let last = attempt == ATTEMPTS;
@@ -215,8 +222,11 @@ impl<'a> Job<'a> {
             if !again {
                 let faults = skip.into_values().collect();
                 return match pass.member.finish(false) {
-                    Ok(member) => Group { index, entries, member, faults },
-                    Err(e) => self.lost_group(index, e),
+                    Ok(member) => Group { index, entries, member, faults, failed: None },
+                    Err(e) => {
+                        let path = self.staging.unwrap_or(Path::new(""));
+                        self.lost_group(index, Error::io("write a part of the archive below", path, e))
+                    }
                 };
             }
             if skip.is_empty() {
@@ -226,11 +236,9 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn lost_group(&self, index: usize, e: io::Error) -> Group {
-        let text = format!("a part of the archive could not be written: {e}");
-        let faults = vec![Fault { changed: false, text }];
+    fn lost_group(&self, index: usize, e: Error) -> Group {
         let member = Spool::new(self.store.fs(), Path::new("").into());
-        Group { index, entries: Vec::new(), member, faults }
+        Group { index, entries: Vec::new(), member, faults: Vec::new(), failed: Some(e) }
     }
 
     fn progress(&self, size: u64) {
@@ -297,8 +305,10 @@ impl Turn {
 enum Trouble {
     /// It is not what it was a moment ago.
     Changed(&'static str),
-    /// The system says no.
+    /// It cannot be read.
     Io(&'static str, io::Error),
+    /// Its copy, or its part of the archive, cannot be written.
+    Store(Error),
 }
 
 impl Trouble {
@@ -309,6 +319,7 @@ impl Trouble {
             Trouble::Changed(_) if !last => None,
             Trouble::Changed(what) => Some(Fault { changed: true, text: format!("{name}: {what}") }),
             Trouble::Io(during, e) => Some(Fault { changed: false, text: format!("{name}: {during}: {e}") }),
+            Trouble::Store(e) => Some(Fault { changed: false, text: format!("{name}: {e}") }),
         }
     }
 }
@@ -340,7 +351,7 @@ impl<'a> Pass<'a, '_> {
             reasons: candidate.reasons.clone(),
         };
         let stored = super::stored_path(candidate);
-        let archived = |e| Trouble::Io("the archive cannot be written", e);
+        let archived = |e| unwritten(&stored, e);
         match candidate.kind {
             CandidateKind::Directory if kind.is_dir() => {
                 self.member.directory(&stored, mode, mtime).map_err(archived)?;
@@ -355,7 +366,7 @@ impl<'a> Pass<'a, '_> {
                     let fs = self.job.store.fs();
                     fs.symlink(target.as_os_str(), &path)
                         .and_then(|()| fs.set_mtime(&path, mtime))
-                        .map_err(|e| Trouble::Io("its copy cannot be written", e))?;
+                        .map_err(|e| uncopied(&path, e))?;
                 }
                 self.member.symlink(&stored, &target, mtime).map_err(archived)?;
                 Ok((entry(Kind::Symlink { target }, Mode::new(0o777), mtime), How::Other))
@@ -392,7 +403,7 @@ impl<'a> Pass<'a, '_> {
             (Some(staging), None) => {
                 let path = staging.join(&stored);
                 self.clear(&path)?;
-                Some(self.job.store.fs().create_file(&path).map_err(uncopied)?)
+                Some(self.job.store.fs().create_file(&path).map_err(|e| uncopied(&path, e))?)
             }
             _ => None,
         };
@@ -402,12 +413,12 @@ impl<'a> Pass<'a, '_> {
             copy: copy.as_mut(),
             buffer: &mut self.buffer,
             ready: 0..0,
+            unreadable: false,
             interrupt: self.job.context.interrupt,
         };
         if self.job.staging.is_some() {
-            self.member
-                .file(&stored, mode, mtime, size, &mut tee)
-                .map_err(|e| Trouble::Io("cannot be kept", e))?;
+            let kept = self.member.file(&stored, mode, mtime, size, &mut tee);
+            kept.map_err(|e| if tee.unreadable { unreadable(e) } else { unwritten(&stored, e) })?;
         } else {
             io::copy(&mut tee, &mut io::sink()).map_err(unreadable)?;
         }
@@ -429,7 +440,7 @@ impl<'a> Pass<'a, '_> {
                 How::Copied
             }
             (Some(copy), _) => {
-                copy.finish(mode.stored(), mtime).map_err(uncopied)?;
+                copy.finish(mode.stored(), mtime).map_err(|e| uncopied(&path, e))?;
                 How::Copied
             }
         };
@@ -487,7 +498,7 @@ impl<'a> Pass<'a, '_> {
         (mode, mtime): (Mode, Mtime),
     ) -> Result<(), Trouble> {
         self.clear(path)?;
-        let mut copy = self.job.store.fs().create_file(path).map_err(uncopied)?;
+        let mut copy = self.job.store.fs().create_file(path).map_err(|e| uncopied(path, e))?;
         let file = cursor.open(&candidate.path).map_err(|e| Trouble::Io("cannot be read", e))?;
         let mut tee = Tee {
             file: (&file).take(size + 1),
@@ -495,13 +506,17 @@ impl<'a> Pass<'a, '_> {
             copy: Some(&mut copy),
             buffer: &mut self.buffer,
             ready: 0..0,
+            unreadable: false,
             interrupt: self.job.context.interrupt,
         };
-        io::copy(&mut tee, &mut io::sink()).map_err(uncopied)?;
+        io::copy(&mut tee, &mut io::sink()).map_err(|e| match tee.unreadable {
+            true => Trouble::Io("cannot be read", e),
+            false => uncopied(path, e),
+        })?;
         if tee.measure.finish().0 != sha256 {
             return Err(Trouble::Changed("changed each time it was read"));
         }
-        copy.finish(mode.stored(), mtime).map_err(uncopied)
+        copy.finish(mode.stored(), mtime).map_err(|e| uncopied(path, e))
     }
 
     /// Removes what an earlier attempt left.
@@ -510,14 +525,18 @@ impl<'a> Pass<'a, '_> {
             return Ok(());
         }
         match self.job.store.fs().remove_file(path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(uncopied(e)),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(uncopied(path, e)),
             _ => Ok(()),
         }
     }
 }
 
-fn uncopied(e: io::Error) -> Trouble {
-    Trouble::Io("its copy cannot be written", e)
+fn uncopied(path: &Path, e: io::Error) -> Trouble {
+    Trouble::Store(Error::io("write", path, e))
+}
+
+fn unwritten(stored: &RelPath, e: io::Error) -> Trouble {
+    Trouble::Store(Error::io("write to the archive", stored.as_path(), e))
 }
 
 /// Whether nothing happened to a file between two looks at it.
@@ -545,16 +564,20 @@ struct Tee<'a> {
     /// Read and copied in large pieces, whatever the pieces that are asked for.
     buffer: &'a mut [u8],
     ready: Range<usize>,
+    /// Whether the last error came from the file that is read.
+    unreadable: bool,
     interrupt: &'a crate::event::Interrupt,
 }
 
 impl Read for Tee<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.ready.is_empty() {
+            self.unreadable = true;
             if self.interrupt.is_set() {
                 return Err(io::Error::other("stopped on request"));
             }
             let n = self.file.read(self.buffer)?;
+            self.unreadable = false;
             self.measure.update(&self.buffer[..n]);
             if let Some(copy) = &mut self.copy {
                 copy.write_all(&self.buffer[..n])?;

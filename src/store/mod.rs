@@ -15,6 +15,7 @@ pub(crate) mod nul;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -253,10 +254,37 @@ fn read_info(layout: &Layout) -> Result<StoreInfo> {
 fn create(parent: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<bool> {
     let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let prefix = format!(".{name}.new.");
-    let building = parent.join(format!("{prefix}{}", std::process::id()));
-    fs.remove_tree(&building).during("remove", &building)?;
-    fs.create_dir(&building, 0o700).during("create directory", &building)?;
-    let layout = Layout::new(&building);
+    static ATTEMPT: AtomicU32 = AtomicU32::new(0);
+    let attempt = ATTEMPT.fetch_add(1, Ordering::Relaxed);
+    let building = parent.join(format!("{prefix}{}.{attempt}", std::process::id()));
+    let built = build(&building, dir, root, fs)
+        .and_then(|()| fs.rename(&building, dir).during("create directory", dir));
+    let created = match built {
+        Ok(()) => true,
+        // Another run was faster: it has made the store, and maybe swept this attempt.
+        Err(_) if Layout::new(dir).store_file().exists() => {
+            let _ = fs.remove_tree(&building);
+            false
+        }
+        Err(e) => {
+            let _ = fs.remove_tree(&building);
+            return Err(e);
+        }
+    };
+    // What a killed run left of its own attempt. A run that is still at it finds the store made.
+    for entry in std::fs::read_dir(parent).during("read directory", parent)?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            let _ = fs.remove_tree(&entry.path());
+        }
+    }
+    fs.barrier(dir).during("sync", dir)?;
+    Ok(created)
+}
+
+fn build(building: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<()> {
+    fs.remove_tree(building).during("remove", building)?;
+    fs.create_dir(building, 0o700).during("create directory", building)?;
+    let layout = Layout::new(building);
     for name in DIRECTORIES {
         let path = building.join(name);
         fs.create_dir(&path, 0o700).during("create directory", &path)?;
@@ -273,25 +301,7 @@ fn create(parent: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<bool> {
         scripts: BTreeMap::new(),
     };
     write_info(fs, &layout, &info)?;
-    fs.barrier(&building).during("sync", &building)?;
-    let created = match fs.rename(&building, dir) {
-        Ok(()) => true,
-        Err(e) => {
-            fs.remove_tree(&building).during("remove", &building)?;
-            if !Layout::new(dir).store_file().exists() {
-                return Err(Error::io("create directory", dir, e));
-            }
-            false
-        }
-    };
-    // What a killed run left of its own attempt. A run that is still at it finds the store made.
-    for entry in std::fs::read_dir(parent).during("read directory", parent)?.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            let _ = fs.remove_tree(&entry.path());
-        }
-    }
-    fs.barrier(dir).during("sync", dir)?;
-    Ok(created)
+    fs.barrier(building).during("sync", building)
 }
 
 /// Replaces `store.json`.
