@@ -5,6 +5,7 @@
 mod backup;
 mod cuts;
 mod kinds;
+mod readme;
 mod support;
 
 /// A test file that nobody compiles passes for ever.
