@@ -5,7 +5,10 @@
 mod backup;
 mod cuts;
 mod kinds;
+mod property;
+mod rollback;
 mod support;
+mod validate;
 
 /// A test file that nobody compiles passes for ever.
 #[test]
