@@ -468,8 +468,8 @@ impl<'a> Transaction<'a> {
     fn place(&self, index: usize, action: &Action, seen: &[Option<Identity>]) -> Result<()> {
         let staged = self.staged(index);
         let tree = self.tree(&action.root)?;
-        let before_a_cut = !Self::exists(&staged)
-            || (seen.is_empty() && self.finish_cut_place(tree, action, &staged)?);
+        let before_a_cut =
+            !Self::exists(&staged) || (seen.is_empty() && self.finish_cut_place(tree, action, &staged)?);
         if before_a_cut {
             return self.give_to_owner(tree, &action.path, Some(action));
         }

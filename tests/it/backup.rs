@@ -51,7 +51,8 @@ fn an_unchanged_file_is_a_hard_link_to_the_parents_and_never_to_the_workspaces()
     assert_eq!((second.written, second.linked), (0, second.manifest.totals.files));
     assert_eq!(second.verified, second.linked);
     assert_eq!(second.manifest.parent, Some(first.manifest.id.clone()));
-    let (a, b) = (inodes(&files_of(&world, &first.manifest.id)), inodes(&files_of(&world, &second.manifest.id)));
+    let (a, b) =
+        (inodes(&files_of(&world, &first.manifest.id)), inodes(&files_of(&world, &second.manifest.id)));
     assert_eq!(a, b, "the same inodes");
     assert!(a.values().all(|(_, links)| *links == 2));
     let mut outside = inodes(&world.root);
@@ -83,8 +84,13 @@ fn only_what_changed_in_content_time_or_mode_is_copied_anew() {
     set_mtime(world.at("crates/beta/src/main.rs"), 1_500_000_000);
     let second = world.backup();
     assert_eq!(second.linked, second.manifest.totals.files - 3);
-    let (a, b) = (inodes(&files_of(&world, &first.manifest.id)), inodes(&files_of(&world, &second.manifest.id)));
-    let fresh: Vec<_> = b.iter().filter(|(path, inode)| a[*path].0 != inode.0).map(|(path, _)| path.to_str().unwrap()).collect();
+    let (a, b) =
+        (inodes(&files_of(&world, &first.manifest.id)), inodes(&files_of(&world, &second.manifest.id)));
+    let fresh: Vec<_> = b
+        .iter()
+        .filter(|(path, inode)| a[*path].0 != inode.0)
+        .map(|(path, _)| path.to_str().unwrap())
+        .collect();
     assert_eq!(fresh, ["crates/alpha/README.md", "crates/alpha/name.txt", "crates/beta/src/main.rs"]);
 }
 
@@ -228,7 +234,9 @@ fn ids_rise_when_the_clock_stands_or_goes_back() {
 fn skip_unchanged_makes_none_for_the_same_content_and_one_for_any_other() {
     let world = World::new("single");
     let skip = BackupOptions { skip_unchanged: true, ..options("it") };
-    let made = |world: &World| matches!(world.backup_as(&world.set(), &Fs::real(), &skip).unwrap(), BackupOutcome::Made(_));
+    let made = |world: &World| {
+        matches!(world.backup_as(&world.set(), &Fs::real(), &skip).unwrap(), BackupOutcome::Made(_))
+    };
     assert!(made(&world), "the first");
     assert!(!made(&world), "the same");
     set_mtime(world.at("src/lib.rs"), 1_500_000_000);
@@ -360,7 +368,8 @@ fn a_backup_that_is_asked_to_stop_leaves_nothing() {
     world.backup();
     let flag = world.interrupt.flag();
     let probe = Meanwhile(move |op: &Op<'_>| {
-        if matches!(op, Op::CreateFile { path } | Op::HardLink { link: path, .. } if path.ends_with("name.txt")) {
+        if matches!(op, Op::CreateFile { path } | Op::HardLink { link: path, .. } if path.ends_with("name.txt"))
+        {
             flag.store(true, Ordering::SeqCst);
         }
     });
@@ -382,8 +391,15 @@ fn a_restore_point_is_synced_before_its_rename_and_before_it_is_listed() {
     let last = |what: &dyn Fn(&String) -> bool| ops.iter().rposition(what).unwrap();
     let rename = last(&|op| op.starts_with("Rename") && op.contains(".staging"));
     let metadata = last(&|op| op.starts_with("Rename") && op.contains("/metadata/"));
-    let barrier = |range: std::ops::Range<usize>| ops[range].iter().any(|op| op.starts_with("Sync") && op.ends_with("backup\" }"));
-    let content = last(&|op| op.starts_with("Write") && !op.contains("/metadata/") && !op.contains("/logs/") && !op.contains("store.json"));
+    let barrier = |range: std::ops::Range<usize>| {
+        ops[range].iter().any(|op| op.starts_with("Sync") && op.ends_with("backup\" }"))
+    };
+    let content = last(&|op| {
+        op.starts_with("Write")
+            && !op.contains("/metadata/")
+            && !op.contains("/logs/")
+            && !op.contains("store.json")
+    });
     let mode = ops[..rename].iter().rposition(|op| op.starts_with("SetMode")).unwrap();
     assert!(content < rename && rename < metadata);
     assert!(barrier(content.max(mode)..rename), "all content is synced before the rename");
@@ -392,5 +408,9 @@ fn a_restore_point_is_synced_before_its_rename_and_before_it_is_listed() {
 }
 
 fn names(dir: &Path) -> Vec<String> {
-    fs::read_dir(dir).into_iter().flatten().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect()
+    fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+        .collect()
 }

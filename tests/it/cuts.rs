@@ -14,7 +14,7 @@ use backstop::select::ProtectedSet;
 use backstop::{Error, ErrorKind};
 
 use crate::support::edit::{chmod, is_root, link, mkdir, remove, write};
-use crate::support::probe::{Cutter, Failer};
+use crate::support::probe::{Apart, Cutter, Failer};
 use crate::support::temp::remove_tree;
 use crate::support::tree::{assert_same, copy_tree};
 use crate::support::{Picture, TempDir, World};
@@ -26,6 +26,12 @@ struct Arena {
     other: Option<TempDir>,
     start: SystemTime,
     portable: bool,
+    /// Store and workspace only pretend to be on different file systems.
+    apart: bool,
+    /// Every how many calls one is cut or failed.
+    stride: u64,
+    /// From how many states between resume and abort are cut again.
+    again: usize,
 }
 
 impl Arena {
@@ -36,7 +42,7 @@ impl Arena {
         }
         furnish(&world.root);
         let start = world.clock.peek() + Duration::from_secs(3600);
-        Arena { world, other, start, portable: false }
+        Arena { world, other, start, portable: false, apart: false, stride: 1, again: 4 }
     }
 
     fn fast() -> Self {
@@ -71,12 +77,24 @@ impl Arena {
     }
 
     fn fs(&self, probe: Arc<dyn Probe>) -> Fs {
-        let fs = Fs::probed(probe);
-        if self.portable { fs.portable() } else { fs }
+        self.wrap(Some(probe))
     }
 
+    /// Without cuts and failures.
     fn real(&self) -> Fs {
-        if self.portable { Fs::real().portable() } else { Fs::real() }
+        self.wrap(None)
+    }
+
+    fn wrap(&self, probe: Option<Arc<dyn Probe>>) -> Fs {
+        let fs = match probe {
+            inner if self.apart => {
+                let dir = self.other.as_ref().unwrap_or(&self.world.temp).path().to_path_buf();
+                Fs::probed(Arc::new(Apart { dir, inner }))
+            }
+            Some(probe) => Fs::probed(probe),
+            None => Fs::real(),
+        };
+        if self.portable { fs.portable() } else { fs }
     }
 
     fn is_cut_off(&self) -> bool {
@@ -106,7 +124,9 @@ impl Arena {
     fn assert_tidy(&self, when: &str) {
         let dir = &self.world.dir;
         let listed: BTreeSet<String> = self.world.listed().iter().map(|l| l.id.to_string()).collect();
-        for (below, suffix) in [("metadata", ".json"), ("archives", ".tar.gz"), ("checksums", ".sha256"), ("rollback", ".conf")] {
+        for (below, suffix) in
+            [("metadata", ".json"), ("archives", ".tar.gz"), ("checksums", ".sha256"), ("rollback", ".conf")]
+        {
             let ids: BTreeSet<String> = names(&dir.join(below))
                 .iter()
                 .filter_map(|n| Some(n.strip_suffix(suffix)?.rsplit_once("_backup_")?.1.to_owned()))
@@ -287,7 +307,7 @@ impl<'a> Sweep<'a> {
     /// Cuts it at every call, and gives the calls after which it is between two states.
     fn cut_everywhere(&self) -> (Tally, Vec<u64>) {
         let (mut tally, mut between) = (Tally::default(), Vec::new());
-        for calls in 0.. {
+        for calls in (0..).step_by(self.arena.stride as usize) {
             let cutter = Arc::new(Cutter::after(calls));
             let result = self.apply(&self.arena.fs(cutter.clone()));
             if cutter.refused() == 0 {
@@ -315,7 +335,7 @@ impl<'a> Sweep<'a> {
     fn cut_again(&self, between: &[u64], abort: bool) -> Tally {
         let (arena, world) = (self.arena, &self.arena.world);
         let mut tally = Tally::default();
-        for calls in some_of(between) {
+        for calls in some_of(between, arena.again) {
             let _ = self.apply(&arena.fs(Arc::new(Cutter::after(calls))));
             arena.save("first");
             for more in 0.. {
@@ -343,8 +363,8 @@ impl<'a> Sweep<'a> {
     fn fail_everywhere(&self) -> Tally {
         let (arena, world) = (self.arena, &self.arena.world);
         let mut tally = Tally::default();
-        for call in 0.. {
-            let errno = [rustix::io::Errno::IO, rustix::io::Errno::NOSPC][call as usize % 2];
+        for call in (0..).step_by(arena.stride as usize) {
+            let errno = [rustix::io::Errno::IO, rustix::io::Errno::NOSPC][(call / arena.stride) as usize % 2];
             let failer = Arc::new(Failer::at(call, errno.raw_os_error()));
             let result = self.apply(&arena.fs(failer.clone()));
             let Some(failed) = failer.failed() else {
@@ -367,7 +387,9 @@ impl<'a> Sweep<'a> {
                 Err(_) => {
                     assert_same(&world.picture(), &self.old, &when);
                     // A sync that failed may not be tried again, but a whole rollback may.
-                    world.apply_with(self.plan.clone(), &arena.real()).unwrap_or_else(|e| panic!("{when}: again: {e}"));
+                    world
+                        .apply_with(self.plan.clone(), &arena.real())
+                        .unwrap_or_else(|e| panic!("{when}: again: {e}"));
                     assert_same(&world.picture(), &self.new, &format!("{when}: again"));
                     arena.assert_tidy(&when);
                 }
@@ -378,8 +400,8 @@ impl<'a> Sweep<'a> {
 }
 
 /// The first, the last, and a few between; all with `BACKSTOP_TEST_ALL_CUTS`.
-fn some_of(calls: &[u64]) -> BTreeSet<u64> {
-    let parts = if std::env::var_os("BACKSTOP_TEST_ALL_CUTS").is_some() { calls.len() } else { 6 };
+fn some_of(calls: &[u64], few: usize) -> BTreeSet<u64> {
+    let parts = if std::env::var_os("BACKSTOP_TEST_ALL_CUTS").is_some() { calls.len() } else { few };
     (0..parts).map(|i| calls[i * (calls.len() - 1) / (parts - 1)]).collect()
 }
 
@@ -477,8 +499,8 @@ fn a_rollback_cut_off_anywhere_is_resumed_to_new_and_aborted_to_old() {
     let sweep = Sweep::rollback(&arena);
     let (tally, between) = sweep.cut_everywhere();
     report("rollback", &tally, 200, 80);
-    report("resume", &sweep.cut_again(&between, false), 200, 100);
-    report("abort", &sweep.cut_again(&between, true), 200, 100);
+    report("resume", &sweep.cut_again(&between, false), 100, 50);
+    report("abort", &sweep.cut_again(&between, true), 100, 50);
 }
 
 #[test]
@@ -487,8 +509,8 @@ fn an_undo_cut_off_anywhere_is_resumed_to_new_and_aborted_to_old() {
     let sweep = Sweep::rollback(&arena).undo();
     let (tally, between) = sweep.cut_everywhere();
     report("undo", &tally, 200, 80);
-    report("resume of an undo", &sweep.cut_again(&between, false), 200, 100);
-    report("abort of an undo", &sweep.cut_again(&between, true), 200, 100);
+    report("resume of an undo", &sweep.cut_again(&between, false), 100, 50);
+    report("abort of an undo", &sweep.cut_again(&between, true), 100, 50);
 }
 
 #[test]
@@ -507,29 +529,46 @@ fn an_undo_with_one_failed_call_is_done_or_taken_back_or_says_that_it_is_cut_off
 
 #[test]
 fn a_rollback_across_file_systems_is_cut_and_failed_like_any_other() {
+    let mut arena = Arena::new(Some(TempDir::fast()), TempDir::fast());
+    (arena.apart, arena.again) = (true, 2);
+    let sweep = Sweep::rollback(&arena);
+    let (tally, between) = sweep.cut_everywhere();
+    report("rollback across file systems", &tally, 250, 120);
+    report("resume across file systems", &sweep.cut_again(&between, false), 100, 50);
+    report("abort across file systems", &sweep.cut_again(&between, true), 100, 50);
+    report("one failed call across file systems", &sweep.fail_everywhere(), 250, 1);
+}
+
+#[test]
+fn an_undo_across_file_systems_is_cut_like_any_other() {
+    let mut arena = Arena::new(Some(TempDir::fast()), TempDir::fast());
+    arena.apart = true;
+    let undo = Sweep::rollback(&arena).undo();
+    report("undo across file systems", &undo.cut_everywhere().0, 250, 120);
+}
+
+#[test]
+fn a_rollback_across_two_real_file_systems_is_cut_here_and_there() {
     let Some((workspace, store)) = TempDir::apart() else {
         eprintln!("skipped: there is only one file system to write to");
         return;
     };
-    let arena = Arena::new(Some(store), workspace);
+    let mut arena = Arena::new(Some(store), workspace);
+    arena.stride = 29;
     let sweep = Sweep::rollback(&arena);
-    let (tally, between) = sweep.cut_everywhere();
-    report("rollback across file systems", &tally, 250, 120);
-    report("resume across file systems", &sweep.cut_again(&between, false), 200, 100);
-    report("abort across file systems", &sweep.cut_again(&between, true), 200, 100);
-    report("one failed call across file systems", &sweep.fail_everywhere(), 250, 1);
-    let undo = sweep.undo();
-    report("undo across file systems", &undo.cut_everywhere().0, 250, 120);
+    let (tally, _) = sweep.cut_everywhere();
+    report("rollback across two real file systems", &tally, 10, 5);
+    sweep.undo();
 }
 
 #[test]
 fn the_portable_calls_are_cut_and_failed_like_the_others() {
     let mut arena = Arena::fast();
-    arena.portable = true;
+    (arena.portable, arena.again) = (true, 2);
     let sweep = Sweep::rollback(&arena);
     let (tally, between) = sweep.cut_everywhere();
     report("portable rollback", &tally, 200, 80);
-    report("portable resume", &sweep.cut_again(&between, false), 200, 100);
-    report("portable abort", &sweep.cut_again(&between, true), 200, 100);
+    report("portable resume", &sweep.cut_again(&between, false), 100, 50);
+    report("portable abort", &sweep.cut_again(&between, true), 80, 40);
     report("portable with one failed call", &sweep.fail_everywhere(), 200, 1);
 }

@@ -146,9 +146,13 @@ fn every_kind_is_restored_elsewhere_with_its_times() {
         let to = world.temp.path().join(name);
         let options = RollbackOptions { from, ..RollbackOptions::default() };
         let report = restore_to(&world.store(), &world.latest(), &to, &options, &world.context()).unwrap();
-        let (found, expected) = (Picture::with_times(&to, &[]), Picture::with_times(&world.root, &[&world.dir]));
+        let (found, expected) =
+            (Picture::with_times(&to, &[]), Picture::with_times(&world.root, &[&world.dir]));
         assert_same(&found, &expected, name);
-        assert_eq!(report.files, expected.0.values().filter(|n| matches!(n.what, What::File(_))).count() as u64);
+        assert_eq!(
+            report.files,
+            expected.0.values().filter(|n| matches!(n.what, What::File(_))).count() as u64
+        );
     }
 }
 

@@ -5,8 +5,11 @@
 mod backup;
 mod cuts;
 mod kinds;
+mod property;
 mod readme;
+mod rollback;
 mod support;
+mod validate;
 
 /// A test file that nobody compiles passes for ever.
 #[test]

@@ -21,7 +21,8 @@ pub(crate) fn mkdir(path: impl AsRef<Path>) {
 #[track_caller]
 pub(crate) fn chmod(path: impl AsRef<Path>, mode: u32) {
     let path = path.as_ref();
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
 }
 
 #[track_caller]
@@ -64,5 +65,6 @@ pub(crate) fn set_mtime(path: impl AsRef<Path>, seconds: u64) {
 
 /// Whether permission bits bind this process.
 pub(crate) fn is_root() -> bool {
-    fs::metadata("/proc/self").map_or_else(|_| super::TempDir::new().path().metadata().unwrap().uid() == 0, |m| m.uid() == 0)
+    fs::metadata("/proc/self")
+        .map_or_else(|_| super::TempDir::new().path().metadata().unwrap().uid() == 0, |m| m.uid() == 0)
 }

@@ -1,8 +1,9 @@
 //! Probes: they see every mutating call, and let it pass, fail it, or cut the process off at it.
 
 use std::io;
-use std::sync::Mutex;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use backstop::fsx::{Op, Probe, Verdict};
 
@@ -35,7 +36,12 @@ pub(crate) struct Cutter {
 
 impl Cutter {
     pub(crate) fn after(calls: u64) -> Self {
-        Cutter { left: AtomicU64::new(calls), refused: AtomicU64::new(0), torn: calls % 2 == 1, last: Mutex::default() }
+        Cutter {
+            left: AtomicU64::new(calls),
+            refused: AtomicU64::new(0),
+            torn: calls % 2 == 1,
+            last: Mutex::default(),
+        }
     }
 
     /// How many calls it refused; none means that the run came to its end.
@@ -98,6 +104,24 @@ impl Probe for Failer {
             Op::Write { bytes, .. } => Verdict::Short(bytes / 3, error),
             _ => Verdict::Fail(error),
         }
+    }
+}
+
+/// Makes renames into and out of one directory fail as they do between file systems, and asks another probe about
+/// every other call. So what two devices need is tested in memory.
+pub(crate) struct Apart {
+    pub(crate) dir: PathBuf,
+    pub(crate) inner: Option<Arc<dyn Probe>>,
+}
+
+impl Probe for Apart {
+    fn before(&self, op: &Op<'_>) -> Verdict {
+        if let Op::Rename { from, to } = op
+            && from.starts_with(&self.dir) != to.starts_with(&self.dir)
+        {
+            return Verdict::Fail(rustix::io::Errno::XDEV.into());
+        }
+        self.inner.as_ref().map_or(Verdict::Proceed, |inner| inner.before(op))
     }
 }
 

@@ -46,7 +46,8 @@ impl TempDir {
 
 fn memory() -> Option<&'static Path> {
     Some(Path::new("/dev/shm")).filter(|dir| {
-        let probe = dir.join(format!("backstop-it-probe-{}-{:?}", std::process::id(), std::thread::current().id()));
+        let probe =
+            dir.join(format!("backstop-it-probe-{}-{:?}", std::process::id(), std::thread::current().id()));
         fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe)).is_ok()
     })
 }

@@ -79,7 +79,9 @@ impl Picture {
 
     /// The part at and below `path`.
     pub(crate) fn below(&self, path: &str) -> Self {
-        Picture(self.0.iter().filter(|(p, _)| p.starts_with(path)).map(|(p, n)| (p.clone(), n.clone())).collect())
+        Picture(
+            self.0.iter().filter(|(p, _)| p.starts_with(path)).map(|(p, n)| (p.clone(), n.clone())).collect(),
+        )
     }
 
     /// What differs, one line a path; empty where nothing does.
@@ -99,7 +101,11 @@ impl Picture {
 fn show(node: Option<&Node>) -> String {
     let Some(node) = node else { return "nothing".into() };
     let what = match &node.what {
-        What::File(bytes) => format!("file of {} bytes {:?}", bytes.len(), String::from_utf8_lossy(&bytes[..bytes.len().min(24)])),
+        What::File(bytes) => format!(
+            "file of {} bytes {:?}",
+            bytes.len(),
+            String::from_utf8_lossy(&bytes[..bytes.len().min(24)])
+        ),
         What::Directory => "directory".into(),
         What::Link(to) => format!("link to {}", show_path(to)),
         What::Special => "special".into(),

@@ -80,7 +80,12 @@ impl World {
         }
     }
 
-    pub(crate) fn backup_as(&self, set: &ProtectedSet, fs: &Fs, options: &BackupOptions) -> Result<BackupOutcome> {
+    pub(crate) fn backup_as(
+        &self,
+        set: &ProtectedSet,
+        fs: &Fs,
+        options: &BackupOptions,
+    ) -> Result<BackupOutcome> {
         let store = self.store_with(fs)?;
         let context = self.context();
         let lock = store.lock(Wait::Yes, context.interrupt, context.observer)?;
@@ -112,14 +117,20 @@ impl World {
         findings(&self.validate(listed))
     }
 
-    pub(crate) fn plan_with(&self, listed: &Listed, options: &RollbackOptions, fs: &Fs) -> Result<RollbackPlan> {
+    pub(crate) fn plan_with(
+        &self,
+        listed: &Listed,
+        options: &RollbackOptions,
+        fs: &Fs,
+    ) -> Result<RollbackPlan> {
         rollback::plan(&self.store_with(fs)?, listed, options, &self.context())
     }
 
     /// The plan of a rollback to the newest restore point.
     #[track_caller]
     pub(crate) fn plan(&self, options: &RollbackOptions) -> RollbackPlan {
-        self.plan_with(&self.latest(), options, &Fs::real()).unwrap_or_else(|e| panic!("{e}: {:?}", e.details()))
+        self.plan_with(&self.latest(), options, &Fs::real())
+            .unwrap_or_else(|e| panic!("{e}: {:?}", e.details()))
     }
 
     pub(crate) fn apply_with(&self, plan: RollbackPlan, fs: &Fs) -> Result<RollbackOutcome> {
@@ -178,7 +189,8 @@ pub(crate) fn findings(report: &ValidationReport) -> Vec<String> {
     let five = report.checks.iter().filter(|c| c.validation != Validation::RollbackScripts);
     five.flat_map(|check| {
         let nothing = (check.checked == 0).then(|| format!("{} checked nothing", check.validation.name()));
-        let found = check.findings.iter().map(|f| format!("{} {}: {}", check.validation.name(), f.place, f.problem));
+        let found =
+            check.findings.iter().map(|f| format!("{} {}: {}", check.validation.name(), f.place, f.problem));
         nothing.into_iter().chain(found).collect::<Vec<_>>()
     })
     .collect()
