@@ -24,7 +24,7 @@ use crate::path::{RelPath, show_path};
 use crate::store::{Layout, STATE_IDLE, Store, StoreLock};
 
 /// Device, inode, size and time of a target, as it was looked at last before the commit.
-type Identity = (u64, i64, i64, i64);
+pub(super) type Identity = (u64, i64, i64, i64);
 
 /// A rollback under way.
 pub(super) struct Transaction<'a> {
@@ -902,10 +902,11 @@ impl SourceReader {
                     (Some(content), Some((index, action))) => take(index, action, content),
                     _ => Ok(()),
                 };
-            match archive::read_member(&file, member, &manifest.entries, &mut visit) {
-                Err(archive::Fault::Visit(e)) => return Err(e),
-                // The files that were wanted were checked one by one; damage behind them is none of theirs.
-                Ok(()) | Err(_) => {}
+            // The files that are wanted are checked one by one; damage behind them is none of theirs.
+            if let Err(archive::Fault::Visit(e)) =
+                archive::read_member(&file, member, &manifest.entries, &mut visit)
+            {
+                return Err(e);
             }
         }
         if by_entry.is_empty() { Ok(()) } else { Err(lost()) }

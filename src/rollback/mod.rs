@@ -26,7 +26,7 @@ use crate::path::show_path;
 use crate::select::ProtectedSet;
 use crate::store::{Listed, Log, Store, StoreLock, write_private};
 use crate::validate::verify_sources;
-use apply::{Stopped, Transaction};
+use apply::{Identity, Stopped, Transaction};
 pub use journal::{Action, Journal, Origin, Purpose, Verb};
 pub use plan::{Counts, RollbackOptions, RollbackPlan};
 use plan::{Selection, needed};
@@ -206,10 +206,7 @@ fn give_up(transaction: &Transaction<'_>, e: Error) -> Error {
 }
 
 /// Everything up to the commit.
-fn prepare(
-    transaction: &Transaction<'_>,
-    context: &Context<'_>,
-) -> Result<Vec<Option<(u64, i64, i64, i64)>>> {
+fn prepare(transaction: &Transaction<'_>, context: &Context<'_>) -> Result<Vec<Option<Identity>>> {
     transaction.stage()?;
     let seen = transaction.recheck()?;
     context.interrupt.check()?;
