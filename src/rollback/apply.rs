@@ -174,12 +174,14 @@ impl<'a> Transaction<'a> {
         Err(changed_error(changed))
     }
 
-    /// From here on the rollback is finished forwards, or taken back file by file.
+    /// From here on the rollback is finished forwards, or taken back file by file. The whole journal is replaced:
+    /// a mark that is written behind what an earlier attempt left of one would be read as none.
     pub(super) fn commit(&self) -> Result<()> {
-        let path = self.layout().journal();
-        let mut file = self.fs().append(&path).during("open", &path)?;
-        file.write_all(COMMITTED).during("write", &path)?;
-        file.sync().during("sync", &path)
+        let (fs, layout) = (self.fs(), self.layout());
+        let path = layout.journal();
+        let bytes = [&self.journal.encode(), COMMITTED].concat();
+        fs.replace_file(&path, &bytes, 0o600).during("write", &path)?;
+        fs.sync(&layout.rollback_dir()).during("sync", layout.rollback_dir())
     }
 
     /// Moves everything into place. May be begun again after a cut; then `seen` is empty.
@@ -900,7 +902,7 @@ impl SourceReader {
                     (Some(content), Some((index, action))) => take(index, action, content),
                     _ => Ok(()),
                 };
-            // The files that were wanted are checked one by one; damage behind them is none of theirs.
+            // The files that are wanted are checked one by one; damage behind them is none of theirs.
             if let Err(archive::Fault::Visit(e)) =
                 archive::read_member(&file, member, &manifest.entries, &mut visit)
             {

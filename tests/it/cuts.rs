@@ -42,7 +42,7 @@ impl Arena {
         }
         furnish(&world.root);
         let start = world.clock.peek() + Duration::from_secs(3600);
-        Arena { world, other, start, portable: false, apart: false, stride: 1, again: 4 }
+        Arena { world, other, start, portable: false, apart: false, stride: 1, again: 3 }
     }
 
     fn fast() -> Self {
@@ -499,8 +499,8 @@ fn a_rollback_cut_off_anywhere_is_resumed_to_new_and_aborted_to_old() {
     let sweep = Sweep::rollback(&arena);
     let (tally, between) = sweep.cut_everywhere();
     report("rollback", &tally, 200, 80);
-    report("resume", &sweep.cut_again(&between, false), 100, 50);
-    report("abort", &sweep.cut_again(&between, true), 100, 50);
+    report("resume", &sweep.cut_again(&between, false), 60, 40);
+    report("abort", &sweep.cut_again(&between, true), 60, 40);
 }
 
 #[test]
@@ -509,8 +509,8 @@ fn an_undo_cut_off_anywhere_is_resumed_to_new_and_aborted_to_old() {
     let sweep = Sweep::rollback(&arena).undo();
     let (tally, between) = sweep.cut_everywhere();
     report("undo", &tally, 200, 80);
-    report("resume of an undo", &sweep.cut_again(&between, false), 100, 50);
-    report("abort of an undo", &sweep.cut_again(&between, true), 100, 50);
+    report("resume of an undo", &sweep.cut_again(&between, false), 60, 40);
+    report("abort of an undo", &sweep.cut_again(&between, true), 60, 40);
 }
 
 #[test]
@@ -534,8 +534,8 @@ fn a_rollback_across_file_systems_is_cut_and_failed_like_any_other() {
     let sweep = Sweep::rollback(&arena);
     let (tally, between) = sweep.cut_everywhere();
     report("rollback across file systems", &tally, 250, 120);
-    report("resume across file systems", &sweep.cut_again(&between, false), 100, 50);
-    report("abort across file systems", &sweep.cut_again(&between, true), 100, 50);
+    report("resume across file systems", &sweep.cut_again(&between, false), 60, 40);
+    report("abort across file systems", &sweep.cut_again(&between, true), 60, 40);
     report("one failed call across file systems", &sweep.fail_everywhere(), 250, 1);
 }
 
@@ -564,11 +564,11 @@ fn a_rollback_across_two_real_file_systems_is_cut_here_and_there() {
 #[test]
 fn the_portable_calls_are_cut_and_failed_like_the_others() {
     let mut arena = Arena::fast();
-    (arena.portable, arena.again) = (true, 2);
+    (arena.portable, arena.again, arena.stride) = (true, 2, 3);
     let sweep = Sweep::rollback(&arena);
     let (tally, between) = sweep.cut_everywhere();
-    report("portable rollback", &tally, 200, 80);
-    report("portable resume", &sweep.cut_again(&between, false), 100, 50);
-    report("portable abort", &sweep.cut_again(&between, true), 80, 40);
-    report("portable with one failed call", &sweep.fail_everywhere(), 200, 1);
+    report("portable rollback", &tally, 60, 25);
+    report("portable resume", &sweep.cut_again(&between, false), 60, 40);
+    report("portable abort", &sweep.cut_again(&between, true), 60, 40);
+    report("portable with one failed call", &sweep.fail_everywhere(), 60, 0);
 }

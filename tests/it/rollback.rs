@@ -849,14 +849,17 @@ fn the_intent_is_durable_before_the_first_file_is_staged_and_the_stage_before_th
     let state = first(&|op| op.starts_with("Rename") && op.ends_with("backup/state\" }"));
     let journal = first(&|op| op.starts_with("Rename") && op.ends_with("rollback/journal\" }"));
     let stage = first(&|op| op.starts_with("CreateDir") && op.contains("/stage_"));
-    let commit = first(&|op| op.starts_with("Write") && op.contains("rollback/journal\""));
+    let commit = ops
+        .iter()
+        .rposition(|op| op.starts_with("Rename") && op.ends_with("rollback/journal\" }"))
+        .unwrap_or_default();
     let moved = first(&|op| op.starts_with("Rename") && op.contains("/displaced_"));
     let closed = first(&|op| op.starts_with("Rename") && op.contains("to: ") && op.contains(".journal\""));
     assert!(state < journal && journal < stage && stage < commit && commit < moved && moved < closed);
     synced(state, journal, "/backup\" }");
     synced(journal, stage, "/rollback\" }");
     synced(stage, commit, "/backup\" }");
-    synced(commit, moved, "/rollback/journal\" }");
+    synced(commit, moved, "/rollback\" }");
     let last_move = ops.iter().rposition(|op| op.starts_with("Rename") && op.contains("/stage_")).unwrap();
     synced(last_move, closed, "/place\" }");
     synced(last_move, closed, "/backup\" }");

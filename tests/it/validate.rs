@@ -219,6 +219,7 @@ fn another_kind_in_its_place_is_found_and_never_followed() {
         let path = patient.path(place);
         let report = patient.examine(|| {
             let aside = patient.world.temp.path().join("aside");
+            remove(&aside);
             fs::copy(&path, &aside).unwrap();
             remove(&path);
             link(aside, &path);

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use backstop::path::show_path;
 
+use super::edit::is_root;
+
 /// What stands at one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Node {
@@ -132,7 +134,7 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) {
         } else if kind.is_symlink() {
             std::os::unix::fs::symlink(fs::read_link(&source).unwrap(), &target).unwrap();
             let (a, b) = (source.symlink_metadata().unwrap(), target.symlink_metadata().unwrap());
-            if (a.uid(), a.gid()) != (b.uid(), b.gid()) {
+            if is_root() && (a.uid(), a.gid()) != (b.uid(), b.gid()) {
                 std::os::unix::fs::lchown(&target, Some(a.uid()), Some(a.gid())).unwrap();
             }
         } else if kind.is_file() {
@@ -152,7 +154,7 @@ fn like(source: &Path, target: &Path) {
     let file = fs::File::open(target).unwrap();
     file.set_modified(meta.modified().unwrap()).unwrap();
     let copied = target.metadata().unwrap();
-    if (copied.uid(), copied.gid()) != (meta.uid(), meta.gid()) {
+    if is_root() && (copied.uid(), copied.gid()) != (meta.uid(), meta.gid()) {
         std::os::unix::fs::lchown(target, Some(meta.uid()), Some(meta.gid())).unwrap();
     }
     if copied.mode() != meta.mode() || copied.uid() != meta.uid() {
