@@ -1,6 +1,7 @@
 //! The executable from outside, as a person or a CI job runs it.
 
 mod exit_codes;
+mod schema;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt;
@@ -189,6 +190,16 @@ impl Run {
     pub(crate) fn complains(self, text: &str) -> Self {
         assert!(self.err.contains(text), "{}: no {text:?} in\n{}--- out\n{}", self.shown, self.err, self.out);
         self
+    }
+
+    /// The report of `--format json`, which has to be as the schema says, and alone.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let value: serde_json::Value = serde_json::from_str(&self.out)
+            .unwrap_or_else(|e| panic!("{}: {e} in\n{}--- err\n{}", self.shown, self.out, self.err));
+        schema::assert_valid(&value);
+        assert_eq!(value["exit_code"].as_i64(), self.code.map(i64::from), "{}: {value:#}", self.shown);
+        value
     }
 
     /// What stands behind `name: ` in the report.
