@@ -446,7 +446,9 @@ impl Subject<'_> {
             return check.find(place, "may not be executed");
         }
         if self.store.is_cut_off() {
-            return check.notes.push("no dry run while a rollback is cut off: it refuses to plan another".into());
+            return check
+                .notes
+                .push("no dry run while a rollback is cut off: it refuses to plan another".into());
         }
         check.checked += 1;
         if let Err(problem) = crate::store::prove_executable(self.store, &path, &self.listed.id) {

@@ -57,7 +57,12 @@ fn an_unknown_settings_key_ends_with_2_and_names_the_nearest() {
     let manifest = world.at("Cargo.toml");
     let text = fs::read_to_string(&manifest).unwrap();
     write(&manifest, format!("{text}\n[workspace.metadata.backstop]\nexlude = [\"x\"]\n"));
-    backstop(&world.root).arg("backup").ends(2).complains("`exlude`").complains("`exclude`").complains("Cargo.toml");
+    backstop(&world.root)
+        .arg("backup")
+        .ends(2)
+        .complains("`exlude`")
+        .complains("`exclude`")
+        .complains("Cargo.toml");
     assert!(!world.dir.exists(), "wrong settings made a store");
 }
 
@@ -77,7 +82,12 @@ fn a_directory_backup_that_is_no_store_ends_with_2_and_is_left_alone() {
     let world = World::new("virtual");
     write(world.dir.join("photo.jpg"), "holiday");
     let before = Picture::with_times(&world.dir, &[]);
-    backstop(&world.root).arg("backup").ends(2).complains("not empty").complains("store = ").complains("--store");
+    backstop(&world.root)
+        .arg("backup")
+        .ends(2)
+        .complains("not empty")
+        .complains("store = ")
+        .complains("--store");
     assert_same(&Picture::with_times(&world.dir, &[]), &before, "after the refusal");
     // An empty one is taken.
     remove(world.dir.join("photo.jpg"));
@@ -97,7 +107,10 @@ fn a_store_that_cargo_takes_for_a_member_ends_with_2_and_is_taken_away_again() {
     assert!(!world.dir.exists(), "the store was not taken away");
     assert_same(&world.picture(), &before, "after the refusal");
     // The remedy that it names is one.
-    write(world.at("Cargo.toml"), "[workspace]\nresolver = \"2\"\nmembers = [\"*\"]\nexclude = [\"backup\"]\n");
+    write(
+        world.at("Cargo.toml"),
+        "[workspace]\nresolver = \"2\"\nmembers = [\"*\"]\nexclude = [\"backup\"]\n",
+    );
     backstop(&world.root).arg("backup").ends(0);
 }
 
@@ -117,10 +130,21 @@ fn a_path_that_names_nothing_ends_with_2() {
 #[test]
 fn without_a_store_every_reading_command_ends_with_3_and_says_how_to_name_one() {
     let world = World::new("virtual");
-    for args in [&["list"][..], &["show"], &["validate"], &["rollback", "-f", "-t", "latest"], &["rollback", "--resume"]] {
+    for args in [
+        &["list"][..],
+        &["show"],
+        &["validate"],
+        &["rollback", "-f", "-t", "latest"],
+        &["rollback", "--resume"],
+    ] {
         backstop(&world.root).args(args).ends(3).complains("no store").complains("--store");
         backstop(&world.root).args(args).args(["--store", "nowhere"]).ends(3).complains("nowhere");
-        backstop("/").args(args).arg("--manifest-path").arg(world.at("Cargo.toml")).ends(3).complains("no store");
+        backstop("/")
+            .args(args)
+            .arg("--manifest-path")
+            .arg(world.at("Cargo.toml"))
+            .ends(3)
+            .complains("no store");
     }
     assert!(!world.dir.exists(), "looking for a store made one");
 }
@@ -143,11 +167,21 @@ fn a_store_without_restore_points_ends_with_3() {
         remove(world.dir.join(dir));
         mkdir(world.dir.join(dir));
     }
-    let session = world.dir.join(format!("session_{}", fs::read_dir(&world.dir).unwrap().find_map(|e| {
-        Some(e.unwrap().file_name().to_str()?.strip_prefix("session_")?.to_owned())
-    }).unwrap()));
+    let session = world.dir.join(format!(
+        "session_{}",
+        fs::read_dir(&world.dir)
+            .unwrap()
+            .find_map(|e| { Some(e.unwrap().file_name().to_str()?.strip_prefix("session_")?.to_owned()) })
+            .unwrap()
+    ));
     remove(session);
-    for args in [&["show"][..], &["validate"], &["validate", "--all"], &["rollback", "-t", "latest", "-f"], &["rollback", "--undo", "-f"]] {
+    for args in [
+        &["show"][..],
+        &["validate"],
+        &["validate", "--all"],
+        &["rollback", "-t", "latest", "-f"],
+        &["rollback", "--undo", "-f"],
+    ] {
         backstop(&world.root).args(args).ends(3);
     }
     backstop(&world.root).arg("list").ends(0).prints("0 restore points");
@@ -160,11 +194,20 @@ fn a_rollback_that_nobody_can_confirm_ends_with_3_and_changes_nothing() {
     let before = (world.picture(), Picture::with_times(&world.dir, &[&world.dir.join("lock")]));
     // An answer that comes through a pipe is no terminal's.
     for input in ["", "y\n"] {
-        backstop(&world.root).args(["rollback", "-t", "latest"]).input(input).ends(3).complains("--force").complains("--dry-run");
+        backstop(&world.root)
+            .args(["rollback", "-t", "latest"])
+            .input(input)
+            .ends(3)
+            .complains("--force")
+            .complains("--dry-run");
     }
     backstop(&world.root).args(["rollback", "-t", "latest", "--format", "json"]).ends(3);
     assert_same(&world.picture(), &before.0, "the workspace after the refusals");
-    assert_same(&Picture::with_times(&world.dir, &[&world.dir.join("lock")]), &before.1, "the store after the refusals");
+    assert_same(
+        &Picture::with_times(&world.dir, &[&world.dir.join("lock")]),
+        &before.1,
+        "the store after the refusals",
+    );
 }
 
 #[test]
@@ -209,14 +252,20 @@ fn what_is_damaged_in_both_copies_ends_with_3_and_nothing_is_changed() {
     spoil(&world.root);
     let before = world.picture();
     for more in [&[][..], &["--from", "session"], &["--from", "archive"], &["--dry-run"]] {
-        backstop(&world.root).args(["rollback", "-t", "latest", "-f"]).args(more).ends(3).complains("crates/alpha/src/lib.rs");
+        backstop(&world.root)
+            .args(["rollback", "-t", "latest", "-f"])
+            .args(more)
+            .ends(3)
+            .complains("crates/alpha/src/lib.rs");
         assert_same(&world.picture(), &before, "after the refusal");
     }
     let elsewhere = world.temp.path().join("elsewhere");
     backstop(&world.root).args(["rollback", "-t", "latest", "--to"]).arg(&elsewhere).ends(3);
     assert!(!elsewhere.exists(), "a restore that failed left its directory");
     // What does not need the damaged bytes can still be had.
-    backstop(&world.root).args(["rollback", "-t", "latest", "-f", "--only", "crates/beta", "--from", "session"]).ends(0);
+    backstop(&world.root)
+        .args(["rollback", "-t", "latest", "-f", "--only", "crates/beta", "--from", "session"])
+        .ends(0);
     assert!(world.at("crates/beta/src/main.rs").exists());
 }
 
@@ -227,7 +276,8 @@ fn findings_end_a_validation_with_1_and_name_the_file() {
     let world = backed_up();
     backstop(&world.root).arg("validate").ends(0).prints("6/6 validations passed");
     damage(&world);
-    let run = backstop(&world.root).arg("validate").ends(1).prints("FAILED").prints("crates/alpha/src/lib.rs");
+    let run =
+        backstop(&world.root).arg("validate").ends(1).prints("FAILED").prints("crates/alpha/src/lib.rs");
     assert!(!run.out.contains("6/6"), "{}", run.out);
     backstop(&world.root).arg("backup").ends(0);
     // The newest is whole, one of all is not.
@@ -294,13 +344,23 @@ fn names_both_ways_out(run: Run, world: &World) {
 fn after_a_cut_what_writes_ends_with_4_and_what_reads_says_so() {
     let (world, ..) = cut_off();
     let between = world.picture();
-    for args in [&["backup"][..], &["backup", "--skip-unchanged"], &["rollback", "-t", "latest", "-f"], &["rollback", "-t", "latest", "--dry-run"], &["rollback", "--undo", "-f"]] {
+    for args in [
+        &["backup"][..],
+        &["backup", "--skip-unchanged"],
+        &["rollback", "-t", "latest", "-f"],
+        &["rollback", "-t", "latest", "--dry-run"],
+        &["rollback", "--undo", "-f"],
+    ] {
         names_both_ways_out(backstop(&world.root).args(args).ends(4), &world);
         names_both_ways_out(copied(&world.dir).args(args).ends(4), &world);
     }
     assert_same(&world.picture(), &between, "after the refusals");
     backstop(&world.root).arg("list").ends(0).prints("cut off").prints("--resume").prints("--abort");
-    backstop(&world.root).args(["validate", "--all"]).ends(0).prints("no dry run").prints("rollback --resume");
+    backstop(&world.root)
+        .args(["validate", "--all"])
+        .ends(0)
+        .prints("no dry run")
+        .prints("rollback --resume");
     backstop(&world.root).arg("show").ends(0).prints("Backup ID");
 }
 
@@ -335,7 +395,14 @@ fn a_store_that_is_held_ends_with_5_where_nobody_wants_to_wait() {
     let before = world.picture();
     let lock = fs::File::open(world.dir.join("lock")).unwrap();
     lock.lock().unwrap();
-    for args in [&["backup"][..], &["rollback", "-t", "latest", "-f"], &["rollback", "--resume"], &["rollback", "--abort"], &["validate"], &["rollback", "-t", "latest", "--to", "x"]] {
+    for args in [
+        &["backup"][..],
+        &["rollback", "-t", "latest", "-f"],
+        &["rollback", "--resume"],
+        &["rollback", "--abort"],
+        &["validate"],
+        &["rollback", "-t", "latest", "--to", "x"],
+    ] {
         backstop(&world.root).args(args).arg("--no-wait").ends(5).complains("another run holds the store");
     }
     // Nothing is changed by these, and they wait for nobody.

@@ -1,5 +1,6 @@
 //! The executable from outside, as a person or a CI job runs it.
 
+mod broken;
 mod exit_codes;
 mod schema;
 
@@ -77,6 +78,11 @@ impl Cli {
 
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn at(mut self, dir: impl AsRef<Path>) -> Self {
+        self.command.current_dir(dir);
         self
     }
 

@@ -50,7 +50,9 @@ impl Validator<'_> {
                     }
                 }
                 "const" if value != operand => fault(format!("{value} is not {operand}")),
-                "enum" if !operand.as_array().unwrap().contains(value) => fault(format!("{value} is not in {operand}")),
+                "enum" if !operand.as_array().unwrap().contains(value) => {
+                    fault(format!("{value} is not in {operand}"))
+                }
                 "const" | "enum" => {}
                 "minimum" => {
                     if value.as_f64().is_some_and(|v| v < operand.as_f64().unwrap()) {
@@ -64,7 +66,8 @@ impl Validator<'_> {
                 }
                 "$ref" => {
                     let pointer = operand.as_str().unwrap().strip_prefix('#').unwrap();
-                    let target = self.0.pointer(pointer).unwrap_or_else(|| panic!("{place}: {operand} is nowhere"));
+                    let target =
+                        self.0.pointer(pointer).unwrap_or_else(|| panic!("{place}: {operand} is nowhere"));
                     self.check(target, value, place).into_iter().for_each(|p| fault(p));
                 }
                 "required" => {
@@ -77,7 +80,9 @@ impl Validator<'_> {
                 "properties" => {
                     for (name, schema) in operand.as_object().unwrap() {
                         if let Some(inner) = value.get(name) {
-                            self.check(schema, inner, &format!("{place}.{name}")).into_iter().for_each(|p| fault(p));
+                            self.check(schema, inner, &format!("{place}.{name}"))
+                                .into_iter()
+                                .for_each(|p| fault(p));
                         }
                     }
                 }
@@ -89,14 +94,18 @@ impl Validator<'_> {
                             _ if known.contains_key(name) => {}
                             Value::Bool(false) => fault(format!("nobody knows {name:?}")),
                             schema => {
-                                self.check(schema, inner, &format!("{place}.{name}")).into_iter().for_each(|p| fault(p));
+                                self.check(schema, inner, &format!("{place}.{name}"))
+                                    .into_iter()
+                                    .for_each(|p| fault(p));
                             }
                         }
                     }
                 }
                 "items" => {
                     for (i, inner) in value.as_array().into_iter().flatten().enumerate() {
-                        self.check(operand, inner, &format!("{place}[{i}]")).into_iter().for_each(|p| fault(p));
+                        self.check(operand, inner, &format!("{place}[{i}]"))
+                            .into_iter()
+                            .for_each(|p| fault(p));
                     }
                 }
                 "anyOf" | "oneOf" => {
@@ -117,7 +126,9 @@ impl Validator<'_> {
     fn closed(&self, schema: &Value, place: &str, open: &mut Vec<String>) {
         match schema {
             Value::Object(map) => {
-                if map.get("type").is_some_and(|t| t == "object") || map.get("properties").is_some_and(Value::is_object) {
+                if map.get("type").is_some_and(|t| t == "object")
+                    || map.get("properties").is_some_and(Value::is_object)
+                {
                     match map.get("additionalProperties") {
                         Some(Value::Bool(false) | Value::Object(_)) => {}
                         other => open.push(format!("{place}: additionalProperties is {other:?}")),
@@ -151,7 +162,8 @@ fn is_a(value: &Value, name: &str) -> bool {
 
 /// `^`, then characters or classes, each with `{n}` or `{n,m}` behind it or not, then `$`.
 fn matches(pattern: &str, text: &str) -> bool {
-    let body = pattern.strip_prefix('^').and_then(|p| p.strip_suffix('$')).unwrap_or_else(|| panic!("{pattern}"));
+    let body =
+        pattern.strip_prefix('^').and_then(|p| p.strip_suffix('$')).unwrap_or_else(|| panic!("{pattern}"));
     let mut atoms: Vec<(String, usize, usize)> = Vec::new();
     let mut rest = body;
     while let Some(first) = rest.chars().next() {
@@ -169,7 +181,10 @@ fn matches(pattern: &str, text: &str) -> bool {
                 rest = &rest[end + 1..];
             }
             c => {
-                assert!(c.is_ascii_alphanumeric() || "-_:".contains(c), "the validator does not know {c:?} in {pattern}");
+                assert!(
+                    c.is_ascii_alphanumeric() || "-_:".contains(c),
+                    "the validator does not know {c:?} in {pattern}"
+                );
                 atoms.push((c.into(), 1, 1));
                 rest = &rest[1..];
             }
@@ -178,7 +193,9 @@ fn matches(pattern: &str, text: &str) -> bool {
     fn go(atoms: &[(String, usize, usize)], text: &str) -> bool {
         let Some(((class, low, high), more)) = atoms.split_first() else { return text.is_empty() };
         let fit = text.chars().take(*high).take_while(|c| in_class(class, *c)).count();
-        (*low..=fit).rev().any(|n| go(more, &text[text.char_indices().nth(n).map_or(text.len(), |(i, _)| i)..]))
+        (*low..=fit)
+            .rev()
+            .any(|n| go(more, &text[text.char_indices().nth(n).map_or(text.len(), |(i, _)| i)..]))
     }
     go(&atoms, text)
 }
@@ -261,7 +278,8 @@ fn the_schema_is_closed_and_has_a_part_for_each_command() {
     assert!(open.is_empty(), "{open:#?}");
     let help = backstop("/").arg("--help").ends(0);
     let commands = help.out.lines().skip_while(|l| *l != "Commands:").skip(1).take_while(|l| !l.is_empty());
-    let names: Vec<&str> = commands.filter_map(|l| l.split_whitespace().next()).filter(|n| *n != "help").collect();
+    let names: Vec<&str> =
+        commands.filter_map(|l| l.split_whitespace().next()).filter(|n| *n != "help").collect();
     assert!(names.len() >= 5, "{names:?} in {}", help.out);
     for name in names {
         assert!(schema["$defs"].get(name).is_some(), "no $defs/{name}");
@@ -299,7 +317,8 @@ fn backup_made_linked_and_unchanged_are_as_the_schema_says() {
     write(world.at("notes/todo.txt"), "todo\n");
     write(world.at("crates/inner/target/x"), "x\n");
     link("src/lib.rs", world.at("crates/inner/link"));
-    let made = backstop(&world.root).args(["backup", "-l", "a b", "-m", "why \u{1b}[31m"]).args(JSON).ends(0).json();
+    let made =
+        backstop(&world.root).args(["backup", "-l", "a b", "-m", "why \u{1b}[31m"]).args(JSON).ends(0).json();
     assert_eq!(made["made"], json!(true));
     assert_eq!((&made["label"], &made["message"]), (&json!("a-b"), &json!("why \u{1b}[31m")));
     assert_eq!(made["verified"], made["totals"]["files"]);
@@ -328,7 +347,10 @@ fn validate_good_and_with_findings_are_as_the_schema_says() {
     assert_eq!(bad["restore_points"][0]["passed"], json!(false));
     let checks = bad["restore_points"][0]["validations"].as_array().unwrap();
     let integrity = checks.iter().find(|c| c["validation"] == "FILE_INTEGRITY").unwrap();
-    assert!(integrity["findings"][0]["place"].as_str().unwrap().contains("crates/alpha/src/lib.rs"), "{integrity}");
+    assert!(
+        integrity["findings"][0]["place"].as_str().unwrap().contains("crates/alpha/src/lib.rs"),
+        "{integrity}"
+    );
     assert!(integrity["remedy"].is_string());
     // Without a sound manifest there is no root hash.
     overwrite(session.join("backup_manifest.json"), |b| b.clear());
@@ -360,7 +382,10 @@ fn a_dry_run_a_rollback_an_undo_and_nothing_to_do_are_as_the_schema_says() {
     let dry = rollback(&["-t", "latest", "--dry-run"]);
     assert_eq!((&dry["done"], &dry["dry_run"]), (&json!(false), &json!(true)));
     let plan = &dry["plan"];
-    assert_eq!((&plan["message"], &plan["purpose"]), (&json!("before"), &json!({ "kind": "rollback", "to": id })));
+    assert_eq!(
+        (&plan["message"], &plan["purpose"]),
+        (&json!("before"), &json!({ "kind": "rollback", "to": id }))
+    );
     assert_eq!(plan["git_then"]["head"], json!(null));
     assert_eq!(plan["git_now"]["branch"], json!("main"));
     let kinds: Vec<&Value> = plan["actions"].as_array().unwrap().iter().map(|a| &a["action"]).collect();
@@ -395,10 +420,18 @@ fn spoil_inner(world: &World) {
 fn a_restore_elsewhere_is_as_the_schema_says() {
     let world = backed_up();
     let there = world.temp.path().join("there");
-    let report = backstop(&world.root).args(["rollback", "-t", "latest", "--to"]).arg(&there).args(JSON).ends(0).json();
+    let report = backstop(&world.root)
+        .args(["rollback", "-t", "latest", "--to"])
+        .arg(&there)
+        .args(JSON)
+        .ends(0)
+        .json();
     assert_eq!(report["restored"]["directory"], json!(there.to_str().unwrap()));
     assert_eq!(report["restored"]["files"], json!(9));
-    assert!(there.join("crates/beta/src/main.rs").exists() || there.join("files/crates/beta/src/main.rs").exists());
+    assert!(
+        there.join("crates/beta/src/main.rs").exists()
+            || there.join("files/crates/beta/src/main.rs").exists()
+    );
 }
 
 #[test]
@@ -409,7 +442,8 @@ fn resumed_aborted_and_nothing_cut_off_are_as_the_schema_says() {
     let resumed = backstop(&world.root).args(["rollback", "--resume"]).args(JSON).ends(0).json();
     assert_eq!((&resumed["done"], &resumed["plan"]), (&json!(true), &json!(null)));
     for what in ["resume", "abort"] {
-        let nothing = backstop(&world.root).args(["rollback", &format!("--{what}")]).args(JSON).ends(0).json();
+        let nothing =
+            backstop(&world.root).args(["rollback", &format!("--{what}")]).args(JSON).ends(0).json();
         assert_eq!((&nothing["done"], &nothing["nothing_to"]), (&json!(false), &json!(what)));
     }
     let (world, ..) = cut_off();
@@ -437,7 +471,8 @@ fn list_and_show_are_as_the_schema_says() {
     let show = backstop(&world.root).arg("show").args(JSON).ends(0).json();
     assert_eq!(show["manifest"]["id"], points[0]["id"], "`latest` is not what a person meant");
     assert_eq!(show["manifest"]["roots"].as_array().unwrap().len(), 2);
-    let present = backstop(&world.root).args(["show", points[1]["id"].as_str().unwrap()]).args(JSON).ends(0).json();
+    let present =
+        backstop(&world.root).args(["show", points[1]["id"].as_str().unwrap()]).args(JSON).ends(0).json();
     assert_eq!(present["manifest"]["label"], json!("pre_rollback"));
 }
 
