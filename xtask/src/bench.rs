@@ -29,7 +29,7 @@ pub(crate) fn run(workspace: &str) -> Result<()> {
     let shell = Shell::new()?;
     let scratch = shell.create_temp_dir()?;
     let copy = scratch.path().join("workspace");
-    cmd!(shell, "git clone --quiet --no-hardlinks {workspace} {copy}").run()?;
+    cmd!(shell, "git clone --quiet --no-hardlinks {workspace} {copy}").quiet().run()?;
     shell.change_dir(&copy);
     let mut bench = Bench { shell, workspace: copy, scratch: scratch.path().into(), rows: Vec::new() };
     for round in 0..=ROUNDS {
@@ -42,7 +42,7 @@ pub(crate) fn run(workspace: &str) -> Result<()> {
 impl Bench {
     /// Times a shell command with bash, which knows the CPU time of all that it ran. The first round warms up.
     fn time(&mut self, round: usize, name: &'static str, command: &str) -> Result<()> {
-        let timed = format!("TIMEFORMAT='%R %U %S'; time ({command}) >/dev/null 2>&1");
+        let timed = format!("TIMEFORMAT='%R %U %S'; time {{ ({command}) >/dev/null 2>&1; }}");
         let output = cmd!(self.shell, "bash -c {timed}").quiet().ignore_status().output()?;
         ensure!(output.status.success(), "`{command}` failed");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -74,7 +74,7 @@ impl Bench {
         self.time(round, "rollback", &format!("{exe} rollback -t latest -f --store {store}"))?;
         self.time(round, "rollback --undo", &format!("{exe} rollback --undo -f --store {store}"))?;
         // For the next round, untimed.
-        cmd!(self.shell, "git checkout --quiet -- .").run()?;
+        cmd!(self.shell, "git checkout --quiet -- .").quiet().run()?;
         Ok(())
     }
 
