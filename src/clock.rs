@@ -32,6 +32,11 @@ pub fn rfc3339_seconds(instant: SystemTime) -> String {
     DateTime::<Utc>::from(instant).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
+/// The instant that an RFC 3339 text names; `None` where it is none.
+pub fn parse_rfc3339(text: &str) -> Option<SystemTime> {
+    DateTime::parse_from_rfc3339(text).ok().map(SystemTime::from)
+}
+
 /// The UTC second as `YYYYMMDD_HHMMSS`.
 pub(crate) fn stamp(instant: SystemTime) -> String {
     DateTime::<Utc>::from(instant).format("%Y%m%d_%H%M%S").to_string()
@@ -103,6 +108,17 @@ pub fn show_duration(duration: Duration) -> String {
         120..=7199 => format!("{} min {} s", s / 60, s % 60),
         7200..=172_799 => format!("{} h {} min", s / 3600, s / 60 % 60),
         _ => format!("{} d", s / 86_400),
+    }
+}
+
+/// How long ago something was, in one unit: `12 s ago`, `5 min ago`, `3 h ago`, `9 d ago`.
+pub fn show_age(age: Duration) -> String {
+    let s = age.as_secs();
+    match s {
+        0..=119 => format!("{s} s ago"),
+        120..=7199 => format!("{} min ago", s / 60),
+        7200..=172_799 => format!("{} h ago", s / 3600),
+        _ => format!("{} d ago", s / 86_400),
     }
 }
 

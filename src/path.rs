@@ -312,7 +312,6 @@ pub(crate) fn path_to_text(path: &Path) -> String {
 ///
 /// # Errors
 /// A malformed escape, a NUL byte, or no path at all.
-#[allow(dead_code, reason = "a rollback reads where the outside roots lie")]
 pub(crate) fn path_from_text(text: &str) -> Result<PathBuf, InvalidPath> {
     let bytes = unescape(text)?;
     match (bytes.is_empty(), bytes.contains(&0)) {

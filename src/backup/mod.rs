@@ -5,7 +5,9 @@
 //! the manifest's second copy is written, and with it the restore point is listed. A cut before the rename leaves
 //! what the next writer sweeps, a cut after it what the next writer completes.
 
+mod pass;
 mod read;
+mod reuse;
 mod spool;
 
 use std::collections::BTreeMap;
@@ -26,7 +28,7 @@ use crate::manifest::{
 use crate::path::RelPath;
 use crate::select::{Candidate, CandidateKind, ProtectedSet};
 use crate::store::{Layout, Log, MANIFEST_FILE, Store, StoreLock, checksum_list, conf, write_private};
-pub(crate) use read::mtime_of;
+pub(crate) use pass::mtime_of;
 use read::{Job, Unreadable};
 
 /// How a restore point is made.

@@ -1,8 +1,145 @@
-//! The command line.
+//! The command line: arguments, the environment, dispatch, rendering, exit codes. Everything that the library
+//! takes as a value comes from here.
 
+mod args;
+mod commands;
+mod exit;
+mod find;
+mod progress;
+mod render;
+mod term;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Runs the command that the process was started with.
+use clap::Parser;
+
+use crate::error::Error;
+use crate::store::STORE_FILE;
+use args::{Cli, Format};
+use term::{CYAN, RED, Term};
+
+/// Runs the command that the process was started with: the whole `main` of an xtask.
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     backstop::cli::main()
+/// }
+/// ```
 pub fn main() -> ExitCode {
-    ExitCode::from(2)
+    run(std::env::args_os())
+}
+
+/// Runs a command line, the program's name first.
+///
+/// ```
+/// let code = backstop::cli::run(["backstop".into(), "--version".into()]);
+/// assert_eq!(code, std::process::ExitCode::SUCCESS);
+/// ```
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    match Cli::try_parse_from(&args) {
+        Ok(cli) => ExitCode::from(commands::dispatch(&cli, &mut Env::read())),
+        Err(e) => {
+            // Help and version go to standard output and are no failure.
+            let _ = e.print();
+            ExitCode::from(if e.use_stderr() { exit::USAGE } else { exit::DONE })
+        }
+    }
+}
+
+/// The first line of a `main` that has commands of its own: an executable that lies in a store's `scripts/` is
+/// backstop, whatever xtask it was copied from. `None` where it does not lie there.
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     if let Some(code) = backstop::cli::run_if_copied() {
+///         return code;
+///     }
+///     // … the xtask's own commands
+///     std::process::ExitCode::SUCCESS
+/// }
+/// ```
+pub fn run_if_copied() -> Option<ExitCode> {
+    Env::read().copied_into().map(|_| main())
+}
+
+/// What the process was given by its surroundings.
+#[derive(Debug, Clone)]
+pub(crate) struct Env {
+    /// The current directory; where it was deleted, what it was called.
+    pub(crate) directory: Option<PathBuf>,
+    /// The running executable.
+    pub(crate) executable: Option<PathBuf>,
+    /// `BACKSTOP_STORE`.
+    pub(crate) store: Option<PathBuf>,
+    /// `CARGO`, or `cargo`.
+    pub(crate) cargo: OsString,
+    /// `NO_COLOR` is set.
+    pub(crate) no_color: bool,
+    /// `BACKSTOP_PORTABLE` is set: the fallbacks for calls that only Linux has are used, for tests of them.
+    pub(crate) portable: bool,
+}
+
+impl Env {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    fn read() -> Env {
+        let given = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
+        // In a deleted directory the shell still knows its name; what is above it may be there.
+        let directory = std::env::current_dir().ok();
+        if directory.is_none() {
+            // Processes cannot be started from a directory that is gone.
+            let _ = std::env::set_current_dir("/");
+        }
+        Env {
+            directory: directory.or_else(|| given("PWD").map(PathBuf::from)),
+            executable: std::env::current_exe().ok(),
+            store: given("BACKSTOP_STORE").map(PathBuf::from),
+            cargo: given("CARGO").unwrap_or_else(|| "cargo".into()),
+            no_color: given("NO_COLOR").is_some(),
+            portable: given("BACKSTOP_PORTABLE").is_some(),
+        }
+    }
+
+    /// A path of the command line as an absolute one.
+    fn absolute(&self, path: &Path) -> PathBuf {
+        match &self.directory {
+            Some(dir) if path.is_relative() => dir.join(path),
+            _ => path.to_path_buf(),
+        }
+    }
+
+    /// The store whose `scripts/` the executable lies in.
+    fn copied_into(&self) -> Option<PathBuf> {
+        let scripts = self.executable.as_ref()?.parent()?;
+        let store = scripts.parent()?;
+        (scripts.file_name()? == "scripts" && store.join(STORE_FILE).is_file()).then(|| store.to_path_buf())
+    }
+}
+
+/// Prints an error: what failed, where, why, and what to do next.
+fn print_error(term: &Term, format: Format, command: &str, error: &Error) -> u8 {
+    let code = exit::code(error.kind());
+    if format == Format::Json {
+        term.report(&render::error_json(command, error, code));
+        return code;
+    }
+    const SHOWN: usize = 40;
+    term.say(&format!("{} {error}", term.err(RED, "error:")));
+    for detail in error.details().iter().take(SHOWN) {
+        term.say(&format!("  {detail}"));
+    }
+    if error.details().len() > SHOWN {
+        term.say(&format!("  … and {} more", error.details().len() - SHOWN));
+    }
+    let mut cause = std::error::Error::source(error);
+    while let Some(e) = cause {
+        term.say(&format!("  caused by: {}", crate::path::show_text(&e.to_string())));
+        cause = e.source();
+    }
+    if let Some(help) = error.help() {
+        term.say(&format!("{} {help}", term.err(CYAN, "help:")));
+    }
+    code
 }

@@ -23,7 +23,7 @@ pub(super) fn gather(walk: &Walk<'_>, packages: &[Option<RelPath>]) -> Gathered 
     let mut notes = Vec::new();
     let (rules, git) = judge(walk.root, &shown, &mut notes);
     if rules.answer == GitAnswer::NoRepository {
-        notes.push(format!("no git repository holds `{shown}`: all but target directories is protected"));
+        notes.push(format!("no git repository holds `{shown}`: nothing counts as ignored there"));
     }
     let mut walked = walk.run(None, rules);
     for directory in packages.iter().flatten() {
@@ -42,7 +42,7 @@ pub(super) fn gather(walk: &Walk<'_>, packages: &[Option<RelPath>]) -> Gathered 
     }
     for (path, why) in &walked.unjudged {
         notes.push(format!(
-            "git cannot judge `{}` ({why}): all but target directories is protected there",
+            "git cannot judge `{}` ({why}): nothing counts as ignored there",
             show_path(&walk.root.join(path))
         ));
     }
@@ -56,15 +56,13 @@ fn judge(directory: &Path, shown: &str, notes: &mut Vec<String>) -> (Rules, bool
     match &rules.answer {
         GitAnswer::NoRepository => (rules, false),
         GitAnswer::Broken(why) => {
-            let all = "all but target directories is protected";
-            notes.push(format!("git cannot judge `{shown}` ({why}): {all}"));
+            notes.push(format!("git cannot judge `{shown}` ({why}): nothing counts as ignored there"));
             (rules, false)
         }
         GitAnswer::Working if !rules.ignores(b"Cargo.toml") => (rules, true),
         GitAnswer::Working | GitAnswer::Swallowed => {
             notes.push(format!(
-                "git ignores the manifest in `{shown}`: its rules are set aside there, all but target \
-                 directories is protected"
+                "git ignores the manifest in `{shown}`: its rules are set aside, nothing counts as ignored there"
             ));
             (rules.set_aside(), false)
         }

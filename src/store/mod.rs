@@ -1,4 +1,4 @@
-//! The store: a directory of restore points. Its format is described in [`FORMAT.md`](format).
+//! The store: a directory of restore points. Its format is described in [`FORMAT.md`](mod@format).
 //!
 //! **Invariants.** What `metadata/` names is complete and was synced before it was named. Only the holder of a
 //! [`StoreLock`] changes anything, logs and the cache apart. The lock is the operating system's own: a holder
@@ -32,7 +32,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::fsx::Fs;
 use crate::manifest::{FORMAT, Id, Manifest};
-use crate::path::{canonical, relative, show_path};
+use crate::path::{canonical, path_from_text, path_to_text, relative, show_path};
 
 #[doc = include_str!("FORMAT.md")]
 pub mod format {}
@@ -223,21 +223,11 @@ pub(crate) fn clean(path: &Path) -> PathBuf {
     out
 }
 
-/// The text form of a root's path: as [`crate::path::RelPath`] escapes bytes, but `..` is allowed.
-pub(crate) fn escape_root(path: &Path) -> String {
-    serde_json::to_value(crate::path::LinkTarget::new(path.as_os_str()))
-        .ok()
-        .and_then(|v| v.as_str().map(str::to_owned))
-        .unwrap_or_default()
-}
-
-/// Reads what [`escape_root`] wrote.
+/// Reads the recorded path of a root.
 pub(crate) fn unescape_root(text: &str) -> Result<PathBuf> {
-    let target: crate::path::LinkTarget = serde_json::from_value(serde_json::Value::String(text.into()))
-        .map_err(|e| {
-            Error::new(ErrorKind::Damaged, "the recorded path of a root is malformed").with_source(e)
-        })?;
-    Ok(PathBuf::from(target.as_os_str()))
+    path_from_text(text).map_err(|e| {
+        Error::new(ErrorKind::Damaged, "the recorded path of a root is malformed").with_source(e)
+    })
 }
 
 fn read_info(layout: &Layout) -> Result<StoreInfo> {
@@ -307,7 +297,7 @@ fn build(building: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<()> {
         store_id: random_id()?,
         last_id: None,
         pending: None,
-        root: escape_root(&relative(dir, root)),
+        root: path_to_text(&relative(dir, root)),
         scripts: BTreeMap::new(),
     };
     write_info(fs, &layout, &info)?;

@@ -6,6 +6,7 @@ mod backup;
 mod cuts;
 mod kinds;
 mod property;
+mod readme;
 mod rollback;
 mod support;
 mod validate;

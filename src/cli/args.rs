@@ -1,0 +1,183 @@
+//! The command line's arguments. Their help texts are the commands' documentation.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Verified restore points for Cargo workspaces.
+///
+/// Before a change that may go wrong: `backup`. When it went wrong: `rollback`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "backstop",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "\
+Exit codes: 0 done; 1 done, and a check found problems; 2 wrong command line or settings; 3 could not be done, \
+nothing was changed; 4 a rollback was cut off: --resume or --abort; 5 another run holds the store")]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// A manifest of the workspace. For rollback, validate, list and show its directory is enough
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(super) manifest_path: Option<PathBuf>,
+    /// The store of restore points [env: BACKSTOP_STORE; default: `backup` at the workspace root]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) store: Option<PathBuf>,
+    /// What the report is written as; json is one object on standard output
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub(super) format: Format,
+    /// Whether to colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub(super) color: Color,
+    /// Prints errors only
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Makes a verified restore point of the workspace
+    Backup(Backup),
+    /// Asks six questions of a restore point: is everything there, and right?
+    Validate(Validate),
+    /// Brings the workspace back to a restore point, or undoes, finishes or takes back a rollback
+    Rollback(Rollback),
+    /// Lists the restore points
+    List,
+    /// Shows what a restore point holds
+    Show(Show),
+}
+
+impl Command {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Command::Backup(_) => "backup",
+            Command::Validate(_) => "validate",
+            Command::Rollback(_) => "rollback",
+            Command::List => "list",
+            Command::Show(_) => "show",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Backup {
+    /// The label, by default the settings' or the workspace directory's name
+    #[arg(short, long)]
+    pub(super) label: Option<String>,
+    /// What this restore point is for
+    #[arg(short, long, value_name = "TEXT")]
+    pub(super) message: Option<String>,
+    /// Makes none where the newest restore point holds the same content
+    #[arg(long)]
+    pub(super) skip_unchanged: bool,
+    /// Fails with exit code 5 where another run holds the store
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    /// Names each file
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Validate {
+    /// The restore point: an id, the start of one, or `latest`
+    #[arg(short, long, value_name = "TS", default_value = "latest", conflicts_with = "all")]
+    pub(super) timestamp: String,
+    /// Every restore point
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Fails with exit code 5 where another run holds the store
+    #[arg(long)]
+    pub(super) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["timestamp", "undo", "resume", "abort"]))]
+#[command(group = clap::ArgGroup::new("other").args(["undo", "resume", "abort"]).multiple(false)
+    .conflicts_with_all(["only", "package", "keep_new", "from", "to", "outside"]))]
+pub(super) struct Rollback {
+    /// The restore point to go back to: an id, the start of one, or `latest`
+    #[arg(short, long, value_name = "TS")]
+    pub(super) timestamp: Option<String>,
+    /// Undoes the last rollback; can itself be undone
+    #[arg(long)]
+    pub(super) undo: bool,
+    /// Finishes a rollback that was cut off
+    #[arg(long)]
+    pub(super) resume: bool,
+    /// Takes back a rollback that was cut off
+    #[arg(long)]
+    pub(super) abort: bool,
+    /// Does not ask
+    #[arg(short, long)]
+    pub(super) force: bool,
+    /// Shows the plan and stops
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Only this path and what is below it; counts from the workspace root. May be given more than once
+    #[arg(long, value_name = "PATH")]
+    pub(super) only: Vec<String>,
+    /// Only this package. May be given more than once
+    #[arg(short, long, value_name = "PKG")]
+    pub(super) package: Vec<String>,
+    /// Leaves in place what was added since
+    #[arg(long)]
+    pub(super) keep_new: bool,
+    /// Which copy the files are taken from; auto takes each from whichever is whole
+    #[arg(long, value_enum, default_value_t = Copy::Auto)]
+    pub(super) from: Copy,
+    /// Restores into this new directory instead, and changes nothing else
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["dry_run", "keep_new"])]
+    pub(super) to: Option<PathBuf>,
+    /// Writes path dependencies outside the workspace too
+    #[arg(long)]
+    pub(super) outside: bool,
+    /// Fails with exit code 5 where another run holds the store
+    #[arg(long)]
+    pub(super) no_wait: bool,
+    /// Names each change
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Copy {
+    Auto,
+    Session,
+    Archive,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The restore point: an id, the start of one, or `latest`
+    #[arg(value_name = "TS", default_value = "latest")]
+    pub(super) timestamp: String,
+    /// Names each entry with the reasons why it is protected
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+}

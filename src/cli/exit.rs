@@ -1,0 +1,51 @@
+//! The one table from what happened to the exit code.
+
+use crate::ErrorKind;
+
+/// Done.
+pub(super) const DONE: u8 = 0;
+/// Done, and a check found problems.
+pub(super) const FINDINGS: u8 = 1;
+/// The command line or the settings are wrong.
+pub(super) const USAGE: u8 = 2;
+/// Could not be done; nothing was changed.
+pub(super) const NOT_DONE: u8 = 3;
+/// A rollback was cut off.
+pub(super) const CUT_OFF: u8 = 4;
+/// Another run holds the store.
+pub(super) const BUSY: u8 = 5;
+
+/// The exit code of an error.
+pub(super) fn code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Usage | ErrorKind::Settings => USAGE,
+        ErrorKind::CutOff => CUT_OFF,
+        ErrorKind::Busy => BUSY,
+        ErrorKind::NoStore
+        | ErrorKind::NoRestorePoint
+        | ErrorKind::Interrupted
+        | ErrorKind::Damaged
+        | ErrorKind::Changed
+        | ErrorKind::Workspace
+        | ErrorKind::NotConfirmed
+        | ErrorKind::Io => NOT_DONE,
+    }
+}
+
+/// Its name in JSON.
+pub(super) fn name(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Usage => "usage",
+        ErrorKind::Settings => "settings",
+        ErrorKind::NoStore => "no_store",
+        ErrorKind::NoRestorePoint => "no_restore_point",
+        ErrorKind::CutOff => "cut_off",
+        ErrorKind::Busy => "busy",
+        ErrorKind::Interrupted => "interrupted",
+        ErrorKind::Damaged => "damaged",
+        ErrorKind::Changed => "changed",
+        ErrorKind::Workspace => "workspace",
+        ErrorKind::NotConfirmed => "not_confirmed",
+        ErrorKind::Io => "io",
+    }
+}

@@ -1,0 +1,195 @@
+//! What `backup` prints.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde_json::json;
+
+use super::{BringBack, object};
+use crate::backup::{BackupOutcome, BackupReport};
+use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, plural};
+use crate::clock::show_duration;
+use crate::manifest::{Totals, shown};
+use crate::path::show_path;
+use crate::select::{ProtectedSet, SkipReason, Skipped};
+use crate::store::Store;
+
+/// What there is to tell of a backup.
+pub(in crate::cli) struct BackupView<'a> {
+    pub(in crate::cli) set: &'a ProtectedSet,
+    pub(in crate::cli) store: &'a Store,
+    pub(in crate::cli) outcome: &'a BackupOutcome,
+    pub(in crate::cli) bring_back: BringBack,
+    pub(in crate::cli) executable_copied: bool,
+}
+
+/// How many names a list shows before it counts the rest.
+const NAMED: usize = 8;
+
+/// The report for people.
+pub(in crate::cli) fn backup(term: &Term, view: &BackupView<'_>) -> String {
+    let mut out = String::new();
+    let _ = match view.outcome {
+        BackupOutcome::Made(report) => made(&mut out, term, view, report),
+        BackupOutcome::Unchanged { backup_id, totals, root_hash, id } => {
+            protects(&mut out, term, *totals);
+            let command = view.bring_back.command(&format!("rollback -t {id}"));
+            writeln!(out, "Nothing changed since {backup_id}: no restore point was made")
+                .and_then(|()| writeln!(out, "Root hash: {root_hash}"))
+                .and_then(|()| writeln!(out, "Bring it back: {}", term.out(BOLD, command)))
+        }
+    };
+    out
+}
+
+fn protects(out: &mut String, term: &Term, t: Totals) {
+    let line = [
+        plural(t.files, "file", "files"),
+        plural(t.lines, "line", "lines"),
+        bytes(t.bytes),
+        plural(t.packages, "package", "packages"),
+    ]
+    .join(" · ");
+    let links =
+        if t.symlinks > 0 { format!(" · {}", plural(t.symlinks, "link", "links")) } else { String::new() };
+    let _ = writeln!(out, "{} {line}{links}", term.out(GREEN, "    Protected"));
+}
+
+fn made(out: &mut String, term: &Term, view: &BackupView<'_>, report: &BackupReport) -> std::fmt::Result {
+    let t = report.manifest.totals;
+    protects(out, term, t);
+    skipped(out, term, &view.set.skipped);
+    let linked = report.linked;
+    if linked > 0 {
+        let parent = report.manifest.parent.as_ref().map_or(String::new(), ToString::to_string);
+        let copied = t.files - linked;
+        writeln!(
+            out,
+            "{} {linked} unchanged since {parent}, {copied} copied",
+            term.out(GREEN, "       Linked")
+        )?;
+    }
+    unprotected(out, term, view.set)?;
+    writeln!(out)?;
+    writeln!(out, "{}", term.out(GREEN, "ALL FILES VERIFIED SUCCESSFULLY"))?;
+    writeln!(out, "Backup ID: {}", term.out(BOLD, &report.manifest.backup_id))?;
+    writeln!(out, "Total files: {}", t.files)?;
+    writeln!(out, "Successful backups: {}/{}", report.verified, t.files)?;
+    writeln!(out, "Root hash: {}", report.manifest.root_hash)?;
+    writeln!(out, "Time taken: {}", show_duration(report.elapsed))?;
+    let what = format!("rollback -t {}", report.manifest.id);
+    let command = view.bring_back.command(&what);
+    writeln!(out, "Bring it back: {}", term.out(BOLD, &command))?;
+    match view.bring_back.without_cargo(&what) {
+        Some(other) if other != command => writeln!(out, "Without cargo: {}", term.out(BOLD, other)),
+        _ => Ok(()),
+    }
+}
+
+fn skipped(out: &mut String, term: &Term, skipped: &[Skipped]) {
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for s in skipped {
+        groups.entry(reason(&s.why)).or_default().push(shown(&s.root, &s.path));
+    }
+    for (why, names) in groups {
+        let _ = writeln!(out, "{} {why}: {}", term.out(DIM, "      Skipped"), some(&names));
+    }
+}
+
+fn reason(why: &SkipReason) -> String {
+    match why {
+        SkipReason::TargetDirectory => "target directories".into(),
+        SkipReason::VersionControl => "version control".into(),
+        SkipReason::Store => "restore points".into(),
+        SkipReason::Ignored => "ignored by git".into(),
+        SkipReason::Excluded(pattern) => format!("excluded by `{}`", crate::path::show_text(pattern)),
+        SkipReason::Special(kind) => format!("{kind}s"),
+        SkipReason::OtherRoot => "kept under another root".into(),
+        SkipReason::Unnameable => "impossible names".into(),
+    }
+}
+
+fn some(names: &[String]) -> String {
+    let mut text = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > NAMED {
+        let _ = write!(text, " and {} more", names.len() - NAMED);
+    }
+    text
+}
+
+fn unprotected(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::Result {
+    if set.unprotected.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = set
+        .unprotected
+        .iter()
+        .map(|u| match u.directory {
+            true => format!("{}/ ({})", u.path, plural(u.files, "file", "files")),
+            false => u.path.to_string(),
+        })
+        .collect();
+    writeln!(out, "{} {}", term.out(YELLOW, "Not protected"), some(&names))?;
+    let first = set.unprotected.iter().find(|u| u.directory).or(set.unprotected.first());
+    let pattern = first
+        .map_or(String::new(), |u| if u.directory { format!("{}/**", u.path) } else { u.path.to_string() });
+    let hint = format!(
+        "to protect it: `include = [\"{pattern}\"]` or `scope = \"workspace\"` in [workspace.metadata.backstop]"
+    );
+    writeln!(out, "              {}", term.out(DIM, hint))
+}
+
+/// The report for programs.
+pub(in crate::cli) fn backup_json(view: &BackupView<'_>) -> String {
+    let set = view.set;
+    let skipped: Vec<_> = set
+        .skipped
+        .iter()
+        .map(|s| json!({ "path": shown(&s.root, &s.path), "reason": reason(&s.why) }))
+        .collect();
+    let unprotected: Vec<_> = set
+        .unprotected
+        .iter()
+        .map(|u| json!({ "path": u.path.to_string(), "directory": u.directory, "files": u.files }))
+        .collect();
+    let fields = match view.outcome {
+        BackupOutcome::Made(report) => {
+            let m = &report.manifest;
+            json!({
+                "made": true,
+                "backup_id": m.backup_id,
+                "id": m.id,
+                "label": m.label,
+                "message": m.message,
+                "created": m.created,
+                "parent": m.parent,
+                "root_hash": m.root_hash,
+                "totals": m.totals,
+                "verified": report.verified,
+                "linked": report.linked,
+                "written_bytes": report.written,
+                "seconds": report.elapsed.as_secs_f64(),
+                "store": show_path(view.store.layout().dir()),
+                "log": show_path(&report.log),
+                "executable_copied": view.executable_copied,
+                "bring_back": view.bring_back.command(&format!("rollback -t {}", m.id)),
+                "skipped": skipped,
+                "unprotected": unprotected,
+                "notes": set.notes,
+            })
+        }
+        BackupOutcome::Unchanged { backup_id, id, root_hash, totals } => json!({
+            "made": false,
+            "backup_id": backup_id,
+            "id": id,
+            "root_hash": root_hash,
+            "totals": totals,
+            "store": show_path(view.store.layout().dir()),
+            "bring_back": view.bring_back.command(&format!("rollback -t {id}")),
+            "skipped": skipped,
+            "unprotected": unprotected,
+            "notes": set.notes,
+        }),
+    };
+    object("backup", 0, fields)
+}

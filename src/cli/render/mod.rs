@@ -1,0 +1,78 @@
+//! What the commands print: text for people, one JSON object for programs. Every function makes a string of values
+//! that it is given; none prints. The JSON is described in `src/cli/output.schema.json`.
+
+mod backup;
+mod list;
+mod rollback;
+mod validate;
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+pub(super) use backup::{BackupView, backup, backup_json};
+pub(super) use list::{list, list_json, list_rows, show, show_json};
+pub(super) use rollback::{
+    abort, abort_json, nothing_json, outcome, outcome_json, plan, plan_end, plan_json, restore, restore_json,
+};
+pub(super) use validate::{validate, validate_json};
+
+use super::term::shell;
+use crate::error::Error;
+
+/// The version of the JSON output; rises when a field changes its meaning or goes.
+const OUTPUT: u32 = 1;
+
+/// An object that every command's JSON begins as, and `fields` behind it.
+fn object(command: &str, code: u8, fields: Value) -> String {
+    let mut map = serde_json::Map::new();
+    map.insert("output".into(), json!(OUTPUT));
+    map.insert("command".into(), json!(command));
+    map.insert("exit_code".into(), json!(code));
+    if let Value::Object(fields) = fields {
+        map.extend(fields);
+    }
+    format!("{:#}\n", Value::Object(map))
+}
+
+/// An error as JSON.
+pub(super) fn error_json(command: &str, error: &Error, code: u8) -> String {
+    let mut causes = Vec::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(e) = cause {
+        causes.push(e.to_string());
+        cause = e.source();
+    }
+    let fields = json!({ "error": {
+        "kind": super::exit::name(error.kind()),
+        "message": error.to_string(),
+        "details": error.details(),
+        "causes": causes,
+        "help": error.help(),
+    }});
+    object(command, code, fields)
+}
+
+/// How a state is brought back, as a person would type it.
+pub(super) struct BringBack {
+    /// Whether backstop runs as `cargo xtask`.
+    pub(super) through_cargo: bool,
+    /// The copied executable, as seen from the current directory.
+    pub(super) executable: Option<PathBuf>,
+}
+
+impl BringBack {
+    /// The command that was used, or else the copied executable's.
+    pub(super) fn command(&self, what: &str) -> String {
+        match (self.through_cargo, &self.executable) {
+            (false, Some(path)) => format!("{} {what}", shell(path)),
+            (true, _) => format!("cargo xtask {what}"),
+            (false, None) => format!("backstop {what}"),
+        }
+    }
+
+    /// The one that needs no cargo.
+    pub(super) fn without_cargo(&self, what: &str) -> Option<String> {
+        self.executable.as_ref().map(|path| format!("{} {what}", shell(path)))
+    }
+}

@@ -1,0 +1,333 @@
+//! What `rollback` prints. A person who reads it is frightened: every line is true, short, and says what is next.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::object;
+use crate::cli::term::{BOLD, CYAN, DIM, GREEN, RED, Term, YELLOW, plural};
+use crate::clock::show_duration;
+use crate::manifest::GitState;
+use crate::path::{show_path, show_text};
+use crate::rollback::{
+    AbortOutcome, Action, Counts, Purpose, RestoreReport, RollbackOutcome, RollbackPlan, Thing, Verb,
+};
+use crate::store::Store;
+
+/// Below so many changes each one is named.
+const NAMED: usize = 200;
+/// So many things that stay are named.
+const LEFT_NAMED: usize = 20;
+
+/// Where git stood: `main 3fce3b5`.
+pub(in crate::cli) fn git(state: &GitState) -> String {
+    let head = state.head.as_ref().map_or("no commit yet", |h| h.get(..9).unwrap_or(h));
+    match &state.branch {
+        Some(branch) => format!("{} {head}", show_text(branch)),
+        None => format!("detached {head}"),
+    }
+}
+
+/// The plan for people.
+pub(in crate::cli) fn plan(term: &Term, store: &Store, plan: &RollbackPlan, verbose: bool) -> String {
+    let mut out = String::new();
+    let _ = head(&mut out, term, store, plan);
+    if plan.actions.len() < NAMED || verbose {
+        plan.actions.iter().for_each(|a| line(&mut out, term, a));
+    } else {
+        let _ = writeln!(
+            out,
+            "              {}",
+            term.out(DIM, format!("{} changes: -v names each", plan.actions.len()))
+        );
+    }
+    let named = if verbose { usize::MAX } else { LEFT_NAMED };
+    for (path, why) in plan.left_alone.iter().take(named) {
+        let verb = term.out(DIM, format!("{:>12}", "leave alone"));
+        let _ = writeln!(out, "{verb}  {path}  {}", term.out(DIM, format!("({why})")));
+    }
+    if plan.left_alone.len() > named {
+        let more = plan.left_alone.len() - named;
+        let _ = writeln!(out, "              {}", term.out(DIM, format!("… and {more} more left alone")));
+    }
+    outside(&mut out, term, plan);
+    out
+}
+
+fn head(out: &mut String, term: &Term, store: &Store, plan: &RollbackPlan) -> std::fmt::Result {
+    let verb = |text: &str| term.out(CYAN, format!("{text:>12}"));
+    writeln!(out, "{}  {}", verb("Workspace"), show_path(store.root()))?;
+    match &plan.purpose {
+        Purpose::Rollback { .. } => {
+            let message = plan.message.as_ref().map_or(String::new(), |m| format!("  \"{}\"", show_text(m)));
+            writeln!(out, "{}  {}{message}", verb("Back to"), term.out(BOLD, &plan.target))?;
+        }
+        Purpose::Undo { of } => {
+            writeln!(out, "{}  {}", verb("Undo"), term.out(BOLD, format!("rollback {of}")))?;
+            writeln!(out, "{}  {}", verb("Back to"), plan.target)?;
+        }
+    }
+    match (&plan.git_then, &plan.git_now) {
+        (Some(then), Some(now)) if then == now => writeln!(out, "{}  {}", verb("Git"), git(now)),
+        (Some(then), Some(now)) => {
+            writeln!(out, "{}  then {}, now {}; git itself is not touched", verb("Git"), git(then), git(now))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn line(out: &mut String, term: &Term, action: &Action) {
+    let (word, style) = match action.verb() {
+        Verb::Create => ("create", GREEN),
+        Verb::CreateDirectory => ("create dir", GREEN),
+        Verb::Replace => ("replace", YELLOW),
+        Verb::ChangeMode => ("change mode", YELLOW),
+        Verb::Displace => ("move out", RED),
+        Verb::RemoveDirectory => ("remove dir", RED),
+    };
+    let word = term.out(style, format!("{word:>12}"));
+    let detail = match (action.verb(), &action.before, &action.after) {
+        (Verb::ChangeMode, Some(before), Some(after)) => match (before.mode(), after.mode()) {
+            (Some(a), Some(b)) => format!("  {a} -> {b}"),
+            _ => String::new(),
+        },
+        (Verb::Replace, Some(before), Some(after)) if before.noun() != after.noun() => {
+            format!("  ({} -> {})", before.noun(), after.noun())
+        }
+        _ => String::new(),
+    };
+    let _ = writeln!(out, "{word}  {}{}", action.shown(), term.out(DIM, detail));
+}
+
+fn outside(out: &mut String, term: &Term, plan: &RollbackPlan) {
+    if plan.outside_differences.is_empty() {
+        return;
+    }
+    let n = plan.outside_differences.len() as u64;
+    let word = term.out(YELLOW, format!("{:>12}", "outside"));
+    let _ = writeln!(
+        out,
+        "{word}  {} outside the workspace; --outside writes them",
+        plural(n, "path differs", "paths differ")
+    );
+    for path in plan.outside_differences.iter().take(LEFT_NAMED) {
+        let _ = writeln!(out, "              {path}");
+    }
+}
+
+/// `3 created, 1 replaced`, with what is zero left out.
+fn counted(c: Counts) -> String {
+    let mut parts: Vec<String> = [
+        (c.created, "created"),
+        (c.replaced, "replaced"),
+        (c.mode_changed, "mode changed"),
+        (c.displaced, "moved out"),
+    ]
+    .iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(n, what)| format!("{n} {what}"))
+    .collect();
+    let directories = [(c.directories_created, "created"), (c.directories_removed, "removed")];
+    parts.extend(
+        directories
+            .iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, what)| format!("{} {what}", plural(*n, "directory", "directories"))),
+    );
+    if c.left_alone > 0 {
+        parts.push(format!("{} left alone", c.left_alone));
+    }
+    if parts.is_empty() { "nothing".into() } else { parts.join(", ") }
+}
+
+/// The end of a plan that is not carried out.
+pub(in crate::cli) fn plan_end(plan: &RollbackPlan, dry_run: bool) -> String {
+    let c = plan.counts;
+    let unchanged = plural(c.unchanged, "file is", "files are");
+    if plan.is_empty() {
+        return format!("Nothing to do: {unchanged} as the restore point has them.\n");
+    }
+    let would = if dry_run { "Dry run, nothing was changed. It would be: " } else { "" };
+    format!("{would}{}; {unchanged} right already.\n", counted(c))
+}
+
+/// What was done, for people.
+pub(in crate::cli) fn outcome(term: &Term, o: &RollbackOutcome, undo: bool, undo_command: &str) -> String {
+    let mut out = String::new();
+    let _ = finished(&mut out, term, o, undo, undo_command);
+    out
+}
+
+fn finished(
+    out: &mut String,
+    term: &Term,
+    o: &RollbackOutcome,
+    undo: bool,
+    undo_command: &str,
+) -> std::fmt::Result {
+    let word = if undo { "Undone" } else { "Rolled back" };
+    writeln!(out, "{} {}", term.out(GREEN, format!("{word}:")), counted(o.counts))?;
+    let total = o.verified + o.mismatches.len() as u64;
+    writeln!(out, "Verified: {}/{total} changes read back in {}", o.verified, show_duration(o.elapsed))?;
+    if !o.mismatches.is_empty() {
+        let text = plural(o.mismatches.len() as u64, "path was", "paths were");
+        writeln!(out, "{} {text} changed again by something else right away:", term.out(RED, "warning:"))?;
+        o.mismatches.iter().take(NAMED).try_for_each(|path| writeln!(out, "  {path}"))?;
+    }
+    for path in &o.unreadable {
+        writeln!(out, "{} not in the restore point of the state before: {path}", term.out(YELLOW, "note:"))?;
+    }
+    if let Some(id) = &o.pre_rollback {
+        writeln!(out, "State before: {id} (pre_rollback)")?;
+    }
+    if let Some(dir) = &o.displaced {
+        writeln!(out, "Moved out to: {}", show_path(dir))?;
+    }
+    writeln!(out, "Undo this: {}", term.out(BOLD, undo_command))
+}
+
+/// What an abort did, for people.
+pub(in crate::cli) fn abort(term: &Term, o: &AbortOutcome) -> String {
+    let head = term.out(GREEN, "Taken back:");
+    if o.had_begun {
+        format!("{head} rollback {} and its changes; the workspace is as it was before it.\n", o.id)
+    } else {
+        format!("{head} rollback {} had changed nothing yet; the workspace is as it was.\n", o.id)
+    }
+}
+
+/// What a restore elsewhere did, for people.
+pub(in crate::cli) fn restore(term: &Term, r: &RestoreReport) -> String {
+    let what = [
+        plural(r.files, "file", "files"),
+        plural(r.symlinks, "link", "links"),
+        plural(r.directories, "directory", "directories"),
+        crate::cli::term::bytes(r.bytes),
+    ]
+    .join(" · ");
+    format!(
+        "{} {what} of {} to {}\nThe workspace was not touched.\n",
+        term.out(GREEN, "Restored"),
+        r.backup_id,
+        show_path(&r.directory)
+    )
+}
+
+fn thing(thing: Option<&Thing>) -> Value {
+    match thing {
+        None => Value::Null,
+        Some(Thing::File { mode, size, sha256 }) => {
+            json!({ "kind": "file", "mode": mode, "size": size, "sha256": sha256 })
+        }
+        Some(Thing::Directory { mode }) => json!({ "kind": "directory", "mode": mode }),
+        Some(Thing::Symlink { target }) => json!({ "kind": "symlink", "target": target }),
+        Some(Thing::Special) => json!({ "kind": "special" }),
+    }
+}
+
+fn counts(c: Counts) -> Value {
+    json!({
+        "created": c.created,
+        "replaced": c.replaced,
+        "mode_changed": c.mode_changed,
+        "displaced": c.displaced,
+        "directories_created": c.directories_created,
+        "directories_removed": c.directories_removed,
+        "left_alone": c.left_alone,
+        "unchanged": c.unchanged,
+    })
+}
+
+fn purpose(purpose: &Purpose) -> Value {
+    match purpose {
+        Purpose::Rollback { to } => json!({ "kind": "rollback", "to": to }),
+        Purpose::Undo { of } => json!({ "kind": "undo", "of": of }),
+    }
+}
+
+fn plan_fields(plan: &RollbackPlan) -> Value {
+    let actions: Vec<_> = plan
+        .actions
+        .iter()
+        .map(|a| {
+            json!({
+                "action": a.verb().past(),
+                "path": a.shown(),
+                "before": thing(a.before.as_ref()),
+                "after": thing(a.after.as_ref()),
+            })
+        })
+        .collect();
+    let left: Vec<_> = plan
+        .left_alone
+        .iter()
+        .map(|(path, why)| json!({ "path": path, "reason": why.to_string() }))
+        .collect();
+    json!({
+        "purpose": purpose(&plan.purpose),
+        "target": plan.target,
+        "target_created": plan.target_created,
+        "message": plan.message,
+        "git_then": plan.git_then,
+        "git_now": plan.git_now,
+        "actions": actions,
+        "left_alone": left,
+        "outside_differences": plan.outside_differences,
+        "counts": counts(plan.counts),
+    })
+}
+
+/// A plan that is not carried out, for programs.
+pub(in crate::cli) fn plan_json(plan: &RollbackPlan, dry_run: bool) -> String {
+    object("rollback", 0, json!({ "done": false, "dry_run": dry_run, "plan": plan_fields(plan) }))
+}
+
+/// What was done, for programs.
+pub(in crate::cli) fn outcome_json(plan: Option<&RollbackPlan>, o: &RollbackOutcome, code: u8) -> String {
+    let fields = json!({
+        "done": true,
+        "dry_run": false,
+        "id": o.id,
+        "purpose": purpose(&o.purpose),
+        "plan": plan.map(plan_fields),
+        "pre_rollback": o.pre_rollback,
+        "counts": counts(o.counts),
+        "verified": o.verified,
+        "mismatches": o.mismatches,
+        "unreadable": o.unreadable,
+        "displaced": o.displaced.as_ref().map(|p| show_path(p)),
+        "log": show_path(&o.log),
+        "seconds": o.elapsed.as_secs_f64(),
+    });
+    object("rollback", code, fields)
+}
+
+/// What an abort did, for programs.
+pub(in crate::cli) fn abort_json(o: &AbortOutcome) -> String {
+    let fields = json!({
+        "done": true,
+        "aborted": { "id": o.id, "actions": o.actions, "had_begun": o.had_begun, "log": show_path(&o.log) },
+    });
+    object("rollback", 0, fields)
+}
+
+/// Nothing was cut off, for programs.
+pub(in crate::cli) fn nothing_json(asked: &str) -> String {
+    object("rollback", 0, json!({ "done": false, "nothing_to": asked }))
+}
+
+/// What a restore elsewhere did, for programs.
+pub(in crate::cli) fn restore_json(r: &RestoreReport) -> String {
+    let fields = json!({
+        "done": true,
+        "restored": {
+            "backup_id": r.backup_id,
+            "directory": show_path(&r.directory),
+            "files": r.files,
+            "symlinks": r.symlinks,
+            "directories": r.directories,
+            "bytes": r.bytes,
+        },
+    });
+    object("rollback", 0, fields)
+}
