@@ -149,6 +149,21 @@ fn a_cut_or_lengthened_file_is_found_where_it_is() {
 }
 
 #[test]
+fn a_checksum_list_in_another_order_is_not_the_one_that_was_written() {
+    let patient = Patient::new();
+    let (path, shown) =
+        (patient.path("checksums/it_backup_ID.sha256"), patient.shown("checksums/it_backup_ID.sha256"));
+    let report = patient.examine(|| {
+        overwrite(&path, |bytes| {
+            let mut lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').collect();
+            lines.swap(0, 1);
+            *bytes = lines.concat();
+        });
+    });
+    assert_names(&report, Validation::Checksums, &shown, "another order in");
+}
+
+#[test]
 fn a_missing_file_is_found_by_its_own_validation_and_by_the_structure() {
     let patient = Patient::new();
     for (place, validation) in PLACES.into_iter().filter(|(p, _)| *p != "store.json") {
