@@ -52,6 +52,9 @@ impl Patient {
     }
 }
 
+/// What is done to a file's bytes.
+type Change = fn(&mut Vec<u8>);
+
 /// What every store has, and which validation answers for it.
 const PLACES: [(&str, Validation); 9] = [
     ("session_ID/files/src/lib.rs", Validation::FileIntegrity),
@@ -105,7 +108,7 @@ fn a_flipped_bit_anywhere_is_found_where_it_is() {
     let patient = Patient::new();
     for (place, validation) in PLACES.into_iter().filter(|(p, _)| !["store.json", "state"].contains(p)) {
         let (path, shown) = (patient.path(place), patient.shown(place));
-        let flips: [(&str, fn(&mut Vec<u8>)); 3] = [
+        let flips: [(&str, Change); 3] = [
             ("first", |bytes| bytes[0] ^= 1),
             ("middle", |bytes| {
                 let middle = bytes.len() / 2;
@@ -132,7 +135,7 @@ fn a_cut_or_lengthened_file_is_found_where_it_is() {
     let patient = Patient::new();
     for (place, validation) in PLACES.into_iter().filter(|(p, _)| !["store.json", "state"].contains(p)) {
         let (path, shown) = (patient.path(place), patient.shown(place));
-        let changes: [(&str, fn(&mut Vec<u8>)); 4] = [
+        let changes: [(&str, Change); 4] = [
             ("the loss of a byte of", |bytes| bytes.truncate(bytes.len() - 1)),
             ("the loss of a half of", |bytes| bytes.truncate(bytes.len() / 2)),
             ("the loss of everything in", Vec::clear),
@@ -143,6 +146,21 @@ fn a_cut_or_lengthened_file_is_found_where_it_is() {
             assert_names(&report, validation, &shown, damage);
         }
     }
+}
+
+#[test]
+fn a_checksum_list_in_another_order_is_not_the_one_that_was_written() {
+    let patient = Patient::new();
+    let (path, shown) =
+        (patient.path("checksums/it_backup_ID.sha256"), patient.shown("checksums/it_backup_ID.sha256"));
+    let report = patient.examine(|| {
+        overwrite(&path, |bytes| {
+            let mut lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').collect();
+            lines.swap(0, 1);
+            *bytes = lines.concat();
+        });
+    });
+    assert_names(&report, Validation::Checksums, &shown, "another order in");
 }
 
 #[test]

@@ -24,10 +24,6 @@ impl TestClock {
         self.0.lock().unwrap().0 = now;
     }
 
-    pub(crate) fn advance(&self, by: Duration) {
-        self.0.lock().unwrap().0 += by;
-    }
-
     /// From now on each call gives the same instant.
     pub(crate) fn stand_still(&self) {
         self.0.lock().unwrap().1 = Duration::ZERO;

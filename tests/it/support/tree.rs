@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -160,9 +159,4 @@ fn like(source: &Path, target: &Path) {
     if copied.mode() != meta.mode() || copied.uid() != meta.uid() {
         fs::set_permissions(target, fs::Permissions::from_mode(meta.mode() & 0o7777)).unwrap();
     }
-}
-
-/// The raw bytes of a name, for messages and comparisons.
-pub(crate) fn name_bytes(path: &Path) -> &[u8] {
-    path.file_name().unwrap().as_bytes()
 }
