@@ -258,8 +258,33 @@ fn create(parent: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<bool> {
     let prefix = format!(".{name}.new.");
     let building = parent.join(format!("{prefix}{}", std::process::id()));
     fs.remove_tree(&building).during("remove", &building)?;
-    fs.create_dir(&building, 0o700).during("create directory", &building)?;
-    let layout = Layout::new(&building);
+    let made = build(&building, dir, root, fs)
+        .and_then(|()| fs.rename(&building, dir).map_err(|e| Error::io("create directory", dir, e)));
+    let created = match made {
+        Ok(()) => true,
+        Err(e) => {
+            let removed = fs.remove_tree(&building).during("remove", &building);
+            // Somebody who was faster also takes away what others were building.
+            if !Layout::new(dir).store_file().exists() {
+                return removed.and(Err(e));
+            }
+            false
+        }
+    };
+    // What a killed run left of its own attempt. A run that is still at it finds the store made.
+    for entry in std::fs::read_dir(parent).during("read directory", parent)?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            let _ = fs.remove_tree(&entry.path());
+        }
+    }
+    fs.barrier(dir).during("sync", dir)?;
+    Ok(created)
+}
+
+/// Fills a new directory with an empty store that will stand at `dir`.
+fn build(building: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<()> {
+    fs.create_dir(building, 0o700).during("create directory", building)?;
+    let layout = Layout::new(building);
     for name in DIRECTORIES {
         let path = building.join(name);
         fs.create_dir(&path, 0o700).during("create directory", &path)?;
@@ -276,25 +301,7 @@ fn create(parent: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<bool> {
         scripts: BTreeMap::new(),
     };
     write_info(fs, &layout, &info)?;
-    fs.barrier(&building).during("sync", &building)?;
-    let created = match fs.rename(&building, dir) {
-        Ok(()) => true,
-        Err(e) => {
-            fs.remove_tree(&building).during("remove", &building)?;
-            if !Layout::new(dir).store_file().exists() {
-                return Err(Error::io("create directory", dir, e));
-            }
-            false
-        }
-    };
-    // What a killed run left of its own attempt. A run that is still at it finds the store made.
-    for entry in std::fs::read_dir(parent).during("read directory", parent)?.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            let _ = fs.remove_tree(&entry.path());
-        }
-    }
-    fs.barrier(dir).during("sync", dir)?;
-    Ok(created)
+    fs.barrier(building).during("sync", building)
 }
 
 /// Replaces `store.json`.
