@@ -1,0 +1,1 @@
+//! Whatever kind of workspace it is: backup, changes, rollback, and git none the wiser.
