@@ -215,6 +215,7 @@ impl Run<'_> {
         );
         let mut archive = ArchiveFile::create(self.store(), label, self.id)?;
         let read = job.run(|member, entries| archive.member(member, entries))?;
+        self.unstage_vanished(&read.entries)?;
 
         let mut manifest = self.manifest(started, parent.as_ref(), read.entries);
         manifest.archive = Some(archive.finish(&manifest)?);
@@ -259,6 +260,18 @@ impl Run<'_> {
                 .map(|e| staging.join(stored_path(e))),
         );
         wanted.iter().try_for_each(|dir| fs.create_dir(dir, 0o700).during("create directory", dir))
+    }
+
+    /// Takes the directories away again that could not be kept, the deepest first.
+    fn unstage_vanished(&self, kept: &[Entry]) -> Result<()> {
+        let staging = self.store().layout().staging(self.id);
+        let vanished = self.set.entries.iter().rev().filter(|c| {
+            let key = (c.root.as_str(), &c.path);
+            c.kind == CandidateKind::Directory && kept.binary_search_by(|e| e.key().cmp(&key)).is_err()
+        });
+        vanished
+            .map(|c| staging.join(stored_path(c)))
+            .try_for_each(|dir| self.store().fs().remove_dir(&dir).during("remove", &dir))
     }
 
     fn manifest(

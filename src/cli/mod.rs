@@ -41,12 +41,24 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     match Cli::try_parse_from(&args) {
         Ok(cli) => ExitCode::from(commands::dispatch(&cli, &mut Env::read())),
-        Err(e) => {
-            // Help and version go to standard output and are no failure.
+        // Help and version go to standard output and are no failure.
+        Err(e) if !e.use_stderr() => {
             let _ = e.print();
-            ExitCode::from(if e.use_stderr() { exit::USAGE } else { exit::DONE })
+            ExitCode::from(exit::DONE)
+        }
+        Err(e) => {
+            complain(&args, e);
+            ExitCode::from(exit::USAGE)
         }
     }
+}
+
+/// Prints what is wrong with a command line. The arguments that it quotes are escaped as all names are.
+fn complain(args: &[OsString], error: clap::Error) {
+    let shown = args.iter().map(|arg| crate::path::show_path(Path::new(arg)));
+    let error = Cli::try_parse_from(shown).err().filter(|e| e.kind() == error.kind()).unwrap_or(error);
+    let text: String = error.to_string().lines().map(|l| crate::path::show_text(l) + "\n").collect();
+    let _ = std::io::Write::write_all(&mut std::io::stderr().lock(), text.as_bytes());
 }
 
 /// The first line of a `main` that has commands of its own: an executable that lies in a store's `scripts/` is

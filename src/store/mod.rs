@@ -284,6 +284,7 @@ fn create(parent: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<bool> {
     Ok(created)
 }
 
+/// Fills a new directory with an empty store that will stand at `dir`.
 fn build(building: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<()> {
     fs.remove_tree(building).during("remove", building)?;
     fs.create_dir(building, 0o700).during("create directory", building)?;

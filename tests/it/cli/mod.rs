@@ -1,7 +1,11 @@
 //! The executable from outside, as a person or a CI job runs it.
 
 mod broken;
+mod concurrency;
 mod exit_codes;
+mod kinds_of_workspaces;
+mod next_build;
+mod output;
 mod schema;
 
 use std::ffi::{OsStr, OsString};
@@ -115,6 +119,14 @@ impl Cli {
             let _ = std::io::Write::write_all(&mut stdin, &bytes);
         }
         Running { child, shown }
+    }
+
+    /// Starts with standard error in a file, which can be read while it runs.
+    #[track_caller]
+    pub(crate) fn spawn_with_errors_in(mut self, file: std::fs::File) -> Running {
+        let shown = format!("{:?}", self.command.get_args().collect::<Vec<_>>());
+        self.command.stdout(Stdio::piped()).stderr(file);
+        Running { child: self.command.spawn().unwrap(), shown }
     }
 
     /// Runs to its end.
