@@ -81,8 +81,8 @@ pub(super) struct Fault {
     pub(super) text: String,
 }
 
-/// What one pass over a group read, and what it did not, by index.
-type PassResult = (Vec<(Entry, How)>, Vec<(usize, Trouble)>);
+/// What a pass read, and what it did not, by index in the protected set.
+type Passed = (Vec<(Entry, How)>, Vec<(usize, Trouble)>);
 
 /// Reads a protected set.
 pub(super) struct Job<'a> {
@@ -249,12 +249,7 @@ impl<'a> Job<'a> {
     }
 
     /// One pass over a group: what was read, and what was not.
-    fn pass(
-        &self,
-        pass: &mut Pass<'_, '_>,
-        range: Range<usize>,
-        skip: &BTreeMap<usize, Fault>,
-    ) -> PassResult {
+    fn pass(&self, pass: &mut Pass<'_, '_>, range: Range<usize>, skip: &BTreeMap<usize, Fault>) -> Passed {
         let (mut entries, mut troubles) = (Vec::with_capacity(range.len()), Vec::new());
         let mut cursor: Option<(&str, Cursor<'_>)> = None;
         for i in range {

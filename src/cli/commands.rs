@@ -99,7 +99,11 @@ impl Session<'_> {
 
     fn backup(&self, args: &Backup) -> Result<u8> {
         self.note_slow_build();
-        let workspace = self.workspace()?;
+        let workspace = self.workspace().map_err(|e| {
+            // A rollback that was cut off may have left a workspace that cargo cannot read: then that is what to mend.
+            let cut_off = self.store().and_then(|store| store.refuse_cut_off());
+            cut_off.err().filter(|cut| cut.kind() == ErrorKind::CutOff).unwrap_or(e)
+        })?;
         let dir = self.store_of(&workspace);
         let known = dir.join(crate::store::STORE_FILE).exists();
         // Without a store yet, nothing may be left behind where the selection fails.
@@ -448,6 +452,9 @@ impl Session<'_> {
             render::show(&self.term, &store, &manifest, args.verbose)
         };
         self.report(&text);
+        if store.is_cut_off() {
+            self.context().note("a rollback was cut off: `rollback --resume` or `rollback --abort`");
+        }
         Ok(exit::DONE)
     }
 }

@@ -21,7 +21,9 @@ pub(super) fn open(global: &Global, env: &Env, fs: &Fs) -> Result<Store> {
         return Store::open(&env.absolute(dir), root.as_deref(), fs);
     }
     if let Some(root) = &root {
-        let dir = store_in(root).ok_or_else(|| none(&format!("in `{}`", show_path(root))))?;
+        // A workspace that was moved away from a store outside it is named to that store's executable.
+        let dir = store_in(root).or_else(|| env.copied_into());
+        let dir = dir.ok_or_else(|| none(&format!("in `{}`", show_path(root))))?;
         return Store::open(&dir, Some(root), fs);
     }
     if let Some(dir) = env.copied_into() {

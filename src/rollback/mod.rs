@@ -58,7 +58,7 @@ pub fn plan(
         outside_differences = differences_outside(&manifest, &present);
         present.without_outside()
     };
-    let selection = Selection::new(options, &manifest, &present)?;
+    let selection = Selection::new(options, &manifest, present.added.keys())?;
     let wanted = needed(&manifest, &present, &selection);
     let keep = present.protected_set(&manifest);
     let verified = verify_sources(store, listed, manifest, &wanted, options.from, context)?;

@@ -2,15 +2,15 @@
 //! works, and what it cannot judge is left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::journal::RootPath;
 use super::thing::Thing;
-use crate::error::{IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::Tree;
 use crate::manifest::{GitState, Manifest, Package, Place, Reason};
-use crate::path::RelPath;
+use crate::path::{RelPath, show_path};
 use crate::select::git::{GitAnswer, Rules};
 use crate::select::walk::{Found, FoundKind, Walk};
 use crate::select::{Candidate, CandidateKind, ProtectedSet, RootDirectory, SkipReason};
@@ -225,10 +225,26 @@ fn look_at_all(tree: &Tree, paths: &[&RelPath], context: &Context<'_>) -> Result
         let mut cursor = tree.cursor();
         chunks[i]
             .iter()
-            .map(|path| Thing::at(&mut cursor, path).during("read", tree.path().join(path)))
+            .map(|path| Thing::at(&mut cursor, path).map_err(|e| closed(tree, path, e)))
             .collect::<Result<Vec<_>>>()
     })?;
     Ok(found.into_iter().flatten().collect())
+}
+
+/// What a directory that may not be searched holds, nobody can plan for: it has to be opened first.
+fn closed(tree: &Tree, path: &RelPath, error: std::io::Error) -> Error {
+    let full = tree.path().join(path);
+    let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+    let error = Error::io("read", &full, error);
+    // The outermost directory below which nothing can be looked at.
+    let mut above: Vec<&Path> = full.ancestors().take_while(|dir| *dir != tree.path()).collect();
+    above.reverse();
+    match above.windows(2).find(|pair| pair[1].symlink_metadata().is_err()) {
+        Some([dir, _]) if denied => error
+            .with_kind(ErrorKind::Workspace)
+            .with_help(format!("open `{}`, then roll back again: chmod u+rwx", show_path(dir))),
+        _ => error,
+    }
 }
 
 /// What was added below one root.

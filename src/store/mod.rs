@@ -119,6 +119,9 @@ impl Store {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(Error::io("read directory", dir, e)),
         }
+        // An empty directory that a link leads to is filled where it is.
+        let real = if dir.is_symlink() { Some(canonical(dir)?) } else { None };
+        let dir = real.as_deref().unwrap_or(dir);
         let parent = dir.parent().unwrap_or(Path::new("/"));
         fs.create_dir_all(parent, 0o700).during("create directory", parent)?;
         let parent = canonical(parent)?;

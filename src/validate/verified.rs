@@ -92,8 +92,9 @@ pub(crate) fn verify_sources(
     if from != From::Session && !missing.is_empty() {
         let found = verify_in_archive(store, &manifest, &missing, context)?;
         if from == From::Auto && !found.is_empty() {
-            context
-                .note(format!("{} files are damaged in the session and taken from the archive", found.len()));
+            let n = found.len();
+            let files = if n == 1 { "1 file is".to_owned() } else { format!("{n} files are") };
+            context.note(format!("{files} damaged in the session and taken from the archive"));
         }
         sources.extend(found.into_iter().map(|i| (i, Source::Archive)));
     }
