@@ -6,11 +6,15 @@
 //! workspace is old, or new, or [`resume`] and [`abort`] each make it one of them (I6). Files whose content does
 //! not change keep their time; files whose content does get the present, so that the next build is right (I7).
 
+mod across;
 mod apply;
+mod backward;
+mod forward;
 mod journal;
 mod plan;
 mod present;
 mod restore;
+mod stage;
 mod thing;
 mod undo;
 
