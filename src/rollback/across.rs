@@ -2,7 +2,7 @@
 //! are made beside their place, verified and synced first.
 
 use std::fs::File;
-use std::io::{self};
+use std::io;
 use std::path::Path;
 
 use super::apply::{Identity, Transaction, changed_error, identity};

@@ -1,7 +1,7 @@
 //! Taking back what was moved into place. Each step looks at how far it had come, so that all of it can be begun
 //! again.
 
-use std::io::{self};
+use std::io;
 use std::path::PathBuf;
 
 use super::apply::{Transaction, changed_error};

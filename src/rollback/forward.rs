@@ -1,6 +1,6 @@
 //! Moving everything into place. Each step looks at how far it had come, so that all of it can be begun again.
 
-use std::io::{self};
+use std::io;
 use std::path::Path;
 
 use super::apply::{Identity, Stopped, Transaction, changed_error, identity};

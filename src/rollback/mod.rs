@@ -298,21 +298,13 @@ fn write_report(store: &Store, outcome: &RollbackOutcome) -> Result<()> {
         Purpose::Rollback { to } => ("rollback", to),
         Purpose::Undo { of } => ("undo", of),
     };
-    let c = outcome.counts;
     let report = serde_json::json!({
         "format": crate::manifest::FORMAT,
         "id": outcome.id,
         "purpose": purpose,
         "target": target,
         "pre_rollback": outcome.pre_rollback,
-        "created": c.created,
-        "replaced": c.replaced,
-        "mode_changed": c.mode_changed,
-        "displaced": c.displaced,
-        "directories_created": c.directories_created,
-        "directories_removed": c.directories_removed,
-        "left_alone": c.left_alone,
-        "unchanged": c.unchanged,
+        "counts": outcome.counts,
         "verified": outcome.verified,
         "mismatches": outcome.mismatches,
         "unreadable": outcome.unreadable,
