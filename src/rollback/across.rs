@@ -41,7 +41,7 @@ impl Transaction<'_> {
         if identity(&stat) != seen {
             return Err(changed_error(vec![action.shown()]));
         }
-        let mtime = crate::backup::mtime_of(&stat);
+        let mtime = crate::fsx::mtime_of(&stat);
         match &action.before {
             Some(Thing::Symlink { .. }) => {
                 let target = cursor.read_link(&action.path).map_err(failed)?;
@@ -55,7 +55,7 @@ impl Transaction<'_> {
                 let digest = copy(&mut from, &mut file).during("write", &part)?;
                 file.sync().during("sync", &part)?;
                 give(&stat)?;
-                file.finish(Mode::new(stat.st_mode), mtime).during("finish", &part)?;
+                file.finish(crate::fsx::mode_of(&stat), mtime).during("finish", &part)?;
                 let size = part.metadata().during("look at", &part)?.len();
                 let back = archive::digest_of(&mut File::open(&part).during("open", &part)?, size);
                 if back.during("read back", &part)? != Some(digest) {

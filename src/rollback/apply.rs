@@ -200,7 +200,7 @@ impl<'a> Transaction<'a> {
             let kind = rustix::fs::FileType::from_raw_mode(now.st_mode);
             // Changing the owner clears the set-id bits.
             if !kind.is_symlink() && now.st_mode & 0o6000 != 0 {
-                tree.set_mode(path, Mode::new(now.st_mode)).during("change the mode of", &full)?;
+                tree.set_mode(path, crate::fsx::mode_of(&now)).during("change the mode of", &full)?;
             }
         }
         Ok(())
