@@ -12,7 +12,6 @@ use crate::archive;
 use crate::digest::copy;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::fsx::Tree;
-use crate::manifest::Mode;
 use crate::path::RelPath;
 
 impl Transaction<'_> {
