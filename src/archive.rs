@@ -1,6 +1,6 @@
 //! Entries ⇄ a deterministic `.tar.gz`.
 //!
-//! The tar stream is cut at entry boundaries into groups of about [`GROUP`] bytes, and each group is a gzip member
+//! The tar stream is cut at entry boundaries into groups of about 256 KiB, and each group is a gzip member
 //! of its own: any tar reads the whole, and one file is read without the rest. The last member holds the manifest.
 
 use std::fs::File;
@@ -20,20 +20,24 @@ use crate::manifest::{Entry, Kind, Member, Mode};
 use crate::path::{LinkTarget, RelPath};
 use crate::store::MANIFEST_FILE;
 
-/// Bytes of tar stream after which a group ends.
-pub(crate) const GROUP: u64 = 256 * 1024;
+/// No group ends before it has so many bytes of tar stream …
+const GROUP_LEAST: u64 = 128 * 1024;
+/// … and none goes on with more.
+const GROUP_MOST: u64 = 512 * 1024;
 
 /// Level 5 is half as fast again as 6, for 1 % more bytes.
 const LEVEL: u32 = 5;
 
-/// Cuts a list of sizes into groups.
-pub(crate) fn groups(sizes: impl Iterator<Item = u64>) -> Vec<Range<usize>> {
+/// Cuts entries, each a path and a size, into groups of about 256 KiB. Between the two bounds a group ends at every
+/// eighth path, told by the path alone: where a file comes, goes or grows, the groups behind it soon fall together
+/// with those of the last archive again, and can be taken from there.
+pub(crate) fn groups<'e>(entries: impl Iterator<Item = (&'e [u8], u64)>) -> Vec<Range<usize>> {
     let mut out = Vec::new();
     let (mut start, mut end, mut bytes) = (0, 0, 0_u64);
-    for size in sizes {
+    for (path, size) in entries {
         bytes = bytes.saturating_add(size.next_multiple_of(512)).saturating_add(512);
         end += 1;
-        if bytes >= GROUP {
+        if bytes >= GROUP_MOST || (bytes >= GROUP_LEAST && fnv(path).is_multiple_of(8)) {
             out.push(start..end);
             (start, bytes) = (end, 0);
         }
@@ -42,6 +46,14 @@ pub(crate) fn groups(sizes: impl Iterator<Item = u64>) -> Vec<Range<usize>> {
         out.push(start..end);
     }
     out
+}
+
+/// The Fowler–Noll–Vo hash (FNV-1a, 64 bits), its halves folded: the low bits alone are weak.
+fn fnv(bytes: &[u8]) -> u64 {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash ^ (hash >> 32)
 }
 
 /// Writes one gzip member.
@@ -284,10 +296,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_end_at_entry_boundaries() {
+    fn groups_cover_every_entry_once_and_keep_their_bounds() {
+        let names: Vec<String> = (0..500).map(|i| format!("src/file_{i}.rs")).collect();
+        let entries = || names.iter().map(|n| (n.as_bytes(), 9_000));
+        let cut = groups(entries());
+        assert_eq!(cut.iter().flat_map(Clone::clone).collect::<Vec<_>>(), (0..500).collect::<Vec<_>>());
+        let sizes: Vec<u64> = cut.iter().map(|r| r.len() as u64 * 9_728).collect();
+        let (last, whole) = sizes.split_last().unwrap();
+        assert!(whole.iter().all(|s| (GROUP_LEAST..=GROUP_MOST + 9_728).contains(s)), "{sizes:?}");
+        assert!(*last <= GROUP_MOST + 9_728);
         assert_eq!(groups([].into_iter()), []);
-        assert_eq!(groups([1, 1].into_iter()), [0..2]);
-        assert_eq!(groups([1, GROUP * 9, 1].into_iter()), [0..2, 2..3]);
-        assert_eq!(groups([GROUP, GROUP].into_iter()), [0..1, 1..2]);
+        assert_eq!(groups([(&b"a"[..], GROUP_MOST * 9), (b"b", 1)].into_iter()), [0..1, 1..2]);
+    }
+
+    #[test]
+    fn behind_a_change_groups_fall_together_again() {
+        let names: Vec<String> = (0..500).map(|i| format!("src/file_{i}.rs")).collect();
+        let ends = |grown: usize| -> std::collections::BTreeSet<usize> {
+            let entries = names
+                .iter()
+                .enumerate()
+                .map(|(i, n)| (n.as_bytes(), if i == grown { 70_000 } else { 9_000 }));
+            groups(entries).into_iter().map(|r| r.end).collect()
+        };
+        let (before, after) = (ends(usize::MAX), ends(100));
+        let same = before.intersection(&after).count();
+        assert!(same * 10 > before.len() * 7, "{same} of {} boundaries survived", before.len());
     }
 }

@@ -5,28 +5,29 @@
 //! the manifest's second copy is written, and with it the restore point is listed. A cut before the rename leaves
 //! what the next writer sweeps, a cut after it what the next writer completes.
 
+mod archive_file;
+mod pass;
 mod read;
+mod reuse;
 mod spool;
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::archive::{self, MemberWriter};
+use crate::archive;
 use crate::clock::rfc3339;
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::Tree;
-use crate::manifest::{
-    ArchiveInfo, Entry, FORMAT, Id, Kind, Label, Manifest, Member, Mode, Totals, backup_id, root_hash, totals,
-};
+use crate::manifest::{Entry, FORMAT, Id, Kind, Label, Manifest, Mode, Totals, backup_id, root_hash, totals};
 use crate::path::RelPath;
 use crate::select::{Candidate, CandidateKind, ProtectedSet};
-use crate::store::{Layout, Log, MANIFEST_FILE, Store, StoreLock, checksum_list, conf, write_private};
-pub(crate) use read::mtime_of;
+use crate::store::{Log, MANIFEST_FILE, Store, StoreLock, checksum_list, conf, write_private};
+use archive_file::ArchiveFile;
+pub(crate) use pass::mtime_of;
 use read::{Job, Unreadable};
 
 /// How a restore point is made.
@@ -170,8 +171,8 @@ fn make(
     };
     let result = run.make(started);
     if result.is_err() {
-        // The error that counts is the first. What is left now, the next writer sweeps.
-        let _ = lock.sweep(&id).and_then(|()| lock.clear_pending());
+        // The error that counts is the first. What is left now, the next writer completes or sweeps.
+        let _ = lock.give_up(&options.label, &id);
     }
     log.end(&result, |r| {
         format!(
@@ -427,79 +428,4 @@ fn stored_path(candidate: &Candidate) -> RelPath {
 fn miswritten(entry: &Entry) -> Error {
     Error::new(ErrorKind::Io, format!("{} was read back with other content than was written", entry.shown()))
         .with_help("the disk or the memory may be failing: check both before you go on")
-}
-
-/// The archive while it is written, under a hidden name until it is whole.
-struct ArchiveFile<'a> {
-    store: &'a Store,
-    out: std::io::BufWriter<crate::fsx::FileWriter>,
-    path: PathBuf,
-    new: PathBuf,
-    hasher: Hasher,
-    size: u64,
-    members: Vec<Member>,
-    name: String,
-    entries: usize,
-}
-
-impl<'a> ArchiveFile<'a> {
-    fn create(store: &'a Store, label: &Label, id: &Id) -> Result<Self> {
-        let path = store.layout().archive(label, id);
-        let new = crate::fsx::temporary_sibling(&path);
-        let file = store.fs().create_file(&new).during("create", &new)?;
-        Ok(ArchiveFile {
-            store,
-            out: std::io::BufWriter::with_capacity(1 << 20, file),
-            path,
-            new,
-            hasher: Hasher::new(),
-            size: 0,
-            members: Vec::new(),
-            name: Layout::archive_name(label, id),
-            entries: 0,
-        })
-    }
-
-    /// Adds a finished gzip member that holds the next `entries` entries.
-    fn member(&mut self, mut bytes: impl std::io::Read, entries: usize) -> Result<()> {
-        let mut hasher = Hasher::new();
-        let offset = self.size;
-        let mut buffer = vec![0; 256 * 1024];
-        loop {
-            let n = bytes.read(&mut buffer).during("read back a part of", &self.new)?;
-            if n == 0 {
-                break;
-            }
-            hasher.update(&buffer[..n]);
-            self.hasher.update(&buffer[..n]);
-            self.out.write_all(&buffer[..n]).during("write", &self.new)?;
-            self.size += n as u64;
-        }
-        let size = self.size - offset;
-        self.members.push(Member { offset, size, sha256: hasher.finish(), first: self.entries, entries });
-        self.entries += entries;
-        Ok(())
-    }
-
-    /// Adds the manifest as the last member and gives the archive its name.
-    fn finish(mut self, manifest: &Manifest) -> Result<ArchiveInfo> {
-        let json = manifest.to_json();
-        let mut last = MemberWriter::new(Vec::new());
-        let mtime = crate::clock::Mtime { seconds: 0, nanos: 0 };
-        let path = RelPath::new(MANIFEST_FILE)
-            .map_err(|e| Error::new(ErrorKind::Io, "failed to name the manifest").with_source(e))?;
-        let added = last.file(&path, Mode::new(0o400), mtime, json.len() as u64, &json[..]);
-        let bytes = added.and_then(|()| last.finish(true)).during("write", &self.new)?;
-        self.member(&bytes[..], 0)?;
-        let file = self.out.into_inner().map_err(|e| Error::io("write", &self.new, e.into_error()))?;
-        file.set_mode(Mode::new(0o400)).during("change the mode of", &self.new)?;
-        drop(file);
-        self.store.fs().rename(&self.new, &self.path).during("rename into place", &self.path)?;
-        Ok(ArchiveInfo {
-            name: self.name,
-            size: self.size,
-            sha256: self.hasher.finish(),
-            members: self.members,
-        })
-    }
 }

@@ -452,6 +452,9 @@ impl Session<'_> {
             render::show(&self.term, &store, &manifest, args.verbose)
         };
         self.report(&text);
+        if store.is_cut_off() {
+            self.context().note("a rollback was cut off: `rollback --resume` or `rollback --abort`");
+        }
         Ok(exit::DONE)
     }
 }

@@ -227,6 +227,13 @@ impl Fs {
         Ok(rustix::fs::utimensat(CWD, path, &timestamps(mtime), AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
+    /// Gives a file or link to another owner.
+    pub fn set_owner(&self, path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+        self.gate(|| Op::SetOwner { path: path.into() })?;
+        let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
+        Ok(rustix::fs::chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
     /// Makes everything that was written below `directory` durable before it returns: one `syncfs` where the
     /// system has it, otherwise a sync of every file and directory below. An error is final.
     pub fn barrier(&self, directory: &Path) -> io::Result<()> {

@@ -196,26 +196,32 @@ impl Tree {
         // The files that changed, and the directories that hold them.
         let mut directories = std::collections::BTreeSet::new();
         for path in changed {
+            directories.extend(path.ancestors());
             let (dir, name) = match self.parent(path) {
                 Ok(found) => found,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) if is_gone(&e) => continue,
                 Err(e) => return Err(e),
             };
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
             if let Ok(fd) = rustix::fs::openat(dir, name, flags, RawMode::empty()) {
                 rustix::fs::fsync(fd)?;
             }
-            directories.extend(path.ancestors());
         }
         for dir in directories {
             match self.directory(Some(&dir)) {
                 Ok(fd) => rustix::fs::fsync(fd)?,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) if is_gone(&e) => {}
                 Err(e) => return Err(e),
             }
         }
         Ok(rustix::fs::fsync(&*self.root)?)
     }
+}
+
+/// Whether nothing stands at a path, or a component above is no directory. A link in place of a directory answers
+/// ELOOP, or ENOTDIR: what lies behind it is not ours.
+fn is_gone(e: &io::Error) -> bool {
+    matches!(Errno::from_io_error(e), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
 }
 
 /// Reads a tree's files, and remembers the directory it was in last.
@@ -244,11 +250,10 @@ impl Cursor<'_> {
             Ok(dir) => rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(io::Error::from),
             Err(e) => Err(e),
         };
-        match found.map_err(|e| (Errno::from_io_error(&e), e)) {
+        match found {
             Ok(stat) => Ok(Some(stat)),
-            // A link in place of a directory answers ELOOP, or ENOTDIR: what lies behind it is not ours.
-            Err((Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP), _)) => Ok(None),
-            Err((_, e)) => Err(e),
+            Err(e) if is_gone(&e) => Ok(None),
+            Err(e) => Err(e),
         }
     }
 

@@ -174,12 +174,14 @@ impl<'a> Transaction<'a> {
         Err(changed_error(changed))
     }
 
-    /// From here on the rollback is finished forwards, or taken back file by file.
+    /// From here on the rollback is finished forwards, or taken back file by file. The whole journal is replaced:
+    /// a mark that is written behind what an earlier attempt left of one would be read as none.
     pub(super) fn commit(&self) -> Result<()> {
-        let path = self.layout().journal();
-        let mut file = self.fs().append(&path).during("open", &path)?;
-        file.write_all(COMMITTED).during("write", &path)?;
-        file.sync().during("sync", &path)
+        let (fs, layout) = (self.fs(), self.layout());
+        let path = layout.journal();
+        let bytes = [&self.journal.encode(), COMMITTED].concat();
+        fs.replace_file(&path, &bytes, 0o600).during("write", &path)?;
+        fs.sync(&layout.rollback_dir()).during("sync", layout.rollback_dir())
     }
 
     /// Moves everything into place. May be begun again after a cut; then `seen` is empty.
@@ -194,6 +196,9 @@ impl<'a> Transaction<'a> {
             if self.context.interrupt.is_set() { Err(Stopped::Interrupted) } else { Ok(()) }
         };
         self.unlock()?;
+        if seen.is_empty() {
+            self.drop_parts()?;
+        }
         let is_dir = |t: &Option<Thing>| t.as_ref().is_some_and(Thing::is_directory);
         for (i, action) in actions.iter().enumerate().filter(|(_, a)| a.displaces() && !a.places()) {
             self.move_out(i, action, seen)?;
@@ -230,8 +235,14 @@ impl<'a> Transaction<'a> {
         let is_dir = |t: &Option<Thing>| t.as_ref().is_some_and(Thing::is_directory);
         self.unlock()?;
         self.unlock_created()?;
+        self.drop_parts()?;
         for action in actions.iter().filter(|a| a.verb() == Verb::ChangeMode) {
-            self.change_mode(action, action.before.as_ref())?;
+            match self.change_mode(action, action.before.as_ref()) {
+                Err(e) if e.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => {
+                    self.context.note(format!("{} was removed since", action.shown()));
+                }
+                other => other?,
+            }
         }
         for (i, action) in actions.iter().enumerate().filter(|(_, a)| a.places()) {
             self.take_back(i, action)?;
@@ -245,11 +256,11 @@ impl<'a> Transaction<'a> {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(self.failed("create", action, e));
                 }
-                _ => {}
+                _ => self.give_to_owner(tree, &action.path, None)?,
             }
         }
-        for action in actions.iter().filter(|a| a.displaces() || (a.places() && !is_dir(&a.before))) {
-            self.put_back(action)?;
+        for (i, action) in actions.iter().enumerate().filter(|(_, a)| a.displaces()) {
+            self.put_back(i, action)?;
         }
         self.lock_again(|a| a.before.as_ref())?;
         self.sync()
@@ -338,27 +349,20 @@ impl<'a> Transaction<'a> {
         }
         match tree.move_out(&action.path, &to) {
             Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => self.copy_out(tree, action, &to)?,
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+                return self.copy_out(tree, action, &to, seen.get(index).copied().flatten());
+            }
             Err(e) => return Err(self.failed("move out", action, e)),
         }
         // Somebody may have put another file there since the last look. It is safe where it is now; but the plan
         // was made for another.
         if let Some(Some(expected)) = seen.get(index) {
             let moved = rustix::fs::lstat(&to).map_err(|e| Error::io("look at", &to, e.into()))?;
-            let (inode, moved) = (identity(&moved).0, identity(&moved));
-            let same_inode = inode == expected.0 || self.crossed(&to, tree);
-            if !same_inode || (moved.1, moved.2, moved.3) != (expected.1, expected.2, expected.3) {
+            if identity(&moved) != *expected {
                 return Err(changed_error(vec![action.shown()]));
             }
         }
         Ok(())
-    }
-
-    /// Whether the displaced file had to be copied, and so has another inode.
-    fn crossed(&self, to: &Path, tree: &Tree) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        let devices = (std::fs::symlink_metadata(to), std::fs::metadata(tree.path()));
-        matches!(devices, (Ok(a), Ok(b)) if a.dev() != b.dev())
     }
 
     fn is_copy_of(&self, tree: &Tree, action: &Action, to: &Path) -> Result<bool> {
@@ -374,27 +378,40 @@ impl<'a> Transaction<'a> {
         Thing::at(&mut tree.cursor(), &name).during("look at", path)
     }
 
-    /// Where store and workspace lie on different file systems: copy, verify, sync, then remove the original.
-    fn copy_out(&self, tree: &Tree, action: &Action, to: &Path) -> Result<()> {
-        let part = crate::fsx::temporary_sibling(to);
+    /// Where store and workspace lie on different file systems: copy, verify, sync, then remove the original, if
+    /// it is still the one that was looked at.
+    fn copy_out(&self, tree: &Tree, action: &Action, to: &Path, expected: Option<Identity>) -> Result<()> {
+        // Not beside its target: a name may be as long as names can be.
+        let part = self.layout().rollback_stage(&self.journal.id).join("part");
         let _ = self.fs().remove_file(&part);
         let mut cursor = tree.cursor();
         let failed = |e| self.failed("copy out", action, e);
+        let give = |stat: &rustix::fs::Stat| match crate::fsx::is_root() {
+            true => self.fs().set_owner(&part, stat.st_uid, stat.st_gid).during("change the owner of", &part),
+            false => Ok(()),
+        };
         let Some(stat) = cursor.stat(&action.path).map_err(failed)? else {
             return Err(changed_error(vec![action.shown()]));
         };
+        let seen = expected.unwrap_or_else(|| identity(&stat));
+        if identity(&stat) != seen {
+            return Err(changed_error(vec![action.shown()]));
+        }
+        let mtime = crate::backup::mtime_of(&stat);
         match &action.before {
             Some(Thing::Symlink { .. }) => {
                 let target = cursor.read_link(&action.path).map_err(failed)?;
                 self.fs().symlink(target.as_os_str(), &part).during("create", &part)?;
+                give(&stat)?;
+                self.fs().set_mtime(&part, mtime).during("touch", &part)?;
             }
             Some(Thing::File { .. }) => {
                 let mut from = cursor.open(&action.path).map_err(failed)?;
                 let mut file = self.fs().create_file(&part).during("create", &part)?;
                 let digest = copy(&mut from, &mut file).during("write", &part)?;
                 file.sync().during("sync", &part)?;
-                file.finish(Mode::new(stat.st_mode), crate::backup::mtime_of(&stat))
-                    .during("finish", &part)?;
+                give(&stat)?;
+                file.finish(Mode::new(stat.st_mode), mtime).during("finish", &part)?;
                 let size = part.metadata().during("look at", &part)?.len();
                 let back = archive::digest_of(&mut File::open(&part).during("open", &part)?, size);
                 if back.during("read back", &part)? != Some(digest) {
@@ -402,6 +419,10 @@ impl<'a> Transaction<'a> {
                 }
             }
             _ => return Err(failed(io::ErrorKind::CrossesDevices.into())),
+        }
+        let now = cursor.stat(&action.path).map_err(failed)?;
+        if now.as_ref().map(identity) != Some(seen) {
+            return Err(changed_error(vec![action.shown()]));
         }
         self.fs().rename(&part, to).during("rename into place", to)?;
         if let Some(parent) = to.parent() {
@@ -431,7 +452,8 @@ impl<'a> Transaction<'a> {
         let now =
             Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
         match now {
-            Some(Thing::Directory { .. }) => {}
+            // Made before a cut.
+            Some(Thing::Directory { .. }) => self.give_to_owner(tree, &action.path, None)?,
             Some(_) => return Err(changed_error(vec![action.shown()])),
             None => {
                 let bits = action.after.as_ref().and_then(Thing::mode).map_or(0o755, Mode::bits);
@@ -447,12 +469,11 @@ impl<'a> Transaction<'a> {
     /// Puts the staged file or link in place, the old one out of the way first.
     fn place(&self, index: usize, action: &Action, seen: &[Option<Identity>]) -> Result<()> {
         let staged = self.staged(index);
-        if !Self::exists(&staged) {
-            return Ok(());
-        }
         let tree = self.tree(&action.root)?;
-        if seen.is_empty() && self.finish_cut_place(tree, index, action, &staged)? {
-            return Ok(());
+        let before_a_cut =
+            !Self::exists(&staged) || (seen.is_empty() && self.finish_cut_place(tree, action, &staged)?);
+        if before_a_cut {
+            return self.give_to_owner(tree, &action.path, Some(action));
         }
         if action.displaces() {
             self.move_out(index, action, seen)?;
@@ -460,7 +481,7 @@ impl<'a> Transaction<'a> {
         match tree.move_in(&staged, &action.path) {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
-                self.copy_in(tree, index, action, &staged)?
+                self.copy_in(tree, index, action, &staged, None)?
             }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(changed_error(vec![format!("{}: something appeared there", action.shown())]));
@@ -470,13 +491,12 @@ impl<'a> Transaction<'a> {
         self.give_to_owner(tree, &action.path, Some(action))
     }
 
-    /// After a cut: clears a copy across file systems that was under way. Says whether it had come to its end.
-    fn finish_cut_place(&self, tree: &Tree, index: usize, action: &Action, staged: &Path) -> Result<bool> {
-        self.drop_part(tree, index, action)?;
+    /// After a cut: whether a copy across file systems had come to its end, and only what was staged is left.
+    fn finish_cut_place(&self, tree: &Tree, action: &Action, staged: &Path) -> Result<bool> {
         let now =
             Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
         let done = now.is_some_and(|now| action.after.as_ref().is_some_and(|after| now.same_content(after)))
-            && (Self::exists(&self.displaced(action)) || action.before.is_none());
+            && (!action.displaces() || Self::exists(&self.displaced(action)));
         if done {
             self.fs().remove_file(staged).during("remove", staged)?;
         }
@@ -493,19 +513,34 @@ impl<'a> Transaction<'a> {
         path.map_err(|e| Error::new(ErrorKind::Io, "failed to name a part").with_source(e))
     }
 
-    fn drop_part(&self, tree: &Tree, index: usize, action: &Action) -> Result<()> {
-        let part = self.part(index, action)?;
-        match tree.stat(&part).map_err(|e| self.failed("look at", action, e))? {
-            Some(_) => tree.remove_file(&part).map_err(|e| self.failed("clear", action, e)),
-            None => Ok(()),
+    /// After a cut: clears copies across file systems that were under way.
+    fn drop_parts(&self) -> Result<()> {
+        for (index, action) in self.journal.actions.iter().enumerate() {
+            let tree = self.tree(&action.root)?;
+            let part = self.part(index, action)?;
+            if tree.stat(&part).map_err(|e| self.failed("look at", action, e))?.is_some() {
+                tree.remove_file(&part).map_err(|e| self.failed("clear", action, e))?;
+            }
         }
+        Ok(())
     }
 
-    fn copy_in(&self, tree: &Tree, index: usize, action: &Action, staged: &Path) -> Result<()> {
+    fn copy_in(
+        &self,
+        tree: &Tree,
+        index: usize,
+        action: &Action,
+        staged: &Path,
+        owner: Option<(u32, u32)>,
+    ) -> Result<()> {
         let part = self.part(index, action)?;
         let failed = |e| self.failed("put in place", action, e);
+        let give = || owner.map_or(Ok(()), |(uid, gid)| tree.set_owner(&part, uid, gid)).map_err(failed);
         match &action.after {
-            Some(Thing::Symlink { target }) => tree.symlink(target, &part).map_err(failed)?,
+            Some(Thing::Symlink { target }) => {
+                tree.symlink(target, &part).map_err(failed)?;
+                give()?;
+            }
             Some(Thing::File { mode, sha256, .. }) => {
                 let mut from = File::open(staged).during("open", staged)?;
                 let mut file = tree.create_file(&part).map_err(failed)?;
@@ -514,6 +549,7 @@ impl<'a> Transaction<'a> {
                     return Err(Error::new(ErrorKind::Io, format!("{} was copied wrongly", action.shown())));
                 }
                 file.sync().map_err(failed)?;
+                give()?;
                 file.finish(*mode, self.present()).map_err(failed)?;
             }
             _ => return Ok(()),
@@ -528,7 +564,9 @@ impl<'a> Transaction<'a> {
             return Ok(());
         }
         let full = tree.path().join(path);
-        let old = action.map(|a| self.displaced(a)).and_then(|p| rustix::fs::lstat(&p).ok());
+        // Where a directory made way, what stands there is the store's own directory of what was in it.
+        let replaced = action.filter(|a| a.displaces()).map(|a| self.displaced(a));
+        let old = replaced.and_then(|p| rustix::fs::lstat(&p).ok());
         let parent = match path.parent() {
             Some(parent) => tree.stat(&parent).during("look at", &full)?,
             None => rustix::fs::stat(tree.path()).ok(),
@@ -561,7 +599,6 @@ impl<'a> Transaction<'a> {
     fn take_back(&self, index: usize, action: &Action) -> Result<()> {
         let staged = self.staged(index);
         let tree = self.tree(&action.root)?;
-        self.drop_part(tree, index, action)?;
         let now =
             Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
         let Some(now) = now else { return Ok(()) };
@@ -569,7 +606,7 @@ impl<'a> Transaction<'a> {
         if Self::exists(&staged) {
             // Not put in place yet, or copied across file systems and not cleared: the copy goes.
             let is_ours = action.after.as_ref().is_some_and(|after| now.same_content(after));
-            if is_ours && (displaced || action.before.is_none()) {
+            if is_ours && (displaced || !action.displaces()) {
                 tree.remove_file(&action.path).map_err(|e| self.failed("take back", action, e))?;
             }
             return Ok(());
@@ -587,7 +624,7 @@ impl<'a> Transaction<'a> {
             Ok(()) => Ok(()),
             Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
                 let old = Action { before: Some(now), ..action.clone() };
-                self.copy_out(tree, &old, &to)
+                self.copy_out(tree, &old, &to, None)
             }
             Err(e) => Err(self.failed("take back", action, e)),
         }
@@ -610,15 +647,21 @@ impl<'a> Transaction<'a> {
 
     /// Moves a displaced file back to where it stood, with the present as its time: a build may have looked
     /// meanwhile.
-    fn put_back(&self, action: &Action) -> Result<()> {
+    fn put_back(&self, index: usize, action: &Action) -> Result<()> {
         let from = self.displaced(action);
         if !Self::exists(&from) {
             return Ok(());
         }
         let tree = self.tree(&action.root)?;
+        if self.is_copy_of(tree, action, &from)? {
+            // A copy across file systems was cut off between its end and the removal of what was copied.
+            return self.fs().remove_file(&from).during("remove", &from);
+        }
         match tree.move_in(&from, &action.path) {
             Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => self.copy_back(tree, action, &from)?,
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+                self.copy_back(tree, index, action, &from)?
+            }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(changed_error(vec![format!("{}: something appeared there", action.shown())])
                     .with_help(format!("its old content is in {}", show_path(&from))));
@@ -631,11 +674,12 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    fn copy_back(&self, tree: &Tree, action: &Action, from: &Path) -> Result<()> {
-        let index = self.journal.actions.iter().position(|a| a == action).unwrap_or_default();
+    fn copy_back(&self, tree: &Tree, index: usize, action: &Action, from: &Path) -> Result<()> {
         let after = action.before.clone();
         let back = Action { after, ..action.clone() };
-        self.copy_in(tree, index, &back, from)
+        let stat = rustix::fs::lstat(from).map_err(|e| Error::io("look at", from, e.into()))?;
+        let owner = crate::fsx::is_root().then_some((stat.st_uid, stat.st_gid));
+        self.copy_in(tree, index, &back, from, owner)
     }
 
     fn remove_created_directory(&self, action: &Action) -> Result<()> {
@@ -704,7 +748,8 @@ impl<'a> Transaction<'a> {
         let (fs, layout) = (self.fs(), self.layout());
         let closed = layout.closed_journal(&self.journal.id);
         fs.rename(&layout.journal(), &closed).during("rename", &closed)?;
-        self.end()
+        self.end();
+        Ok(())
     }
 
     /// Forgets the rollback: the workspace is as it was.
@@ -713,11 +758,23 @@ impl<'a> Transaction<'a> {
         let displaced = self.layout().displaced(&self.journal.id);
         // What was put back left empty directories; a file that is still there is somebody's, and stays.
         self.fs().remove_empty_directories(&displaced).during("clear", &displaced)?;
-        self.fs().remove_file(&journal).during("remove", &journal)?;
-        self.end()
+        match self.fs().remove_file(&journal) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &journal, e)),
+            _ => {}
+        }
+        self.end();
+        Ok(())
     }
 
-    fn end(&self) -> Result<()> {
+    /// Without its journal it has ended, whatever becomes of the rest: the next writer clears that.
+    fn end(&self) {
+        if let Err(e) = self.clear_up() {
+            let cause = e.io_error().map(ToString::to_string).unwrap_or_default();
+            self.context.note(format!("{e}: {cause}; the next command that writes clears that up"));
+        }
+    }
+
+    fn clear_up(&self) -> Result<()> {
         let (fs, layout) = (self.fs(), self.layout());
         fs.sync(&layout.rollback_dir()).during("sync", layout.rollback_dir())?;
         fs.replace_file(&layout.state(), STATE_IDLE.as_bytes(), 0o600).during("write", layout.state())?;
@@ -845,7 +902,7 @@ impl SourceReader {
                     (Some(content), Some((index, action))) => take(index, action, content),
                     _ => Ok(()),
                 };
-            // The files that were wanted are checked one by one; damage behind them is none of theirs.
+            // The files that are wanted are checked one by one; damage behind them is none of theirs.
             if let Err(archive::Fault::Visit(e)) =
                 archive::read_member(&file, member, &manifest.entries, &mut visit)
             {

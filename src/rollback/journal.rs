@@ -187,7 +187,7 @@ impl Journal {
     /// Reads a journal, and whether it was committed.
     ///
     /// # Errors
-    /// Kind `Damaged`. A commit mark that is itself cut off counts as none.
+    /// Kind `Damaged`. A commit mark that is itself cut off counts as none; one behind it counts.
     pub(crate) fn read(path: &Path) -> Result<(Journal, bool)> {
         let bytes = std::fs::read(path).during("read", path)?;
         let damaged = || {
@@ -197,7 +197,7 @@ impl Journal {
         };
         let (reader, tail) = FieldReader::sealed(&bytes).ok_or_else(damaged)?;
         let journal = decode(reader).ok_or_else(damaged)?;
-        Ok((journal, tail.starts_with(COMMITTED)))
+        Ok((journal, tail.ends_with(COMMITTED)))
     }
 }
 
@@ -351,6 +351,7 @@ mod tests {
         assert_eq!(read(b"").unwrap(), (journal.clone(), false));
         assert_eq!(read(b"committe").unwrap(), (journal.clone(), false));
         assert_eq!(read(COMMITTED).unwrap(), (journal.clone(), true));
+        assert_eq!(read(b"committcommitted\0").unwrap(), (journal.clone(), true), "a second attempt");
         assert_eq!(
             journal.actions.iter().map(Action::verb).collect::<Vec<_>>(),
             [Verb::Create, Verb::Displace, Verb::Replace, Verb::ChangeMode]

@@ -58,7 +58,7 @@ pub fn plan(
         outside_differences = differences_outside(&manifest, &present);
         present.without_outside()
     };
-    let selection = Selection::new(options, &manifest, &present)?;
+    let selection = Selection::new(options, &manifest, present.added.keys())?;
     let wanted = needed(&manifest, &present, &selection);
     let keep = present.protected_set(&manifest);
     let verified = verify_sources(store, listed, manifest, &wanted, options.from, context)?;
@@ -187,13 +187,22 @@ fn run(lock: &StoreLock<'_>, journal: &Journal, context: &Context<'_>) -> Result
     let prepared = transaction.begin().and_then(|()| prepare(&transaction, context));
     let seen = match prepared {
         Ok(seen) => seen,
-        Err(e) => {
-            // Nothing in the workspace was touched. What is left in the store, the next writer clears.
-            transaction.forget()?;
-            return Err(e);
-        }
+        Err(e) => return Err(give_up(&transaction, e)),
     };
     finish(&transaction, transaction.forward(&seen), true)
+}
+
+/// Ends a rollback that touched nothing of the workspace.
+fn give_up(transaction: &Transaction<'_>, e: Error) -> Error {
+    match transaction.forget() {
+        Err(second) if transaction.store().is_cut_off() => {
+            cut_off(transaction, "the rollback failed before it changed anything, and so did ending it")
+                .with_details([e.to_string(), second.to_string()])
+                .with_source(e)
+        }
+        // What is left in the store, the next writer clears.
+        _ => e,
+    }
 }
 
 /// Everything up to the commit.
@@ -213,14 +222,19 @@ fn finish(
 ) -> Result<(u64, Vec<String>)> {
     match moved {
         Ok(()) => {
-            let verified = transaction.verify()?;
-            transaction.close()?;
-            Ok(verified)
+            let ended = transaction.verify().and_then(|verified| transaction.close().map(|()| verified));
+            ended.map_err(|e| {
+                cut_off(transaction, "the rollback is done but for its end")
+                    .with_details([e.to_string()])
+                    .with_source(e)
+            })
         }
         Err(Stopped::Interrupted) => Err(cut_off(transaction, "the rollback was stopped between two states")),
         Err(Stopped::Failed(e)) if take_back => {
             match transaction.backward().and_then(|()| transaction.forget()) {
                 Ok(()) => Err(e),
+                // Everything was put back, and only the journal's directory could not be cleared.
+                Err(_) if !transaction.store().is_cut_off() => Err(e),
                 Err(second) => Err(cut_off(transaction, "the rollback failed, and so did taking it back")
                     .with_details([e.to_string(), second.to_string()])
                     .with_source(e)),
@@ -319,7 +333,7 @@ pub fn resume(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<Roll
     } else {
         match prepare(&transaction, &inner) {
             Ok(seen) => finish(&transaction, transaction.forward(&seen), true),
-            Err(e) => transaction.forget().and(Err(e)),
+            Err(e) => Err(give_up(&transaction, e)),
         }
     };
     let result = result.map(|verified| {

@@ -99,11 +99,16 @@ impl RollbackPlan {
 pub(crate) struct Selection(Option<Vec<(String, Option<RelPath>)>>);
 
 impl Selection {
-    /// Reads `--only` and `-p`.
-    pub(crate) fn new(options: &RollbackOptions, manifest: &Manifest, present: &Present) -> Result<Self> {
+    /// Reads `--only` and `-p`. They may name what the restore point holds, and what was `added` since.
+    pub(crate) fn new<'p>(
+        options: &RollbackOptions,
+        manifest: &Manifest,
+        added: impl IntoIterator<Item = &'p RootPath>,
+    ) -> Result<Self> {
         if options.only.is_empty() && options.packages.is_empty() {
             return Ok(Selection(None));
         }
+        let added: Vec<&RootPath> = added.into_iter().collect();
         let mut places = Vec::new();
         for text in &options.only {
             let (root, path) = manifest
@@ -122,7 +127,7 @@ impl Selection {
             };
             let place = (root, parsed);
             let known = manifest.entries.iter().any(|e| within(&place, &e.root, &e.path))
-                || present.added.keys().any(|(root, path)| within(&place, root, path));
+                || added.iter().any(|(root, path)| within(&place, root, path));
             if !known {
                 let text = crate::path::show_text(text);
                 return Err(Error::new(
@@ -143,12 +148,13 @@ impl Selection {
         Ok(Selection(Some(places)))
     }
 
-    fn holds(&self, root: &str, path: &RelPath) -> bool {
+    /// Whether a path is asked for.
+    pub(crate) fn holds(&self, root: &str, path: &RelPath) -> bool {
         self.0.as_ref().is_none_or(|places| places.iter().any(|place| within(place, root, path)))
     }
 
     /// Whether a path below this one is asked for: a missing directory on the way has to be made.
-    fn leads_to(&self, root: &str, path: &RelPath) -> bool {
+    pub(crate) fn leads_to(&self, root: &str, path: &RelPath) -> bool {
         self.0.as_ref().is_some_and(|places| {
             places.iter().any(|(r, p)| r == root && p.as_ref().is_some_and(|p| p.is_in(path)))
         })

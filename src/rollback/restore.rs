@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::plan::RollbackOptions;
+use super::plan::{RollbackOptions, Selection};
 use crate::archive;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::Fs;
-use crate::manifest::{Entry, Kind, Manifest};
-use crate::path::{RelPath, show_path};
-use crate::store::{Listed, Store};
+use crate::manifest::{Entry, Id, Kind};
+use crate::path::show_path;
+use crate::store::{Listed, Log, Store};
 use crate::validate::{Source, VerifiedSession, verify_sources};
 
 /// What a restore to another directory did.
@@ -43,10 +43,30 @@ pub fn restore_to(
     options: &RollbackOptions,
     context: &Context<'_>,
 ) -> Result<RestoreReport> {
+    let started = context.clock.now();
+    let log = Log::open(store, "rollback", &Id::at(started), context.clock, context.observer);
+    log.line(&format!("restore of {} to {}", listed.backup_id(), show_path(directory)));
+    let result = run(store, listed, directory, options, &context.with(&*log));
+    log.end(&result, |r| format!("{} files, {} links, {} directories", r.files, r.symlinks, r.directories));
+    result
+}
+
+fn run(
+    store: &Store,
+    listed: &Listed,
+    directory: &Path,
+    options: &RollbackOptions,
+    context: &Context<'_>,
+) -> Result<RestoreReport> {
     let manifest = store.manifest(listed)?;
+    let selection = Selection::new(options, &manifest, [])?;
+    let asked = |e: &Entry| {
+        selection.holds(&e.root, &e.path)
+            || (e.kind == Kind::Directory && selection.leads_to(&e.root, &e.path))
+    };
     let wanted: Vec<usize> = (0..manifest.entries.len())
         .filter(|i| manifest.entries[*i].root.is_empty() || options.outside)
-        .filter(|i| asked_for(&manifest.entries[*i], options, &manifest))
+        .filter(|i| asked(&manifest.entries[*i]))
         .collect();
     if wanted.is_empty() {
         return Err(Error::new(
@@ -58,24 +78,6 @@ pub fn restore_to(
     let restore = Restore { store, listed, verified: &verified, directory, context };
     restore.refuse_occupied(options.outside)?;
     restore.run(&wanted)
-}
-
-/// Whether `--only` and `-p` ask for an entry, or for something below it.
-fn asked_for(entry: &Entry, options: &RollbackOptions, manifest: &Manifest) -> bool {
-    if options.only.is_empty() && options.packages.is_empty() {
-        return true;
-    }
-    let related =
-        |path: &RelPath| entry.path.is_in(path) || (entry.kind == Kind::Directory && path.is_in(&entry.path));
-    let only = options.only.iter().any(|text| match text.trim_end_matches('/').trim_start_matches("./") {
-        "" | "." => entry.root.is_empty(),
-        text => entry.root.is_empty() && RelPath::new(text).is_ok_and(|p| related(&p)),
-    });
-    only || manifest
-        .packages
-        .iter()
-        .filter(|p| options.packages.contains(&p.name))
-        .any(|p| p.root == entry.root && p.directory.as_ref().is_none_or(&related))
 }
 
 struct Restore<'a> {

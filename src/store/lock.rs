@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use super::{Layout, STATE_IDLE, Store, StoreInfo, write_info};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Event, Interrupt, Observer};
-use crate::manifest::{Id, Manifest};
+use crate::fsx::temporary_sibling;
+use crate::manifest::{Id, Label, Manifest};
 
 /// What to do while another run holds the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,10 +132,12 @@ impl<'a> StoreLock<'a> {
     /// makes restore points.
     pub(crate) fn mend(&self, observer: &dyn Observer) -> Result<()> {
         let (fs, layout) = (&self.store.fs, &self.store.layout);
-        if !self.store.is_cut_off()
-            && std::fs::read(layout.state()).ok().as_deref() != Some(STATE_IDLE.as_bytes())
-        {
-            fs.replace_file(&layout.state(), STATE_IDLE.as_bytes(), 0o600).during("write", layout.state())?;
+        if !self.store.is_cut_off() {
+            if std::fs::read(layout.state()).ok().as_deref() != Some(STATE_IDLE.as_bytes()) {
+                fs.replace_file(&layout.state(), STATE_IDLE.as_bytes(), 0o600)
+                    .during("write", layout.state())?;
+            }
+            self.sweep_rollbacks()?;
         }
         let Some(id) = self.store.info()?.pending else { return Ok(()) };
         if let Some(manifest) = whole_session(layout, &id) {
@@ -158,6 +161,41 @@ impl<'a> StoreLock<'a> {
         let path = layout.metadata(&manifest.label, &manifest.id);
         fs.replace_file(&path, &manifest.to_json(), 0o400).during("write", &path)?;
         fs.sync(&layout.metadata_dir()).during("sync", layout.metadata_dir())
+    }
+
+    /// Removes what rollbacks that have ended, or never began, left of their work.
+    fn sweep_rollbacks(&self) -> Result<()> {
+        let (fs, layout) = (&self.store.fs, &self.store.layout);
+        let dir = layout.rollback_dir();
+        for entry in std::fs::read_dir(&dir).during("read directory", &dir)? {
+            let entry = entry.during("read directory", &dir)?;
+            if entry.file_name().to_string_lossy().starts_with("stage_") {
+                fs.remove_tree(&entry.path()).during("remove", entry.path())?;
+            }
+        }
+        for path in [layout.state(), layout.journal()].map(|p| temporary_sibling(&p)) {
+            fs.remove_tree(&path).during("remove", &path)?;
+        }
+        Ok(())
+    }
+
+    /// Takes back a restore point that failed on its way. It is unlisted first; where this is itself cut off, the
+    /// next writer completes what is whole and sweeps what is not.
+    pub(crate) fn give_up(&self, label: &Label, id: &Id) -> Result<()> {
+        let (fs, layout) = (&self.store.fs, &self.store.layout);
+        let metadata = layout.metadata(label, id);
+        match fs.remove_file(&metadata) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &metadata, e));
+            }
+            _ => {}
+        }
+        let session = layout.session(id);
+        if session.symlink_metadata().is_ok() {
+            fs.rename(&session, &layout.staging(id)).during("rename", &session)?;
+        }
+        self.sweep(id)?;
+        self.clear_pending()
     }
 
     /// Removes everything of a restore point that was never listed.

@@ -1,4 +1,4 @@
-//! The store: a directory of restore points. Its format is described in [`FORMAT.md`](format).
+//! The store: a directory of restore points. Its format is described in [`FORMAT.md`](mod@format).
 //!
 //! **Invariants.** What `metadata/` names is complete and was synced before it was named. Only the holder of a
 //! [`StoreLock`] changes anything, logs and the cache apart. The lock is the operating system's own: a holder
@@ -15,6 +15,7 @@ pub(crate) mod nul;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -256,19 +257,21 @@ fn read_info(layout: &Layout) -> Result<StoreInfo> {
 fn create(parent: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<bool> {
     let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let prefix = format!(".{name}.new.");
-    let building = parent.join(format!("{prefix}{}", std::process::id()));
-    fs.remove_tree(&building).during("remove", &building)?;
-    let made = build(&building, dir, root, fs)
-        .and_then(|()| fs.rename(&building, dir).map_err(|e| Error::io("create directory", dir, e)));
-    let created = match made {
+    static ATTEMPT: AtomicU32 = AtomicU32::new(0);
+    let attempt = ATTEMPT.fetch_add(1, Ordering::Relaxed);
+    let building = parent.join(format!("{prefix}{}.{attempt}", std::process::id()));
+    let built = build(&building, dir, root, fs)
+        .and_then(|()| fs.rename(&building, dir).during("create directory", dir));
+    let created = match built {
         Ok(()) => true,
-        Err(e) => {
-            let removed = fs.remove_tree(&building).during("remove", &building);
-            // Somebody who was faster also takes away what others were building.
-            if !Layout::new(dir).store_file().exists() {
-                return removed.and(Err(e));
-            }
+        // Another run was faster: it has made the store, and maybe swept this attempt.
+        Err(_) if Layout::new(dir).store_file().exists() => {
+            let _ = fs.remove_tree(&building);
             false
+        }
+        Err(e) => {
+            let _ = fs.remove_tree(&building);
+            return Err(e);
         }
     };
     // What a killed run left of its own attempt. A run that is still at it finds the store made.
@@ -283,6 +286,7 @@ fn create(parent: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<bool> {
 
 /// Fills a new directory with an empty store that will stand at `dir`.
 fn build(building: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<()> {
+    fs.remove_tree(building).during("remove", building)?;
     fs.create_dir(building, 0o700).during("create directory", building)?;
     let layout = Layout::new(building);
     for name in DIRECTORIES {

@@ -1,0 +1,68 @@
+//! The README's console blocks are run, one after the other, in a small workspace. `[..]` stands for anything in a
+//! line and `...` for any lines, as in snapbox.
+
+use std::path::Path;
+use std::process::Command;
+
+use snapbox::assert_data_eq;
+
+use crate::support::World;
+
+/// One command of the README and what it is to print.
+struct Example {
+    line: usize,
+    command: String,
+    output: String,
+}
+
+/// The commands in the blocks that are marked `console`.
+fn examples(text: &str) -> Vec<Example> {
+    let mut out: Vec<Example> = Vec::new();
+    let mut inside = false;
+    for (i, line) in text.lines().enumerate() {
+        match (inside, line) {
+            (false, "```console") => inside = true,
+            (true, "```") => inside = false,
+            (true, line) => match (line.strip_prefix("$ "), out.last_mut()) {
+                (Some(command), _) => {
+                    out.push(Example { line: i + 1, command: command.into(), output: String::new() });
+                }
+                (None, Some(example)) => {
+                    example.output.push_str(line);
+                    example.output.push('\n');
+                }
+                (None, None) => panic!("README line {}: output before any command", i + 1),
+            },
+            _ => {}
+        }
+    }
+    out
+}
+
+fn present(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success())
+}
+
+#[test]
+fn the_readmes_examples_print_what_it_says() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let examples = examples(&std::fs::read_to_string(readme).unwrap());
+    assert!(examples.len() >= 10, "the README lost its examples: {}", examples.len());
+    let world = World::new("demo");
+    let root = world.temp.path().join("demo");
+    std::fs::rename(&world.root, &root).unwrap();
+    for example in examples {
+        let needs = ["tar", "sha256sum", "diff"];
+        if let Some(missing) = needs.iter().find(|p| example.command.contains(**p) && !present(p)) {
+            eprintln!("skipped: README line {}: there is no `{missing}` here", example.line);
+            continue;
+        }
+        let command = example.command.replace("cargo xtask", env!("CARGO_BIN_EXE_backstop"));
+        let output = Command::new("sh").arg("-c").arg(&command).current_dir(&root).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "README line {}: {}\n{stderr}", example.line, example.command);
+        let printed = String::from_utf8(output.stdout).unwrap();
+        eprintln!("README line {}: {}", example.line, example.command);
+        assert_data_eq!(printed, example.output);
+    }
+}
