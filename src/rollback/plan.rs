@@ -111,6 +111,11 @@ impl Selection {
         let added: Vec<&RootPath> = added.into_iter().collect();
         let mut places = Vec::new();
         for text in &options.only {
+            // A variable that a script forgot to set must not widen a rollback to everything.
+            if matches!(text.as_str(), "" | "/") {
+                return Err(Error::new(ErrorKind::Usage, format!("--only `{text}` names no path"))
+                    .with_help("give a path below the workspace root; `.` is all of it"));
+            }
             let (root, path) = manifest
                 .roots
                 .iter()

@@ -58,6 +58,14 @@ fn run(
     options: &RollbackOptions,
     context: &Context<'_>,
 ) -> Result<RestoreReport> {
+    let there = directory.ancestors().find_map(|dir| crate::path::canonical(dir).ok());
+    if there.is_some_and(|dir| dir.starts_with(store.layout().dir())) {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("`{}` lies in the store of restore points", show_path(directory)),
+        )
+        .with_help("give a directory outside it"));
+    }
     let manifest = store.manifest(listed)?;
     let selection = Selection::new(options, &manifest, [])?;
     let asked = |e: &Entry| {

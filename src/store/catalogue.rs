@@ -130,8 +130,9 @@ impl Catalogue {
             |l: &&Listed| l.id.as_str().starts_with(prefix.as_str()) || l.backup_id().starts_with(prefix);
         let matching: Vec<&Listed> = self.0.iter().filter(fits).collect();
         match matching.as_slice() {
-            [one] => Ok(one),
+            // A variable that a script forgot to set.
             _ if prefix.is_empty() => Err(Error::new(ErrorKind::Usage, "an empty id names no restore point")),
+            [one] => Ok(one),
             [] => {
                 let newest: Vec<_> = self.0.iter().rev().take(3).map(|l| l.id.to_string()).collect();
                 Err(none(format!("no restore point `{}`", show_text(prefix)))

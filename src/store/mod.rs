@@ -239,7 +239,10 @@ fn read_info(layout: &Layout) -> Result<StoreInfo> {
     let bytes = std::fs::read(&path)
         .map_err(|e| none(format!("there is no store at `{}`", show_path(layout.dir()))).with_source(e))?;
     let value: serde_json::Value = serde_json::from_slice(&bytes)
-        .map_err(|e| none(format!("`{}` does not parse", show_path(&path))).with_source(e))?;
+        .map_err(|e| none(format!("`{}` does not parse", show_path(&path))).with_source(e))
+        .map_err(|e| {
+            e.with_help("the restore points are plain files all the same: session_*/files/, and archives/*.tar.gz for tar")
+        })?;
     match value.get("backstop_store").and_then(serde_json::Value::as_u64) {
         None => return Err(none(format!("`{}` is not backstop's", show_path(&path)))),
         Some(v) if v > u64::from(FORMAT) => {

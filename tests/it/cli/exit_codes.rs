@@ -125,6 +125,48 @@ fn a_path_that_names_nothing_ends_with_2() {
     assert_same(&world.picture(), &before, "after the refusals");
 }
 
+#[test]
+fn an_empty_id_or_path_that_a_script_forgot_to_fill_in_ends_with_2_and_widens_nothing() {
+    let world = backed_up();
+    spoil(&world.root);
+    let before = world.picture();
+    for args in [
+        &["rollback", "-f", "-t", ""][..],
+        &["show", ""],
+        &["validate", "-t", ""],
+        &["rollback", "-f", "-t", "latest", "--only", ""],
+        &["rollback", "-f", "-t", "latest", "--only", "/"],
+        &["rollback", "-f", "-t", "latest", "-p", ""],
+    ] {
+        backstop(&world.root).args(args).ends(2);
+        assert_same(&world.picture(), &before, &format!("{args:?}"));
+    }
+    // All of it has a name, and the workspace's own path is one.
+    for all in [".", "./", world.root.to_str().unwrap()] {
+        let plan =
+            backstop(&world.root).args(["rollback", "--dry-run", "-t", "latest", "--only", all]).ends(0);
+        plan.prints("crates/beta/src/main.rs");
+    }
+}
+
+#[test]
+fn a_restore_into_a_directory_that_is_in_use_or_in_the_store_ends_with_2() {
+    let world = backed_up();
+    let before = (world.picture(), Picture::take(&world.dir, &[&world.dir.join("logs")]));
+    let to = |dir: &std::path::Path| {
+        backstop(&world.root).args(["rollback", "-t", "latest", "--to"]).arg(dir).ends(2);
+        assert_same(&world.picture(), &before.0, "the workspace");
+        assert_same(&Picture::take(&world.dir, &[&world.dir.join("logs")]), &before.1, "the store");
+    };
+    to(&world.root);
+    to(&world.at("crates"));
+    to(&world.dir);
+    to(&world.dir.join("new"));
+    to(&world.dir.join("cache/new/deeper"));
+    crate::support::edit::link(&world.dir, world.temp.path().join("link"));
+    to(&world.temp.path().join("link/new"));
+}
+
 // ---- 3: could not be done
 
 #[test]
@@ -232,6 +274,15 @@ fn a_workspace_that_cargo_cannot_read_ends_a_backup_with_3_and_leaves_no_store()
     let empty = TempDir::new();
     backstop(empty.path()).arg("backup").ends(3).complains("Cargo.toml");
     assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_store_whose_own_file_is_damaged_ends_with_3_and_says_where_the_files_are() {
+    let world = backed_up();
+    write(world.dir.join("store.json"), "garbage");
+    for args in [&["list"][..], &["rollback", "-t", "latest", "-f"], &["validate"]] {
+        copied(&world.dir).args(args).ends(3).complains("store.json").complains("session_*/files/");
+    }
 }
 
 /// Damages the one file in both copies.

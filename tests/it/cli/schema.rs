@@ -68,7 +68,7 @@ impl Validator<'_> {
                     let pointer = operand.as_str().unwrap().strip_prefix('#').unwrap();
                     let target =
                         self.0.pointer(pointer).unwrap_or_else(|| panic!("{place}: {operand} is nowhere"));
-                    self.check(target, value, place).into_iter().for_each(|p| fault(p));
+                    self.check(target, value, place).into_iter().for_each(&mut fault);
                 }
                 "required" => {
                     for name in operand.as_array().unwrap() {
@@ -82,7 +82,7 @@ impl Validator<'_> {
                         if let Some(inner) = value.get(name) {
                             self.check(schema, inner, &format!("{place}.{name}"))
                                 .into_iter()
-                                .for_each(|p| fault(p));
+                                .for_each(&mut fault);
                         }
                     }
                 }
@@ -96,16 +96,14 @@ impl Validator<'_> {
                             schema => {
                                 self.check(schema, inner, &format!("{place}.{name}"))
                                     .into_iter()
-                                    .for_each(|p| fault(p));
+                                    .for_each(&mut fault);
                             }
                         }
                     }
                 }
                 "items" => {
                     for (i, inner) in value.as_array().into_iter().flatten().enumerate() {
-                        self.check(operand, inner, &format!("{place}[{i}]"))
-                            .into_iter()
-                            .for_each(|p| fault(p));
+                        self.check(operand, inner, &format!("{place}[{i}]")).into_iter().for_each(&mut fault);
                     }
                 }
                 "anyOf" | "oneOf" => {
