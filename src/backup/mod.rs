@@ -27,7 +27,6 @@ use crate::path::RelPath;
 use crate::select::{Candidate, CandidateKind, ProtectedSet};
 use crate::store::{Log, MANIFEST_FILE, Store, StoreLock, checksum_list, conf, write_private};
 use archive_file::ArchiveFile;
-pub(crate) use pass::mtime_of;
 use read::{Job, Unreadable};
 
 /// How a restore point is made.

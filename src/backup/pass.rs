@@ -11,7 +11,7 @@ use crate::clock::Mtime;
 use crate::digest::Measure;
 use crate::error::Error;
 use crate::event::Event;
-use crate::fsx::{Cursor, FileWriter};
+use crate::fsx::{Cursor, FileWriter, mode_of, mtime_of};
 use crate::manifest::{Entry, Kind, Mode, shown};
 use crate::path::RelPath;
 use crate::select::{Candidate, CandidateKind};
@@ -74,7 +74,7 @@ impl<'a, 'b> Pass<'a, 'b> {
             Ok(None) => return Err(Trouble::Changed("was removed while the backup ran")),
             Err(e) => return Err(Trouble::Io("cannot be looked at", e)),
         };
-        let (mode, mtime) = (Mode::new(stat.st_mode), mtime_of(&stat));
+        let (mode, mtime) = (mode_of(&stat), mtime_of(&stat));
         let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
         let entry = |kind: Kind, mode: Mode, mtime: Mtime| Entry {
             root: candidate.root.clone(),
@@ -133,7 +133,7 @@ impl<'a, 'b> Pass<'a, 'b> {
             Err(e) => return Err(unreadable(e)),
         };
         let before = rustix::fs::fstat(&file).map_err(|e| unreadable(e.into()))?;
-        let (mode, mtime) = (Mode::new(before.st_mode), mtime_of(&before));
+        let (mode, mtime) = (mode_of(&before), mtime_of(&before));
         let size = u64::try_from(before.st_size).unwrap_or(0);
         let stored = super::stored_path(candidate);
         let twin = self.twin(candidate, size, mode, mtime);
@@ -287,16 +287,6 @@ fn same(a: &rustix::fs::Stat, b: &rustix::fs::Stat) -> bool {
     (a.st_ino, a.st_size, a.st_mode) == (b.st_ino, b.st_size, b.st_mode)
         && (a.st_mtime, a.st_mtime_nsec, a.st_ctime, a.st_ctime_nsec)
             == (b.st_mtime, b.st_mtime_nsec, b.st_ctime, b.st_ctime_nsec)
-}
-
-/// The modification time in a `stat`.
-#[allow(
-    clippy::useless_conversion,
-    clippy::unnecessary_fallible_conversions,
-    reason = "types differ by platform"
-)]
-pub(crate) fn mtime_of(stat: &rustix::fs::Stat) -> Mtime {
-    Mtime { seconds: stat.st_mtime.into(), nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0) }
 }
 
 /// Reads a file, and measures and copies what it reads.

@@ -334,3 +334,19 @@ impl Write for FileWriter {
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
+
+/// The modification time in a `stat`.
+#[allow(
+    clippy::useless_conversion,
+    clippy::unnecessary_fallible_conversions,
+    reason = "types differ by platform"
+)]
+pub(crate) fn mtime_of(stat: &rustix::fs::Stat) -> Mtime {
+    Mtime { seconds: stat.st_mtime.into(), nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0) }
+}
+
+/// The permission bits in a `stat`.
+#[allow(clippy::useless_conversion, reason = "types differ by platform")]
+pub(crate) fn mode_of(stat: &rustix::fs::Stat) -> Mode {
+    Mode::new(stat.st_mode.into())
+}

@@ -6,11 +6,15 @@
 //! workspace is old, or new, or [`resume`] and [`abort`] each make it one of them (I6). Files whose content does
 //! not change keep their time; files whose content does get the present, so that the next build is right (I7).
 
+mod across;
 mod apply;
+mod backward;
+mod forward;
 mod journal;
 mod plan;
 mod present;
 mod restore;
+mod stage;
 mod thing;
 mod undo;
 
@@ -294,21 +298,13 @@ fn write_report(store: &Store, outcome: &RollbackOutcome) -> Result<()> {
         Purpose::Rollback { to } => ("rollback", to),
         Purpose::Undo { of } => ("undo", of),
     };
-    let c = outcome.counts;
     let report = serde_json::json!({
         "format": crate::manifest::FORMAT,
         "id": outcome.id,
         "purpose": purpose,
         "target": target,
         "pre_rollback": outcome.pre_rollback,
-        "created": c.created,
-        "replaced": c.replaced,
-        "mode_changed": c.mode_changed,
-        "displaced": c.displaced,
-        "directories_created": c.directories_created,
-        "directories_removed": c.directories_removed,
-        "left_alone": c.left_alone,
-        "unchanged": c.unchanged,
+        "counts": outcome.counts,
         "verified": outcome.verified,
         "mismatches": outcome.mismatches,
         "unreadable": outcome.unreadable,

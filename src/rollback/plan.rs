@@ -26,7 +26,7 @@ pub struct RollbackOptions {
 }
 
 /// How many of what a plan does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
     /// Files and links that appear.
     pub created: u64,

@@ -1,7 +1,7 @@
 //! Restoring to another directory: everything as it was, modification times included, and nothing else touched.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::plan::{RollbackOptions, Selection};
@@ -186,17 +186,8 @@ impl Restore<'_> {
 
     fn write(&self, entry: &Entry, path: &Path, content: &mut dyn Read) -> Result<()> {
         let mut file = self.fs().create_file(path).during("create", path)?;
-        let mut hasher = crate::digest::Hasher::new();
-        let mut buffer = vec![0; 128 * 1024];
-        loop {
-            let n = content.read(&mut buffer).during("read the copy of", path)?;
-            if n == 0 {
-                break;
-            }
-            hasher.update(&buffer[..n]);
-            file.write_all(&buffer[..n]).during("write", path)?;
-        }
-        if Some(hasher.finish()) != entry.sha256() {
+        let digest = crate::digest::copy(content, &mut file).during("write", path)?;
+        if Some(digest) != entry.sha256() {
             return Err(Error::new(
                 ErrorKind::Damaged,
                 format!("{} was damaged while it was copied", entry.shown()),

@@ -47,7 +47,7 @@ impl Thing {
     /// Looks at a path; follows nothing.
     pub(crate) fn at(cursor: &mut Cursor<'_>, path: &RelPath) -> io::Result<Option<Thing>> {
         let Some(stat) = cursor.stat(path)? else { return Ok(None) };
-        let mode = Mode::new(stat.st_mode);
+        let mode = crate::fsx::mode_of(&stat);
         let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
         Ok(Some(if kind.is_dir() {
             Thing::Directory { mode }

@@ -6,6 +6,7 @@
 mod backup;
 mod cli;
 mod cuts;
+mod golden;
 mod kinds;
 mod property;
 mod readme;

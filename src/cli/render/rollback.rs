@@ -225,19 +225,6 @@ fn thing(thing: Option<&Thing>) -> Value {
     }
 }
 
-fn counts(c: Counts) -> Value {
-    json!({
-        "created": c.created,
-        "replaced": c.replaced,
-        "mode_changed": c.mode_changed,
-        "displaced": c.displaced,
-        "directories_created": c.directories_created,
-        "directories_removed": c.directories_removed,
-        "left_alone": c.left_alone,
-        "unchanged": c.unchanged,
-    })
-}
-
 fn purpose(purpose: &Purpose) -> Value {
     match purpose {
         Purpose::Rollback { to } => json!({ "kind": "rollback", "to": to }),
@@ -273,7 +260,7 @@ fn plan_fields(plan: &RollbackPlan) -> Value {
         "actions": actions,
         "left_alone": left,
         "outside_differences": plan.outside_differences,
-        "counts": counts(plan.counts),
+        "counts": plan.counts,
     })
 }
 
@@ -291,7 +278,7 @@ pub(in crate::cli) fn outcome_json(plan: Option<&RollbackPlan>, o: &RollbackOutc
         "purpose": purpose(&o.purpose),
         "plan": plan.map(plan_fields),
         "pre_rollback": o.pre_rollback,
-        "counts": counts(o.counts),
+        "counts": o.counts,
         "verified": o.verified,
         "mismatches": o.mismatches,
         "unreadable": o.unreadable,

@@ -45,6 +45,12 @@ impl World {
         World { temp, root, dir, clock: TestClock::new(), interrupt: Interrupt::default() }
     }
 
+    /// A workspace that is there already, its store in it.
+    pub(crate) fn opened(temp: TempDir, root: PathBuf) -> Self {
+        let dir = root.join("backup");
+        World { temp, root, dir, clock: TestClock::new(), interrupt: Interrupt::default() }
+    }
+
     /// A path in the workspace.
     pub(crate) fn at(&self, path: impl AsRef<Path>) -> PathBuf {
         self.root.join(path)

@@ -1,0 +1,162 @@
+//! Taking back what was moved into place. Each step looks at how far it had come, so that all of it can be begun
+//! again.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::apply::{Transaction, changed_error};
+use super::journal::{Action, Verb};
+use super::thing::Thing;
+use crate::error::{IoContext, Result};
+use crate::manifest::{Mode, stored_path};
+use crate::path::show_path;
+
+impl Transaction<'_> {
+    /// Takes back whatever [`Transaction::forward`] did. May be begun again after a cut.
+    pub(super) fn backward(&self) -> Result<()> {
+        let actions = &self.journal.actions;
+        self.phase("Taking back", format!("{} changes", actions.len()), actions.len() as u64);
+        let is_dir = |t: &Option<Thing>| t.as_ref().is_some_and(Thing::is_directory);
+        self.unlock()?;
+        self.unlock_created()?;
+        self.drop_parts()?;
+        for action in actions.iter().filter(|a| a.verb() == Verb::ChangeMode) {
+            match self.change_mode(action, action.before.as_ref()) {
+                Err(e) if e.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => {
+                    self.context.note(format!("{} was removed since", action.shown()));
+                }
+                other => other?,
+            }
+        }
+        for (i, action) in actions.iter().enumerate().filter(|(_, a)| a.places()) {
+            self.take_back(i, action)?;
+        }
+        for action in actions.iter().rev().filter(|a| !is_dir(&a.before) && is_dir(&a.after)) {
+            self.remove_created_directory(action)?;
+        }
+        for action in actions.iter().filter(|a| is_dir(&a.before) && !is_dir(&a.after)) {
+            let tree = self.tree(&action.root)?;
+            match tree.create_dir(&action.path, Mode::new(0o700)) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(self.failed("create", action, e));
+                }
+                _ => self.give_to_owner(tree, &action.path, None)?,
+            }
+        }
+        for (i, action) in actions.iter().enumerate().filter(|(_, a)| a.displaces()) {
+            self.put_back(i, action)?;
+        }
+        self.lock_again(|a| a.before.as_ref())?;
+        self.sync()
+    }
+
+    /// Opens the directories that this rollback made, which may already have their final mode.
+    pub(super) fn unlock_created(&self) -> Result<()> {
+        for action in &self.journal.actions {
+            if let (Some(Thing::Directory { mode }), true) =
+                (&action.after, mode_forbids(action.after.as_ref()))
+            {
+                self.open_directory(&action.root, &action.path, *mode)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves a file that was put in place back to the stage.
+    pub(super) fn take_back(&self, index: usize, action: &Action) -> Result<()> {
+        let staged = self.staged(index);
+        let tree = self.tree(&action.root)?;
+        let now =
+            Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
+        let Some(now) = now else { return Ok(()) };
+        let displaced = Self::exists(&self.displaced(action));
+        if Self::exists(&staged) {
+            // Not put in place yet, or copied across file systems and not cleared: the copy goes.
+            let is_ours = action.after.as_ref().is_some_and(|after| now.same_content(after));
+            if is_ours && (displaced || !action.displaces()) {
+                tree.remove_file(&action.path).map_err(|e| self.failed("take back", action, e))?;
+            }
+            return Ok(());
+        }
+        if action.displaces() && !displaced {
+            // Everything was put back before a cut.
+            return Ok(());
+        }
+        if action.before.as_ref().is_some_and(Thing::is_directory) && now.is_directory() {
+            return Ok(());
+        }
+        let ours = action.after.as_ref().is_some_and(|after| now.same_content(after));
+        let to = if ours { staged } else { self.edited_since(action)? };
+        match tree.move_out(&action.path, &to) {
+            Ok(()) => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+                let old = Action { before: Some(now), ..action.clone() };
+                self.copy_out(tree, &old, &to, None)
+            }
+            Err(e) => Err(self.failed("take back", action, e)),
+        }
+    }
+
+    /// Where a file goes that somebody wrote after the rollback was cut off, and that has to make way.
+    pub(super) fn edited_since(&self, action: &Action) -> Result<PathBuf> {
+        let base = self.layout().displaced(&self.journal.id).join("edited_since");
+        let to = base.join(stored_path(&action.root, &action.path));
+        if let Some(parent) = to.parent() {
+            self.fs().create_dir_all(parent, 0o700).during("create directory", parent)?;
+        }
+        self.context.note(format!(
+            "{} was written since; that is kept in {}",
+            action.shown(),
+            show_path(&to)
+        ));
+        Ok(to)
+    }
+
+    /// Moves a displaced file back to where it stood, with the present as its time: a build may have looked
+    /// meanwhile.
+    pub(super) fn put_back(&self, index: usize, action: &Action) -> Result<()> {
+        let from = self.displaced(action);
+        if !Self::exists(&from) {
+            return Ok(());
+        }
+        let tree = self.tree(&action.root)?;
+        if self.is_copy_of(tree, action, &from)? {
+            // A copy across file systems was cut off between its end and the removal of what was copied.
+            return self.fs().remove_file(&from).during("remove", &from);
+        }
+        match tree.move_in(&from, &action.path) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+                self.copy_back(tree, index, action, &from)?
+            }
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(changed_error(vec![format!("{}: something appeared there", action.shown())])
+                    .with_help(format!("its old content is in {}", show_path(&from))));
+            }
+            Err(e) => return Err(self.failed("put back", action, e)),
+        }
+        if let Some(Thing::File { .. }) = &action.before {
+            tree.set_mtime(&action.path, self.present()).map_err(|e| self.failed("touch", action, e))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove_created_directory(&self, action: &Action) -> Result<()> {
+        let tree = self.tree(&action.root)?;
+        let stat = tree.stat(&action.path).map_err(|e| self.failed("look at", action, e))?;
+        if !stat.is_some_and(|s| rustix::fs::FileType::from_raw_mode(s.st_mode).is_dir()) {
+            return Ok(());
+        }
+        match tree.remove_dir(&action.path) {
+            Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                self.context.note(format!("{} stays: something appeared in it meanwhile", action.shown()));
+                Ok(())
+            }
+            other => other.map_err(|e| self.failed("remove", action, e)),
+        }
+    }
+}
+
+fn mode_forbids(thing: Option<&Thing>) -> bool {
+    thing.and_then(Thing::mode).is_some_and(|m| m.bits() & 0o300 != 0o300)
+}
