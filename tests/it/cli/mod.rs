@@ -41,6 +41,9 @@ pub(crate) fn executable() -> &'static Path {
     })
 }
 
+/// No run takes so long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// A command line that is put together and then run.
 #[must_use]
 pub(crate) struct Cli {
@@ -153,7 +156,17 @@ impl Running {
     #[track_caller]
     pub(crate) fn end(self) -> Run {
         let Running { child, shown } = self;
+        // A run that never ends fails its test, and not all of them.
+        let (done, ended) = std::sync::mpsc::channel::<()>();
+        let id = child.id().to_string();
+        let watch = std::thread::spawn(move || {
+            if ended.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                let _ = Command::new("kill").args(["-s", "KILL", &id]).status();
+            }
+        });
         let output = child.wait_with_output().unwrap();
+        drop(done);
+        watch.join().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_else(|e| panic!("{shown}: {e}"));
         Run {
             code: output.status.code(),
