@@ -105,7 +105,7 @@ impl Session<'_> {
             cut_off.err().filter(|cut| cut.kind() == ErrorKind::CutOff).unwrap_or(e)
         })?;
         let dir = self.store_of(&workspace);
-        let known = dir.join(crate::store::STORE_FILE).exists();
+        let known = crate::store::is_store(&dir);
         // Without a store yet, nothing may be left behind where the selection fails.
         let early = if known { None } else { Some(select(&workspace, &dir)?) };
         self.stop_on_signals();

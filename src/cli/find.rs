@@ -8,7 +8,7 @@ use super::args::Global;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fsx::Fs;
 use crate::path::show_path;
-use crate::store::{STORE_FILE, Store};
+use crate::store::{Store, is_store};
 
 /// The store's name where no setting says otherwise.
 pub(super) const DEFAULT_STORE: &str = "backup";
@@ -50,11 +50,6 @@ fn directory_of(manifest: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
-}
-
-fn is_store(dir: &Path) -> bool {
-    let Ok(bytes) = std::fs::read(dir.join(STORE_FILE)) else { return false };
-    serde_json::from_slice::<serde_json::Value>(&bytes).is_ok_and(|v| v.get("backstop_store").is_some())
 }
 
 /// The store directly below a workspace root: `backup`, or whatever the settings called it.

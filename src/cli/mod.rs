@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::error::Error;
-use crate::store::STORE_FILE;
+use crate::store::is_store;
 use args::{Cli, Format};
 use term::{CYAN, RED, Term};
 
@@ -126,7 +126,7 @@ impl Env {
     fn copied_into(&self) -> Option<PathBuf> {
         let scripts = self.executable.as_ref()?.parent()?;
         let store = scripts.parent()?;
-        (scripts.file_name()? == "scripts" && store.join(STORE_FILE).is_file()).then(|| store.to_path_buf())
+        (scripts.file_name()? == "scripts" && is_store(store)).then(|| store.to_path_buf())
     }
 }
 

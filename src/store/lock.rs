@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::time::{Duration, SystemTime};
 
-use super::{Layout, STATE_IDLE, Store, StoreInfo, write_info};
+use super::{Layout, STATE_IDLE, Store, StoreInfo};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Event, Interrupt, Observer};
 use crate::fsx::temporary_sibling;
@@ -93,7 +93,7 @@ impl<'a> StoreLock<'a> {
     pub(crate) fn update_info(&self, change: impl FnOnce(&mut StoreInfo)) -> Result<()> {
         let mut info = self.store.info()?;
         change(&mut info);
-        write_info(&self.store.fs, &self.store.layout, &info)
+        super::info::write(&self.store.fs, &self.store.layout, &info)
     }
 
     /// Gives the next id: the present second, or the one after the newest id that was ever given.

@@ -7,31 +7,30 @@
 mod catalogue;
 mod conf;
 mod executable;
+mod info;
 mod layout;
 mod lock;
 mod log;
 pub(crate) mod nul;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-
-use serde::{Deserialize, Serialize};
 
 pub(crate) use catalogue::read_manifest;
 pub use catalogue::{Catalogue, Listed, Selector};
 pub(crate) use conf::{checksum_list, conf, parse_checksum_list};
 pub(crate) use executable::prove_executable;
+pub use info::StoreInfo;
+pub(crate) use info::{is_store, read_strict};
 pub(crate) use layout::DIRECTORIES;
 pub use layout::{EXECUTABLE, Layout, MANIFEST_FILE, STORE_FILE};
 pub use lock::{StoreLock, Wait};
 pub(crate) use log::Log;
 
-use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::fsx::Fs;
-use crate::manifest::{FORMAT, Id, Manifest};
+use crate::manifest::Manifest;
 use crate::path::{canonical, path_from_text, path_to_text, relative, show_path};
 
 #[doc = include_str!("FORMAT.md")]
@@ -39,25 +38,6 @@ pub mod format {}
 
 /// What `state` says while no rollback is under way.
 pub(crate) const STATE_IDLE: &str = "idle\n";
-
-/// `store.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreInfo {
-    /// The format's version; its name is what marks a store.
-    pub backstop_store: u32,
-    /// A random number that tells stores apart, 32 hexadecimal digits.
-    pub store_id: String,
-    /// The newest id that was ever given; survives a prune.
-    pub last_id: Option<Id>,
-    /// The id of a restore point that is being made. One that stands here while nobody holds the store was cut
-    /// off; the next writer completes or sweeps it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending: Option<Id>,
-    /// The workspace root, relative to the store; escaped as a path is.
-    pub root: String,
-    /// The digests of what stands in `scripts/`, by name.
-    pub scripts: BTreeMap<String, Digest>,
-}
 
 /// An open store.
 #[derive(Debug, Clone)]
@@ -77,9 +57,21 @@ impl Store {
             Error::new(ErrorKind::NoStore, format!("there is no store at `{}`", show_path(dir)))
                 .with_source(e)
         })?);
-        let info = read_info(&layout)?;
+        let info = info::read(&layout)?;
         let root = match root {
             Some(root) => canonical(root)?,
+            None if info.root.is_empty() => {
+                return Err(Error::new(
+                    ErrorKind::NoStore,
+                    format!(
+                        "`{}` is damaged or lost, and only it says where the workspace is",
+                        show_path(&layout.store_file())
+                    ),
+                )
+                .with_help(
+                    "name the workspace with --manifest-path DIR/Cargo.toml; the file need not exist",
+                ));
+            }
             None => {
                 let recorded = unescape_root(&info.root)?;
                 let joined = layout.dir().join(&recorded);
@@ -100,7 +92,7 @@ impl Store {
     /// Kind `Usage` where something stands there that is no store.
     pub fn open_or_create(dir: &Path, root: &Path, fs: &Fs) -> Result<(Store, bool)> {
         let layout = Layout::new(dir);
-        if layout.store_file().exists() {
+        if layout.store_file().exists() || is_store(dir) {
             return Ok((Store::open(dir, Some(root), fs)?, false));
         }
         match std::fs::read_dir(dir) {
@@ -158,7 +150,11 @@ impl Store {
     /// # Errors
     /// Kind `NoStore` where it is not readable as one.
     pub fn info(&self) -> Result<StoreInfo> {
-        read_info(&self.layout)
+        let mut info = info::read(&self.layout)?;
+        if info.root.is_empty() {
+            info.root = path_to_text(&relative(self.layout.dir(), &self.root));
+        }
+        Ok(info)
     }
 
     /// The restore points.
@@ -233,28 +229,6 @@ pub(crate) fn unescape_root(text: &str) -> Result<PathBuf> {
     })
 }
 
-fn read_info(layout: &Layout) -> Result<StoreInfo> {
-    let path = layout.store_file();
-    let none = |text: String| Error::new(ErrorKind::NoStore, text);
-    let bytes = std::fs::read(&path)
-        .map_err(|e| none(format!("there is no store at `{}`", show_path(layout.dir()))).with_source(e))?;
-    let value: serde_json::Value = serde_json::from_slice(&bytes)
-        .map_err(|e| none(format!("`{}` does not parse", show_path(&path))).with_source(e))
-        .map_err(|e| {
-            e.with_help("the restore points are plain files all the same: session_*/files/, and archives/*.tar.gz for tar")
-        })?;
-    match value.get("backstop_store").and_then(serde_json::Value::as_u64) {
-        None => return Err(none(format!("`{}` is not backstop's", show_path(&path)))),
-        Some(v) if v > u64::from(FORMAT) => {
-            return Err(none(format!("`{}` has format {v}; this version reads {FORMAT}", show_path(&path)))
-                .with_help("use the executable in the store's scripts/, or a newer backstop"));
-        }
-        Some(_) => {}
-    }
-    serde_json::from_value(value)
-        .map_err(|e| none(format!("`{}` is malformed", show_path(&path))).with_source(e))
-}
-
 /// Builds a store beside its place and renames it there, so that a cut leaves no half store. Gives `false` where
 /// somebody else was faster.
 fn create(parent: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<bool> {
@@ -299,33 +273,9 @@ fn build(building: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<()> {
     let ignore = building.join(".gitignore");
     fs.replace_file(&ignore, b"*\n", 0o600).during("write", &ignore)?;
     fs.replace_file(&layout.state(), STATE_IDLE.as_bytes(), 0o600).during("write", layout.state())?;
-    let info = StoreInfo {
-        backstop_store: FORMAT,
-        store_id: random_id()?,
-        last_id: None,
-        pending: None,
-        root: path_to_text(&relative(dir, root)),
-        scripts: BTreeMap::new(),
-    };
-    write_info(fs, &layout, &info)?;
+    let info = StoreInfo::new(path_to_text(&relative(dir, root)))?;
+    info::write(fs, &layout, &info)?;
     fs.barrier(building).during("sync", building)
-}
-
-/// Replaces `store.json`.
-pub(crate) fn write_info(fs: &Fs, layout: &Layout, info: &StoreInfo) -> Result<()> {
-    let mut bytes = serde_json::to_vec_pretty(info)
-        .map_err(|e| Error::new(ErrorKind::Io, "failed to write `store.json`").with_source(e))?;
-    bytes.push(b'\n');
-    let path = layout.store_file();
-    fs.replace_file(&path, &bytes, 0o600).during("write", &path)
-}
-
-fn random_id() -> Result<String> {
-    use std::io::Read;
-    let path = Path::new("/dev/urandom");
-    let mut bytes = [0; 16];
-    std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut bytes)).during("read", path)?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
 /// Writes a new read-only file of the store, in place of one that a run left behind.

@@ -84,6 +84,9 @@ impl Subject<'_> {
                 }
             }
         }
+        if let Err((_, e)) = crate::store::read_strict(layout) {
+            check.find(self.shown(&layout.store_file()), format!("{e}; the next `backup` writes it anew"));
+        }
         let newest_ignores = std::fs::read(layout.dir().join(".gitignore"));
         if newest_ignores.is_ok_and(|bytes| !bytes.split(|b| *b == b'\n').any(|l| l == b"*")) {
             check.find(".gitignore", "does not keep the store out of git: it needs a line `*`");

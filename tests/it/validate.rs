@@ -189,14 +189,16 @@ fn a_missing_file_is_found_by_its_own_validation_and_by_the_structure() {
 }
 
 #[test]
-fn a_store_without_its_header_is_none() {
+fn a_damaged_header_is_found_and_stands_in_the_way_of_nothing_but_finding_the_workspace() {
     let patient = Patient::new();
+    let place = patient.shown("store.json");
     for change in [|bytes: &mut Vec<u8>| bytes.clear(), |bytes: &mut Vec<u8>| bytes[0] ^= 1] {
-        overwrite(patient.path("store.json"), change);
-        let error = Store::open(&patient.world.dir, None, &Fs::real()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::NoStore);
-        patient.world.clock.stand_still();
-        fs::copy(patient.saved.join("store.json"), patient.world.dir.join("store.json")).unwrap();
+        let report = patient.examine(|| {
+            overwrite(patient.path("store.json"), change);
+            let error = Store::open(&patient.world.dir, None, &Fs::real()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NoStore);
+        });
+        assert_names(&report, Validation::BackupStructure, &place, "a damaged");
     }
 }
 

@@ -206,7 +206,7 @@ pub(in crate::cli) fn restore(term: &Term, r: &RestoreReport) -> String {
     ]
     .join(" · ");
     format!(
-        "{} {what} of {} to {}\nThe workspace was not touched.\n",
+        "{} {what} of {} to {}\nNothing else was touched.\n",
         term.out(GREEN, "Restored"),
         r.backup_id,
         show_path(&r.directory)

@@ -1,6 +1,7 @@
 //! Each exit code, reached for real.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -277,11 +278,23 @@ fn a_workspace_that_cargo_cannot_read_ends_a_backup_with_3_and_leaves_no_store()
 }
 
 #[test]
-fn a_store_whose_own_file_is_damaged_ends_with_3_and_says_where_the_files_are() {
-    let world = backed_up();
-    write(world.dir.join("store.json"), "garbage");
-    for args in [&["list"][..], &["rollback", "-t", "latest", "-f"], &["validate"]] {
-        copied(&world.dir).args(args).ends(3).complains("store.json").complains("session_*/files/");
+fn a_store_whose_own_file_is_damaged_or_lost_needs_the_workspaces_name_and_no_more() {
+    for lose in [|path: &Path| write(path, "garbage"), |path: &Path| fs::remove_file(path).unwrap()] {
+        let world = backed_up();
+        let good = world.picture();
+        lose(&world.dir.join("store.json"));
+        spoil(&world.root);
+        for args in [&["list"][..], &["rollback", "-t", "latest", "-f"], &["validate"]] {
+            copied(&world.dir).args(args).ends(3).complains("store.json").complains("--manifest-path");
+        }
+        let manifest = world.at("Cargo.toml");
+        let named = |args: &[&str]| copied(&world.dir).args(args).arg("--manifest-path").arg(&manifest);
+        named(&["list"]).ends(0);
+        named(&["rollback", "-t", "latest", "-f"]).ends(0);
+        assert_same(&world.picture(), &good, "after a rollback without store.json");
+        // The rollback wrote it anew; what it says of the scripts, the next backup does.
+        backstop(&world.root).arg("backup").ends(0);
+        backstop(&world.root).arg("validate").ends(0);
     }
 }
 
