@@ -83,6 +83,14 @@ impl Error {
         self
     }
 
+    /// Adds to the message, behind a semicolon.
+    #[must_use]
+    pub fn and(mut self, text: &str) -> Self {
+        self.message.push_str("; ");
+        self.message.push_str(text);
+        self
+    }
+
     /// Replaces the kind.
     #[must_use]
     pub fn with_kind(mut self, kind: ErrorKind) -> Self {

@@ -224,6 +224,16 @@ impl<'de> Deserialize<'de> for RelPath {
     }
 }
 
+/// Whether a path leads into a version control system's directory, on any file system.
+pub(crate) fn is_version_control(path: &RelPath) -> bool {
+    path.components().any(is_version_control_name)
+}
+
+/// Whether a file name is that of a version control system's directory, in any case: some file systems tell none.
+pub(crate) fn is_version_control_name(name: &OsStr) -> bool {
+    [".git", ".jj", ".hg"].iter().any(|v| name.eq_ignore_ascii_case(v))
+}
+
 /// What a symbolic link points at: any bytes but NUL, written in JSON as a [`RelPath`] is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkTarget(OsString);

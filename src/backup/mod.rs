@@ -88,6 +88,11 @@ pub fn backup(
     options: &BackupOptions,
     context: &Context<'_>,
 ) -> Result<BackupOutcome> {
+    if options.label.as_str() == crate::manifest::PRE_ROLLBACK {
+        // `latest` would pass over it.
+        return Err(Error::new(ErrorKind::Usage, "the label `pre_rollback` is for what rollbacks make")
+            .with_help("give another: -l LABEL, or `label` in [workspace.metadata.backstop]"));
+    }
     lock.store().refuse_cut_off()?;
     lock.mend(context.observer)?;
     if options.skip_unchanged

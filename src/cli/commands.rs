@@ -22,7 +22,7 @@ use crate::manifest::Label;
 use crate::path::show_path;
 use crate::rollback::{self, RollbackOptions, RollbackPlan};
 use crate::select::select;
-use crate::store::{Selector, Store, Wait};
+use crate::store::{Selector, Store, StoreLock, Wait};
 use crate::validate::{From, InodeCache, validate};
 use crate::workspace::{LoadOptions, Workspace, load};
 
@@ -181,6 +181,9 @@ impl Session<'_> {
 
     fn label(&self, args: &Backup, workspace: &Workspace) -> Label {
         let directory = workspace.root.file_name().map(|n| n.to_string_lossy().into_owned());
+        // The one label that is not for people.
+        let directory =
+            directory.map(|n| if n == crate::manifest::PRE_ROLLBACK { format!("_{n}") } else { n });
         let text = args.label.clone().or_else(|| workspace.settings.label.clone()).or(directory);
         Label::from_text(&text.unwrap_or_else(|| "workspace".into()))
     }
@@ -209,7 +212,7 @@ impl Session<'_> {
     }
 
     /// A restore point that was made counts, whatever becomes of the executable's copy.
-    fn keep_executable(&self, lock: &crate::store::StoreLock<'_>, outcome: &BackupOutcome) -> Result<bool> {
+    fn keep_executable(&self, lock: &StoreLock<'_>, outcome: &BackupOutcome) -> Result<bool> {
         let (BackupOutcome::Made(_), Some(running)) = (outcome, &self.env.executable) else {
             return Ok(false);
         };
@@ -256,7 +259,8 @@ impl Session<'_> {
         } else {
             vec![catalogue.select(&selector(&args.timestamp))?.clone()]
         };
-        let cache = InodeCache::default();
+        let running = self.env.executable.as_deref().map(InodeCache::of_program);
+        let cache = running.and_then(Result::ok).unwrap_or_default();
         let context = self.context();
         let reports = listed
             .iter()
@@ -286,14 +290,10 @@ impl Session<'_> {
         if let Some(dir) = &args.to {
             return self.restore_to(&store, args, dir);
         }
-        let context = self.context();
-        let plan = if args.undo {
-            rollback::plan_undo(&store, &context)?
-        } else {
-            let catalogue = store.catalogue()?;
-            let listed = catalogue.select(&selector(args.timestamp.as_deref().unwrap_or("latest")))?;
-            rollback::plan(&store, listed, &self.options(args, &store), &context)?
-        };
+        // Where nobody is asked, nothing may move between the plan and its end; where somebody is, others may work on
+        // meanwhile, and the plan is made once more.
+        let held = if args.force && !args.dry_run { Some(self.lock(&store, args.no_wait)?) } else { None };
+        let plan = self.plan(&store, args)?;
         self.progress.clear();
         let undo = args.undo;
         if args.dry_run || plan.is_empty() {
@@ -305,16 +305,27 @@ impl Session<'_> {
             self.report(&text);
             return Ok(exit::DONE);
         }
-        if !args.force {
-            self.confirm(&store, &plan, args.verbose)?;
-        } else if !self.json() {
-            self.report(&render::plan(&self.term, &store, &plan, args.verbose));
-        }
-        self.stop_on_signals();
-        let lock = store.lock(wait(args.no_wait), &self.interrupt, &self.progress)?;
+        let (lock, plan) = match held {
+            Some(lock) => {
+                if !self.json() {
+                    self.report(&render::plan(&self.term, &store, &plan, args.verbose));
+                }
+                (lock, plan)
+            }
+            None => {
+                self.confirm(&store, &plan, args.verbose)?;
+                let lock = self.lock(&store, args.no_wait)?;
+                let now = self.plan(&store, args)?;
+                refuse_moved(&plan, &now)?;
+                (lock, now)
+            }
+        };
+        let context = self.context();
         let outcome = rollback::apply(&lock, plan.clone(), &context)?;
         self.progress.clear();
-        let code = if outcome.mismatches.is_empty() { exit::DONE } else { exit::FINDINGS };
+        // An undo that had to leave something where it is, is not the whole undo.
+        let incomplete = !outcome.mismatches.is_empty() || (args.undo && !plan.left_alone.is_empty());
+        let code = if incomplete { exit::FINDINGS } else { exit::DONE };
         let undo_command = self.command(&store, "rollback --undo");
         let text = if self.json() {
             render::outcome_json(Some(&plan), &outcome, code)
@@ -323,6 +334,22 @@ impl Session<'_> {
         };
         self.report(&text);
         Ok(code)
+    }
+
+    fn plan(&self, store: &Store, args: &Rollback) -> Result<RollbackPlan> {
+        let context = self.context();
+        if args.undo {
+            return rollback::plan_undo(store, &context);
+        }
+        let catalogue = store.catalogue()?;
+        let listed = catalogue.select(&selector(args.timestamp.as_deref().unwrap_or("latest")))?;
+        rollback::plan(store, listed, &self.options(args, store), &context)
+    }
+
+    /// Takes the store's lock. From here on Ctrl-C asks to stop.
+    fn lock<'s>(&self, store: &'s Store, no_wait: bool) -> Result<StoreLock<'s>> {
+        self.stop_on_signals();
+        store.lock(wait(no_wait), &self.interrupt, &self.progress)
     }
 
     fn options(&self, args: &Rollback, store: &Store) -> RollbackOptions {
@@ -379,8 +406,7 @@ impl Session<'_> {
     }
 
     fn resume(&self, store: &Store, args: &Rollback) -> Result<u8> {
-        self.stop_on_signals();
-        let lock = store.lock(wait(args.no_wait), &self.interrupt, &self.progress)?;
+        let lock = self.lock(store, args.no_wait)?;
         let outcome = rollback::resume(&lock, &self.context())?;
         self.progress.clear();
         let code = outcome
@@ -398,8 +424,7 @@ impl Session<'_> {
     }
 
     fn abort(&self, store: &Store, args: &Rollback) -> Result<u8> {
-        self.stop_on_signals();
-        let lock = store.lock(wait(args.no_wait), &self.interrupt, &self.progress)?;
+        let lock = self.lock(store, args.no_wait)?;
         let outcome = rollback::abort(&lock, &self.context())?;
         self.progress.clear();
         let text = match (&outcome, self.json()) {
@@ -458,6 +483,23 @@ impl Session<'_> {
         }
         Ok(exit::DONE)
     }
+}
+
+/// What is done is what was shown.
+fn refuse_moved(shown: &RollbackPlan, now: &RollbackPlan) -> Result<()> {
+    let differs = |a: &RollbackPlan, b: &RollbackPlan| -> Vec<String> {
+        a.actions.iter().filter(|x| !b.actions.contains(x)).map(rollback::Action::shown).collect()
+    };
+    let mut moved = differs(shown, now);
+    moved.extend(differs(now, shown));
+    moved.sort();
+    moved.dedup();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Changed, "the workspace changed after the plan was shown; nothing was done")
+        .with_details(moved)
+        .with_help("look at the new plan: run it again"))
 }
 
 fn wait(no_wait: bool) -> Wait {

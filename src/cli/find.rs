@@ -1,6 +1,8 @@
 //! Which store is meant, and which workspace. The commands that must work in a broken workspace open no manifest:
-//! a directory is enough.
+//! a directory is enough. What is found by looking around is held to more than what is named: it has to belong to
+//! the directory that it was found in, and to the user.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Env;
@@ -21,18 +23,46 @@ pub(super) fn open(global: &Global, env: &Env, fs: &Fs) -> Result<Store> {
         return Store::open(&env.absolute(dir), root.as_deref(), fs);
     }
     if let Some(root) = &root {
-        // A workspace that was moved away from a store outside it is named to that store's executable.
-        let dir = store_in(root).or_else(|| env.copied_into());
-        let dir = dir.ok_or_else(|| none(&format!("in `{}`", show_path(root))))?;
+        // A workspace that was moved away from a store elsewhere is named to the executable in that store.
+        let dir = match store_of(root)? {
+            Some(dir) => dir,
+            None => env.copied_into().ok_or_else(|| none(&format!("in `{}`", show_path(root))))?,
+        };
         return Store::open(&dir, Some(root), fs);
     }
     if let Some(dir) = env.copied_into() {
         return Store::open(&dir, None, fs);
     }
     let here = env.directory.as_deref().ok_or_else(|| none("the current directory is gone"))?;
-    let found = here.ancestors().find_map(|dir| if is_store(dir) { Some(dir.into()) } else { store_in(dir) });
-    let dir: PathBuf = found.ok_or_else(|| none(&format!("in `{}` or above it", show_path(here))))?;
+    let dir = upwards(here)?;
+    refuse_strangers(&dir)?;
     Store::open(&dir, None, fs)
+}
+
+/// The nearest store that the current directory, or one above it, is the workspace of.
+fn upwards(here: &Path) -> Result<PathBuf> {
+    for dir in here.ancestors() {
+        if is_store(dir) {
+            return Ok(dir.to_path_buf());
+        }
+        if let Some(store) = store_of(dir)? {
+            return Ok(store);
+        }
+        // A lockfile stands at the root of a workspace: what lies above belongs to another.
+        if dir.join("Cargo.lock").symlink_metadata().is_ok() {
+            let above = dir.ancestors().skip(1).find(|d| store_of(d).is_ok_and(|s| s.is_some()));
+            let error = none(&format!("in `{}`, which is a workspace of its own", show_path(dir)));
+            return Err(match above {
+                Some(above) => error.with_help(format!(
+                    "its store may be elsewhere: --store DIR, or BACKSTOP_STORE=DIR; the store of the workspace above: \
+                     --manifest-path {}",
+                    super::term::shell(&above.join("Cargo.toml"))
+                )),
+                None => error,
+            });
+        }
+    }
+    Err(none(&format!("in `{}` or above it", show_path(here))))
 }
 
 fn none(wher: &str) -> Error {
@@ -52,14 +82,34 @@ fn directory_of(manifest: &Path) -> &Path {
     }
 }
 
-/// The store directly below a workspace root: `backup`, or whatever the settings called it.
-fn store_in(root: &Path) -> Option<PathBuf> {
+/// The store directly below a workspace root, whatever the settings called it: one that says that this is its
+/// workspace, or `backup` that cannot say anything because its `store.json` is lost.
+fn store_of(root: &Path) -> Result<Option<PathBuf>> {
+    let Ok(entries) = std::fs::read_dir(root) else { return Ok(None) };
     let default = root.join(DEFAULT_STORE);
-    if is_store(&default) {
-        return Some(default);
-    }
-    let mut stores: Vec<PathBuf> =
-        std::fs::read_dir(root).ok()?.flatten().map(|e| e.path()).filter(|p| is_store(p)).collect();
+    let mut stores: Vec<PathBuf> = entries
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| is_store(p) && crate::store::serves(p, root).unwrap_or(*p == default))
+        .collect();
     stores.sort();
-    stores.into_iter().next()
+    if stores.len() > 1 {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("`{}` has {} stores of restore points", show_path(root), stores.len()),
+        )
+        .with_details(stores.iter().map(|s| show_path(s)))
+        .with_help("say which is meant: --store DIR"));
+    }
+    Ok(stores.pop())
+}
+
+/// A store that was found, not named, has to belong to the user: what stands in it decides what is written.
+fn refuse_strangers(dir: &Path) -> Result<()> {
+    let owner = std::fs::metadata(dir).map(|m| m.uid()).ok();
+    if owner.is_some_and(|uid| uid == rustix::process::geteuid().as_raw()) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::NoStore, format!("the store at `{}` belongs to another user", show_path(dir)))
+        .with_help(format!("if you trust it, name it: --store {}", super::term::shell(dir))))
 }

@@ -214,6 +214,26 @@ impl Fs {
         }
     }
 
+    /// Gives the directory `path` and all below it the same permission bits, the deepest first. Files keep theirs;
+    /// what does not exist is no error.
+    pub fn set_directory_modes(&self, path: &Path, mode: Mode) -> io::Result<()> {
+        let entries = match std::fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e),
+        };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                self.set_directory_modes(&entry.path(), mode)?;
+            }
+        }
+        if std::fs::symlink_metadata(path)?.mode() & 0o7777 == mode.bits() {
+            return Ok(());
+        }
+        self.set_mode(path, mode)
+    }
+
     /// Changes the permission bits of a file or directory.
     pub fn set_mode(&self, path: &Path, mode: Mode) -> io::Result<()> {
         self.gate(|| Op::SetMode { path: path.into(), mode })?;

@@ -278,7 +278,10 @@ impl<'a> Transaction<'a> {
         fs.replace_file(&layout.state(), STATE_IDLE.as_bytes(), 0o600).during("write", layout.state())?;
         fs.sync(layout.dir()).during("sync", layout.dir())?;
         let stage = layout.rollback_stage(&self.journal.id);
-        fs.remove_tree(&stage).during("remove", &stage)
+        fs.remove_tree(&stage).during("remove", &stage)?;
+        // An edit of everything below the workspace is not to reach what an undo needs.
+        let displaced = layout.displaced(&self.journal.id);
+        fs.set_directory_modes(&displaced, Mode::new(0o500)).during("change the mode of", &displaced)
     }
 
     pub(super) fn phase(&self, verb: &'static str, what: String, total: u64) {

@@ -47,6 +47,8 @@ impl Transaction<'_> {
             self.put_back(i, action)?;
         }
         self.lock_again(|a| a.before.as_ref())?;
+        // A build may have looked meanwhile.
+        self.touch_crate_roots()?;
         self.sync()
     }
 

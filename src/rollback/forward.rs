@@ -193,6 +193,11 @@ impl Transaction<'_> {
                 tree.set_mtime(&action.path, self.present()).map_err(|e| self.failed("touch", action, e))?;
             }
         }
+        self.touch_crate_roots()
+    }
+
+    /// See [`Transaction::touch`]: those whose own content stays.
+    pub(super) fn touch_crate_roots(&self) -> Result<()> {
         for (root, path) in &self.journal.touch {
             let tree = self.tree(root)?;
             match tree.set_mtime(path, self.present()) {

@@ -256,7 +256,9 @@ fn decode(mut r: FieldReader<'_>) -> Option<Journal> {
     let created = r.text()?.to_owned();
     let roots = list(r, "roots", |r| Some(Root { name: r.text()?.into(), path: r.text()?.into() }))?;
     let root_path = |r: &mut FieldReader<'_>| -> Option<RootPath> {
-        Some((r.text()?.to_owned(), RelPath::from_bytes(r.next()?).ok()?))
+        let (root, path) = (r.text()?.to_owned(), RelPath::from_bytes(r.next()?).ok()?);
+        // No plan ever names one, so it was not a rollback that wrote this.
+        (!crate::path::is_version_control(&path)).then_some((root, path))
     };
     let unlock = list(r, "unlock", |r| Some((root_path(r)?, r.parse()?)))?;
     let touch = list(r, "touch", root_path)?;

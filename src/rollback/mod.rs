@@ -63,6 +63,7 @@ pub fn plan(
         present.without_outside()
     };
     let selection = Selection::new(options, &manifest, present.added.keys())?;
+    selection.refuse_outside(options)?;
     let wanted = needed(&manifest, &present, &selection);
     let keep = present.protected_set(&manifest);
     let verified = verify_sources(store, listed, manifest, &wanted, options.from, context)?;
@@ -236,7 +237,7 @@ fn finish(
         Err(Stopped::Interrupted) => Err(cut_off(transaction, "the rollback was stopped between two states")),
         Err(Stopped::Failed(e)) if take_back => {
             match transaction.backward().and_then(|()| transaction.forget()) {
-                Ok(()) => Err(e),
+                Ok(()) => Err(taken_back(e)),
                 // Everything was put back, and only the journal's directory could not be cleared.
                 Err(_) if !transaction.store().is_cut_off() => Err(e),
                 Err(second) => Err(cut_off(transaction, "the rollback failed, and so did taking it back")
@@ -252,6 +253,12 @@ fn finish(
                 .with_source(e))
         }
     }
+}
+
+fn taken_back(e: Error) -> Error {
+    let helped = e.help().is_some();
+    let e = e.and("everything was put back, and the workspace is as it was");
+    if helped { e } else { e.with_help("mend the cause, then roll back again") }
 }
 
 fn cut_off(transaction: &Transaction<'_>, text: &str) -> Error {
@@ -387,7 +394,15 @@ fn open_journal(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<(J
         lock.mend(context.observer)?;
         return Ok(None);
     }
-    let (journal, committed) = Journal::read(&lock.store().layout().journal())?;
+    let path = lock.store().layout().journal();
+    // Neither way out can be taken: that is still a cut-off rollback, and not "nothing was changed".
+    let (journal, committed) = Journal::read(&path).map_err(|e| {
+        e.with_kind(ErrorKind::CutOff).with_help(format!(
+            "what it moved is in {}/displaced_*; to give the rollback up, move `{}` away, then roll back anew",
+            show_path(&lock.store().layout().rollback_dir()),
+            show_path(&path)
+        ))
+    })?;
     context.observer.on(&Event::Phase {
         verb: "Reading",
         what: format!("the journal of rollback {}", journal.id),

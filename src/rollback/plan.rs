@@ -153,6 +153,18 @@ impl Selection {
         Ok(Selection(Some(places)))
     }
 
+    /// What lies outside the workspace is not asked for by name alone.
+    pub(crate) fn refuse_outside(&self, options: &RollbackOptions) -> Result<()> {
+        let outside = self.0.iter().flatten().find(|(root, _)| !root.is_empty());
+        match outside {
+            Some((root, _)) if !options.outside => {
+                Err(Error::new(ErrorKind::Usage, format!("`{root}` lies outside the workspace"))
+                    .with_help("add --outside to write there too"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether a path is asked for.
     pub(crate) fn holds(&self, root: &str, path: &RelPath) -> bool {
         self.0.as_ref().is_none_or(|places| places.iter().any(|place| within(place, root, path)))

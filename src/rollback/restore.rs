@@ -68,6 +68,7 @@ fn run(
     }
     let manifest = store.manifest(listed)?;
     let selection = Selection::new(options, &manifest, [])?;
+    selection.refuse_outside(options)?;
     let asked = |e: &Entry| {
         selection.holds(&e.root, &e.path)
             || (e.kind == Kind::Directory && selection.leads_to(&e.root, &e.path))
@@ -203,7 +204,7 @@ impl Restore<'_> {
         let file = File::open(&path).during("open", &path)?;
         let mut left: std::collections::BTreeSet<usize> = wanted.iter().copied().collect();
         for member in &info.members {
-            if left.range(member.first..member.first + member.entries).next().is_none() {
+            if left.range(member.first..member.first.saturating_add(member.entries)).next().is_none() {
                 continue;
             }
             self.context.interrupt.check()?;

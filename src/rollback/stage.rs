@@ -117,7 +117,7 @@ impl SourceReader {
             by_entry.insert(entry, (*index, *action));
         }
         for member in &info.members {
-            if by_entry.range(member.first..member.first + member.entries).next().is_none() {
+            if by_entry.range(member.first..member.first.saturating_add(member.entries)).next().is_none() {
                 continue;
             }
             transaction.context.interrupt.check()?;

@@ -126,6 +126,17 @@ impl<'a> Undo<'a> {
             self.lost.push(done.shown());
             return Ok(());
         }
+        let altered = match (&wanted, &done.before) {
+            (
+                Some(Thing::File { sha256: found, .. }),
+                Some(Thing::File { sha256: expected @ Some(_), .. }),
+            ) => found != expected,
+            _ => false,
+        };
+        if altered {
+            self.lost.push(format!("{}: was changed after it was moved out", done.shown()));
+            return Ok(());
+        }
         if now == wanted {
             self.unchanged += 1;
             return Ok(());

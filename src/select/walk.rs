@@ -150,7 +150,7 @@ impl Walk<'_> {
     pub(crate) fn never(&self, path: &Path, is_dir: bool) -> Option<SkipReason> {
         let name = path.file_name()?;
         // `.git` is a file in submodules and worktrees.
-        if name == ".git" || name == ".jj" || name == ".hg" {
+        if crate::path::is_version_control_name(name) {
             return Some(SkipReason::VersionControl);
         }
         if let Some((_, why)) = self.skip.iter().find(|(skip, _)| skip == path) {

@@ -228,7 +228,7 @@ fn nesting_fault(manifest: &Manifest) -> Option<String> {
                 return Some(format!("has an entry whose directory is none: {}", entry.shown()));
             }
         }
-        if entry.path.components().any(|c| [".git", ".jj", ".hg"].iter().any(|v| c.eq_ignore_ascii_case(v))) {
+        if crate::path::is_version_control(&entry.path) {
             return Some(format!("has an entry of a version control system: {}", entry.shown()));
         }
         if entry.kind == crate::manifest::Kind::Directory {

@@ -49,8 +49,12 @@ impl StoreLock<'_> {
             return Ok(false);
         }
         let new = crate::fsx::temporary_sibling(&path);
-        super::write_private(fs, &new, &bytes)?;
-        fs.set_mode(&new, Mode::new(0o500)).during("change the mode of", &new)?;
+        let written = super::write_private(fs, &new, &bytes)
+            .and_then(|()| fs.set_mode(&new, Mode::new(0o500)).during("change the mode of", &new));
+        if let Err(e) = written {
+            let _ = fs.remove_file(&new);
+            return Err(e);
+        }
         if let Err(problem) = prove_executable(store, &new, id) {
             fs.remove_file(&new).during("remove", &new)?;
             return Err(Error::new(ErrorKind::Io, format!("the copy of this executable {problem}"))

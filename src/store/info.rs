@@ -52,6 +52,20 @@ pub(crate) fn is_store(dir: &Path) -> bool {
     read_strict(&layout).is_ok() || looks_like_store(&layout)
 }
 
+/// Whether the store at `dir` is that of the workspace at `root`. `None` where its `store.json` cannot say.
+pub(crate) fn serves(dir: &Path, root: &Path) -> Option<bool> {
+    let recorded = recorded_root(&Layout::new(dir))?;
+    Some(crate::path::canonical(root).is_ok_and(|root| root == recorded))
+}
+
+/// The workspace root that a store records, where it exists.
+pub(super) fn recorded_root(layout: &Layout) -> Option<std::path::PathBuf> {
+    let info = read_strict(layout).ok()?;
+    let way = crate::path::path_from_text(&info.root).ok()?;
+    let dir = crate::path::canonical(layout.dir()).ok()?;
+    crate::path::canonical(&dir.join(way)).ok()
+}
+
 /// What no other directory has side by side.
 fn looks_like_store(layout: &Layout) -> bool {
     layout.metadata_dir().is_dir() && layout.rollback_dir().is_dir() && layout.state().is_file()

@@ -22,7 +22,7 @@ pub use catalogue::{Catalogue, Listed, Selector};
 pub(crate) use conf::{checksum_list, conf, parse_checksum_list};
 pub(crate) use executable::prove_executable;
 pub use info::StoreInfo;
-pub(crate) use info::{is_store, read_strict};
+pub(crate) use info::{is_store, read_strict, serves};
 pub(crate) use layout::DIRECTORIES;
 pub use layout::{EXECUTABLE, Layout, MANIFEST_FILE, STORE_FILE};
 pub use lock::{StoreLock, Wait};
@@ -93,6 +93,7 @@ impl Store {
     pub fn open_or_create(dir: &Path, root: &Path, fs: &Fs) -> Result<(Store, bool)> {
         let layout = Layout::new(dir);
         if layout.store_file().exists() || is_store(dir) {
+            refuse_anothers(&layout, root)?;
             return Ok((Store::open(dir, Some(root), fs)?, false));
         }
         match std::fs::read_dir(dir) {
@@ -151,7 +152,8 @@ impl Store {
     /// Kind `NoStore` where it is not readable as one.
     pub fn info(&self) -> Result<StoreInfo> {
         let mut info = info::read(&self.layout)?;
-        if info.root.is_empty() {
+        // Lost, or the workspace was moved and named anew.
+        if info.root.is_empty() || info::recorded_root(&self.layout).is_none() {
             info.root = path_to_text(&relative(self.layout.dir(), &self.root));
         }
         Ok(info)
@@ -204,6 +206,19 @@ impl Store {
     /// Whether a rollback was begun and has not ended.
     pub fn is_cut_off(&self) -> bool {
         self.layout.journal().exists()
+    }
+}
+
+/// A store outside serves one workspace: two clones that share one would roll each other back. One whose workspace
+/// is gone was moved along with it, or away from it.
+fn refuse_anothers(layout: &Layout, root: &Path) -> Result<()> {
+    match info::recorded_root(layout) {
+        Some(recorded) if recorded != root => Err(Error::new(
+            ErrorKind::Usage,
+            format!("the store `{}` is that of the workspace `{}`", show_path(layout.dir()), show_path(&recorded)),
+        )
+        .with_help("give this workspace a store of its own: --store DIR, or `store` in [workspace.metadata.backstop]")),
+        _ => Ok(()),
     }
 }
 

@@ -229,11 +229,11 @@ impl Subject<'_> {
 
     fn digest(&self, path: &Path, meta: &std::fs::Metadata) -> std::io::Result<Option<Digest>> {
         let key = (meta.dev(), meta.ino());
-        if let Some(known) = self.cache.0.lock().ok().and_then(|c| c.get(&key).copied()) {
+        if let Some(known) = self.cache.digests.lock().ok().and_then(|c| c.get(&key).copied()) {
             return Ok(known);
         }
         let digest = digest_of(&mut File::open(path)?, meta.len())?;
-        if let Ok(mut cache) = self.cache.0.lock() {
+        if let Ok(mut cache) = self.cache.digests.lock() {
             cache.insert(key, digest);
         }
         Ok(digest)
@@ -452,6 +452,12 @@ impl Subject<'_> {
             return check
                 .notes
                 .push("no dry run while a rollback is cut off: it refuses to plan another".into());
+        }
+        // What lies in a store is run only where it is the very program that asks.
+        if self.cache.running.is_none() || self.cache.running != recorded {
+            let text =
+                "no dry run: it is not the program that runs now; the next `backup` replaces it".into();
+            return check.notes.push(text);
         }
         check.checked += 1;
         if let Err(problem) = crate::store::prove_executable(self.store, &path, &self.listed.id) {

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{IoContext, Result};
 use crate::event::Context;
 use crate::manifest::{Id, Manifest};
 use crate::store::{Listed, Log, Store};
@@ -155,9 +155,24 @@ impl ValidationReport {
     }
 }
 
-/// Digests of files by device and inode: a file that many restore points share is hashed once.
+/// What several validations share: digests of files by device and inode, so that a file that many restore points
+/// share is hashed once; and which program it is that asks.
 #[derive(Debug, Default)]
-pub struct InodeCache(Mutex<HashMap<(u64, u64), Option<Digest>>>);
+pub struct InodeCache {
+    digests: Mutex<HashMap<(u64, u64), Option<Digest>>>,
+    running: Option<Digest>,
+}
+
+impl InodeCache {
+    /// For the program at `running`: a copy of it in the store is proven by a dry run, another program is not run.
+    ///
+    /// # Errors
+    /// Kind `Io` where it cannot be read.
+    pub fn of_program(running: &std::path::Path) -> Result<Self> {
+        let bytes = std::fs::read(running).during("read", running)?;
+        Ok(InodeCache { running: Some(Digest::of(&bytes)), ..InodeCache::default() })
+    }
+}
 
 /// Asks the six validations of one restore point. Whoever validates several gives the same `cache` to each.
 ///
