@@ -414,3 +414,27 @@ fn names(dir: &Path) -> Vec<String> {
         .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
         .collect()
 }
+
+#[test]
+fn a_damaged_part_of_the_last_archive_is_not_taken_over() {
+    let world = World::new("virtual");
+    let first = world.backup().manifest;
+    let archive = world.dir.join("archives").join(&first.archive.as_ref().unwrap().name);
+    overwrite(&archive, |bytes| {
+        let in_first_member = bytes.len() / 8;
+        bytes[in_first_member] ^= 0x55;
+    });
+    world.backup();
+    assert_eq!(world.findings(&world.latest()), [""; 0]);
+}
+
+#[test]
+fn a_changed_mode_is_in_the_next_archive_although_the_stored_copy_is_linked() {
+    let world = World::new("virtual");
+    world.backup();
+    let path = world.at("crates/alpha/README.md");
+    chmod(&path, 0o600);
+    let report = world.backup();
+    assert_eq!(report.linked, report.manifest.totals.files, "the stored mode is the same");
+    assert_eq!(world.findings(&world.latest()), [""; 0]);
+}

@@ -898,3 +898,53 @@ fn the_plan_says_what_it_does_to_each_path() {
     assert_eq!(verbs, expected.map(|(path, verb)| (path.to_owned(), verb)));
     assert!(SystemTime::UNIX_EPOCH < world.clock.peek());
 }
+
+/// A process killed at the first of its calls that `at` tells.
+struct KilledAt<F> {
+    at: F,
+    dead: AtomicBool,
+}
+
+impl<F: Fn(&Op<'_>) -> bool + Send + Sync> backstop::fsx::Probe for KilledAt<F> {
+    fn before(&self, op: &Op<'_>) -> backstop::fsx::Verdict {
+        if (self.at)(op) {
+            self.dead.store(true, Ordering::SeqCst);
+        }
+        match self.dead.load(Ordering::SeqCst) {
+            true => backstop::fsx::Verdict::Fail(std::io::Error::other("killed")),
+            false => backstop::fsx::Verdict::Proceed,
+        }
+    }
+}
+
+#[test]
+fn an_abort_touches_the_crate_roots_too() {
+    let world = World::new("virtual");
+    let root = world.at("crates/alpha/src/lib.rs");
+    set_mtime(&root, 1_500_000_000);
+    world.backup();
+    write(world.at("crates/alpha/name.txt"), "changed\n");
+    // The data file is in place and seen by a build; the process dies before anything is touched.
+    let workspace = world.root.clone();
+    let at = move |op: &Op<'_>| matches!(op, Op::SetMtime { path, .. } if path.starts_with(&workspace) && !path.starts_with(workspace.join("backup")));
+    let killed = KilledAt { at, dead: AtomicBool::new(false) };
+    let error = world.apply_with(world.plan(&all()), &Fs::probed(Arc::new(killed))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CutOff);
+    assert_eq!(stamp(&root).1, 1_500_000_000, "not touched yet");
+    world.abort_with(&Fs::real()).unwrap().unwrap();
+    assert_eq!(fs::read_to_string(world.at("crates/alpha/name.txt")).unwrap(), "changed\n");
+    assert!(stamp(&root).1 > 1_500_000_000, "a build that saw the data file would not look again");
+}
+
+#[test]
+fn what_was_moved_out_is_closed_against_edits_of_everything_below_the_workspace() {
+    let world = World::new("virtual");
+    world.backup();
+    edit(&world);
+    let outcome = world.rollback(&all());
+    let displaced = outcome.displaced.unwrap();
+    for dir in [&displaced, &displaced.join("files/crates/alpha/src")] {
+        assert_eq!(dir.metadata().unwrap().mode() & 0o777, 0o500, "{}", dir.display());
+    }
+    world.undo();
+}

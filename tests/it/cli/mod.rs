@@ -8,6 +8,7 @@ mod kinds_of_workspaces;
 mod next_build;
 mod output;
 mod schema;
+mod which_store;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt;

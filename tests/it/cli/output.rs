@@ -480,7 +480,13 @@ sys.exit(os.waitstatus_to_exitcode(status) % 256)
 "#;
 
 /// Runs a command at a terminal, and answers its question; `None` where there is no terminal to be had.
-fn at_a_terminal(world: &World, args: &[&str], answer: &str, meanwhile: &str, no_color: bool) -> Option<Run> {
+pub(super) fn at_a_terminal(
+    world: &World,
+    args: &[&str],
+    answer: &str,
+    meanwhile: &str,
+    no_color: bool,
+) -> Option<Run> {
     if std::process::Command::new("python3").args(["-c", "import pty"]).status().is_ok_and(|s| s.success()) {
         let cli = program("python3", &world.root)
             .args(["-c", TERMINAL, answer, meanwhile])
