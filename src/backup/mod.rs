@@ -325,6 +325,7 @@ impl Run<'_> {
             let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
             self.context.observer.on(&Event::Progress { done });
         };
+        let verified = AtomicU64::new(0);
         let check = |index: usize| -> Result<()> {
             self.context.interrupt.check()?;
             let entry = &manifest.entries[index];
@@ -336,12 +337,13 @@ impl Run<'_> {
                     return Err(miswritten(entry));
                 }
             }
+            verified.fetch_add(u64::from(entry.is_file()), Ordering::Relaxed);
             tell(entry.size());
             Ok(())
         };
         crate::parallel::each(manifest.entries.len(), check)?;
         self.verify_archive(manifest)?;
-        Ok(manifest.totals.files)
+        Ok(verified.into_inner())
     }
 
     fn verify_archive(&self, manifest: &Manifest) -> Result<()> {
