@@ -196,7 +196,7 @@ impl Store {
         let executable = self.layout.executable();
         Err(Error::new(ErrorKind::CutOff, "a rollback was cut off, and the workspace is between two states")
             .with_help(format!(
-                "finish it:    {exe} rollback --resume\n      or take it back: {exe} rollback --abort",
+                "finish it, or take it back:\n        {exe} rollback --resume\n        {exe} rollback --abort",
                 exe = show_path(&executable)
             )))
     }
