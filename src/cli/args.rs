@@ -28,7 +28,7 @@ pub(super) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(super) struct Global {
-    /// The workspace's manifest, or its directory's name
+    /// The workspace's Cargo.toml; only backup reads it
     #[arg(long, global = true, value_name = "PATH")]
     pub(super) manifest_path: Option<PathBuf>,
     /// The store [env: BACKSTOP_STORE] [default: backup]
@@ -88,7 +88,7 @@ impl Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Backup {
-    /// The label [default: the workspace directory's name]
+    /// The label [default: the settings' or directory's name]
     #[arg(short, long)]
     pub(super) label: Option<String>,
     /// What this restore point is for
@@ -141,16 +141,16 @@ pub(super) struct Rollback {
     /// Shows the plan and stops
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Only this path from the root on; more than once
+    /// Only this path, from the root on; may be repeated
     #[arg(long, value_name = "PATH")]
     pub(super) only: Vec<String>,
-    /// Only this package; more than once
+    /// Only this package; may be repeated
     #[arg(short, long, value_name = "PKG")]
     pub(super) package: Vec<String>,
     /// Leaves in place what was added since
     #[arg(long)]
     pub(super) keep_new: bool,
-    /// From auto (what is whole), session or archive [default: auto]
+    /// Takes from: auto, session or archive [default: auto]
     #[arg(long, value_enum, value_name = "COPY", default_value_t = Copy::Auto)]
     #[arg(hide_default_value = true, hide_possible_values = true)]
     pub(super) from: Copy,

@@ -139,8 +139,12 @@ pub(super) fn sentences(indent: usize, text: &str) -> String {
         }
         let (mut pieces, mut quoted) = (Vec::<String>::new(), false);
         for word in line.split(' ') {
+            // `--store DIR`
+            let named = |piece: &str| {
+                piece.starts_with("--") && !piece.contains(' ') && word.starts_with(char::is_uppercase)
+            };
             match pieces.last_mut() {
-                Some(piece) if quoted => {
+                Some(piece) if quoted || named(piece) => {
                     piece.push(' ');
                     piece.push_str(word);
                 }

@@ -56,7 +56,11 @@ impl Store {
         let layout = Layout::new(canonical(dir).map_err(|e| {
             Error::new(ErrorKind::NoStore, format!("there is no store at `{}`", show_path(dir)))
                 .with_source(e)
+                .with_help("make a restore point with `backup`, or name the store's directory: --store DIR")
         })?);
+        if !layout.dir().is_dir() {
+            return Err(no_directory(dir));
+        }
         let info = info::read(&layout)?;
         let root = match root {
             Some(root) => canonical(root)?,
@@ -109,6 +113,7 @@ impl Store {
                 }
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => return Err(no_directory(dir)),
             Err(e) => return Err(Error::io("read directory", dir, e)),
         }
         // An empty directory that a link leads to is filled where it is.
@@ -205,6 +210,11 @@ impl Store {
     pub fn is_cut_off(&self) -> bool {
         self.layout.journal().exists()
     }
+}
+
+fn no_directory(dir: &Path) -> Error {
+    Error::new(ErrorKind::Usage, format!("`{}` is a file; a store is a directory", show_path(dir)))
+        .with_help("name another place: `store = \"…\"` in [workspace.metadata.backstop], or --store DIR")
 }
 
 /// Resolves `.` and `..` by name. Both sides were made from absolute paths without links.

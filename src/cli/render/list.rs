@@ -114,7 +114,7 @@ pub(in crate::cli) fn show(term: &Term, store: &Store, m: &Manifest, verbose: bo
     field("Backup ID", term.out(BOLD, &m.backup_id));
     field("Made", m.created.clone());
     if let Some(message) = &m.message {
-        field("Message", show_text(message));
+        field("Message", fill(14, show_text(message).split(' ')));
     }
     let t = m.totals;
     let what = [

@@ -207,12 +207,14 @@ pub(in crate::cli) fn restore(term: &Term, r: &RestoreReport) -> String {
         crate::cli::term::bytes(r.bytes),
     ]
     .join(" · ");
-    format!(
-        "{} {what} of {} to {}\nNothing else was touched.\n",
-        term.out(GREEN, "Restored"),
-        r.backup_id,
-        show_path(&r.directory)
-    )
+    let mut out = format!("{} {what}\n", term.out(GREEN, "Restored:"));
+    let _ = writeln!(out, "Of: {}", r.backup_id);
+    let _ = writeln!(out, "To: {}", show_path(&r.directory));
+    for (root, directory) in &r.outside {
+        let _ = writeln!(out, "Outside: {root} to {}", show_path(directory));
+    }
+    out.push_str("Nothing else was touched.\n");
+    out
 }
 
 fn thing(thing: Option<&Thing>) -> Value {
@@ -307,11 +309,17 @@ pub(in crate::cli) fn nothing_json(asked: &str) -> String {
 
 /// What a restore elsewhere did, for programs.
 pub(in crate::cli) fn restore_json(r: &RestoreReport) -> String {
+    let outside: Vec<_> = r
+        .outside
+        .iter()
+        .map(|(root, directory)| json!({ "root": root, "directory": show_path(directory) }))
+        .collect();
     let fields = json!({
         "done": true,
         "restored": {
             "backup_id": r.backup_id,
             "directory": show_path(&r.directory),
+            "outside": outside,
             "files": r.files,
             "symlinks": r.symlinks,
             "directories": r.directories,
