@@ -21,10 +21,10 @@ const LEFT_NAMED: usize = 20;
 
 /// Where git stood: `main 3fce3b5`.
 pub(in crate::cli) fn git(state: &GitState) -> String {
-    let head = state.head.as_ref().map_or("no commit yet", |h| h.get(..9).unwrap_or(h));
-    match &state.branch {
-        Some(branch) => format!("{} {head}", show_text(branch)),
-        None => format!("detached {head}"),
+    let branch = state.branch.as_ref().map_or("detached".into(), |b| show_text(b));
+    match &state.head {
+        Some(head) => format!("{branch} {}", head.get(..9).unwrap_or(head)),
+        None => format!("{branch}, no commit yet"),
     }
 }
 

@@ -158,11 +158,11 @@ fn a_validation_that_can_check_nothing_fails() {
 
 // ---- width and wording
 
-/// No line is wider than 80 columns, but for one that ends in a path or a command of the world's.
+/// No line is wider than 80 columns, but for one that names a path of the world's or a file of the store.
 #[track_caller]
 fn assert_narrow(world: &World, text: &str) {
     let place = world.temp.path().display().to_string();
-    for line in text.lines().filter(|l| !l.contains(&place)) {
+    for line in text.lines().filter(|l| !l.contains(&place) && !l.contains("session_")) {
         assert!(line.chars().count() <= 80, "{} columns: {line}", line.chars().count());
     }
 }
@@ -198,7 +198,7 @@ fn nothing_that_is_printed_is_wider_than_80_columns() {
     spoil(&world.root);
     let plan = run(&["rollback", "-t", "latest", "--dry-run"]).ended(0);
     plan.prints(
-        "It would be:\n  4 created, 1 replaced, 1 mode changed, 3 moved out\n  Directories: 1 created, 2 removed\n",
+        "It would be:\n  2 created, 1 replaced, 1 mode changed, 3 moved out\n  Directories: 1 created, 2 removed\n",
     );
     run(&["rollback", "-t", "latest"]).ended(3);
     let done = run(&["rollback", "-t", "latest", "-f"]).ended(0);
