@@ -15,7 +15,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The request makes no sense: an unknown id, an ambiguous prefix, flags that contradict each other.
+    /// The request makes no sense: an ambiguous prefix, a path that names nothing, flags that contradict each other.
     Usage,
     /// The settings in a manifest are wrong.
     Settings,

@@ -47,6 +47,11 @@ pub enum Event {
     },
 }
 
+/// `1 file`, `2 files`.
+pub(crate) fn plural(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
 /// Receives events, from several threads at once.
 pub trait Observer: Send + Sync {
     /// Called for each event; should return soon.

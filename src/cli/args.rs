@@ -8,16 +8,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 ///
 /// Before a change that may go wrong: `backup`. When it went wrong: `rollback`.
 #[derive(Debug, Parser)]
-#[command(
-    name = "backstop",
-    version,
-    max_term_width = 100,
-    subcommand_required = true,
-    arg_required_else_help = true
-)]
+#[command(name = "backstop", version, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "\
-Exit codes: 0 done; 1 done, and a check found problems; 2 wrong command line or settings; 3 could not be done, \
-nothing was changed; 4 a rollback was cut off: --resume or --abort; 5 another run holds the store")]
+Exit codes:
+  0  done
+  1  done, and a check found problems
+  2  wrong command line or settings
+  3  could not be done; nothing was changed
+  4  a rollback was cut off: --resume or --abort
+  5  another run holds the store")]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,
@@ -27,18 +26,21 @@ pub(super) struct Cli {
 
 /// Flags of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub(super) struct Global {
-    /// A manifest of the workspace. For rollback, validate, list and show its directory is enough
+    /// The workspace's Cargo.toml; only backup reads it
     #[arg(long, global = true, value_name = "PATH")]
     pub(super) manifest_path: Option<PathBuf>,
-    /// The store of restore points [env: BACKSTOP_STORE; default: `backup` at the workspace root]
+    /// The store [env: BACKSTOP_STORE] [default: backup]
     #[arg(long, global = true, value_name = "DIR")]
     pub(super) store: Option<PathBuf>,
-    /// What the report is written as; json is one object on standard output
+    /// The report's form: human or json [default: human]
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    #[arg(hide_default_value = true, hide_possible_values = true)]
     pub(super) format: Format,
-    /// Whether to colour
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    /// Colours: auto, always or never [default: auto]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    #[arg(hide_default_value = true, hide_possible_values = true)]
     pub(super) color: Color,
     /// Prints errors only
     #[arg(short, long, global = true)]
@@ -62,9 +64,9 @@ pub(super) enum Color {
 pub(super) enum Command {
     /// Makes a verified restore point of the workspace
     Backup(Backup),
-    /// Asks six questions of a restore point: is everything there, and right?
+    /// Checks that a restore point is complete and right
     Validate(Validate),
-    /// Brings the workspace back to a restore point, or undoes, finishes or takes back a rollback
+    /// Brings the workspace back to a restore point, or undoes that
     Rollback(Rollback),
     /// Lists the restore points
     List,
@@ -86,16 +88,16 @@ impl Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Backup {
-    /// The label, by default the settings' or the workspace directory's name
+    /// The label [default: the settings' or directory's name]
     #[arg(short, long)]
     pub(super) label: Option<String>,
     /// What this restore point is for
     #[arg(short, long, value_name = "TEXT")]
     pub(super) message: Option<String>,
-    /// Makes none where the newest restore point holds the same content
+    /// Makes none where the newest holds the same content
     #[arg(long)]
     pub(super) skip_unchanged: bool,
-    /// Fails with exit code 5 where another run holds the store
+    /// Exit code 5 where another run holds the store
     #[arg(long)]
     pub(super) no_wait: bool,
     /// Names each file
@@ -105,13 +107,13 @@ pub(super) struct Backup {
 
 #[derive(Debug, Args)]
 pub(super) struct Validate {
-    /// The restore point: an id, the start of one, or `latest`
+    /// An id, the start of one, or `latest`
     #[arg(short, long, value_name = "TS", default_value = "latest", conflicts_with = "all")]
     pub(super) timestamp: String,
     /// Every restore point
     #[arg(long)]
     pub(super) all: bool,
-    /// Fails with exit code 5 where another run holds the store
+    /// Exit code 5 where another run holds the store
     #[arg(long)]
     pub(super) no_wait: bool,
 }
@@ -121,17 +123,17 @@ pub(super) struct Validate {
 #[command(group = clap::ArgGroup::new("other").args(["undo", "resume", "abort"]).multiple(false)
     .conflicts_with_all(["only", "package", "keep_new", "from", "to", "outside"]))]
 pub(super) struct Rollback {
-    /// The restore point to go back to: an id, the start of one, or `latest`
+    /// Goes back to an id, the start of one, or `latest`
     #[arg(short, long, value_name = "TS")]
     pub(super) timestamp: Option<String>,
     /// Undoes the last rollback; can itself be undone
     #[arg(long)]
     pub(super) undo: bool,
     /// Finishes a rollback that was cut off
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     pub(super) resume: bool,
     /// Takes back a rollback that was cut off
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     pub(super) abort: bool,
     /// Does not ask
     #[arg(short, long)]
@@ -139,25 +141,26 @@ pub(super) struct Rollback {
     /// Shows the plan and stops
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Only this path and what is below it; counts from the workspace root. May be given more than once
+    /// Only this path, from the root on; may be repeated
     #[arg(long, value_name = "PATH")]
     pub(super) only: Vec<String>,
-    /// Only this package. May be given more than once
+    /// Only this package; may be repeated
     #[arg(short, long, value_name = "PKG")]
     pub(super) package: Vec<String>,
     /// Leaves in place what was added since
     #[arg(long)]
     pub(super) keep_new: bool,
-    /// Which copy the files are taken from; auto takes each from whichever is whole
-    #[arg(long, value_enum, default_value_t = Copy::Auto)]
+    /// Takes from: auto, session or archive [default: auto]
+    #[arg(long, value_enum, value_name = "COPY", default_value_t = Copy::Auto)]
+    #[arg(hide_default_value = true, hide_possible_values = true)]
     pub(super) from: Copy,
-    /// Restores into this new directory instead, and changes nothing else
+    /// Restores into a new directory, touches nothing else
     #[arg(long, value_name = "DIR", conflicts_with_all = ["dry_run", "keep_new"])]
     pub(super) to: Option<PathBuf>,
     /// Writes path dependencies outside the workspace too
     #[arg(long)]
     pub(super) outside: bool,
-    /// Fails with exit code 5 where another run holds the store
+    /// Exit code 5 where another run holds the store
     #[arg(long)]
     pub(super) no_wait: bool,
     /// Names each change
@@ -174,10 +177,10 @@ pub(super) enum Copy {
 
 #[derive(Debug, Args)]
 pub(super) struct Show {
-    /// The restore point: an id, the start of one, or `latest`
+    /// An id, the start of one, or `latest`
     #[arg(value_name = "TS", default_value = "latest")]
     pub(super) timestamp: String,
-    /// Names each entry with the reasons why it is protected
+    /// Names each entry and why it is protected
     #[arg(short, long)]
     pub(super) verbose: bool,
 }

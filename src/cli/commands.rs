@@ -295,12 +295,11 @@ impl Session<'_> {
         let held = if args.force && !args.dry_run { Some(self.lock(&store, args.no_wait)?) } else { None };
         let plan = self.plan(&store, args)?;
         self.progress.clear();
-        let undo = args.undo;
         if args.dry_run || plan.is_empty() {
             let text = if self.json() {
                 render::plan_json(&plan, args.dry_run)
             } else {
-                render::plan(&self.term, &store, &plan, args.verbose) + &render::plan_end(&plan, args.dry_run)
+                render::plan(&self.term, &store, &plan, args.verbose) + &render::plan_end(&plan)
             };
             self.report(&text);
             return Ok(exit::DONE);
@@ -330,7 +329,7 @@ impl Session<'_> {
         let text = if self.json() {
             render::outcome_json(Some(&plan), &outcome, code)
         } else {
-            render::outcome(&self.term, &outcome, undo, &undo_command)
+            render::outcome(&self.term, &outcome, &undo_command)
         };
         self.report(&text);
         Ok(code)
@@ -382,8 +381,11 @@ impl Session<'_> {
     fn confirm(&self, store: &Store, plan: &RollbackPlan, verbose: bool) -> Result<()> {
         let unasked = |text: &str| Err(Error::new(ErrorKind::NotConfirmed, text));
         if self.json() || !std::io::stdin().is_terminal() {
+            if !self.json() {
+                self.report(&render::plan(&self.term, store, plan, verbose));
+            }
             return unasked("nobody is there to confirm the rollback; nothing was changed")
-                .map_err(|e| e.with_help("look at the plan with --dry-run, then run it with --force (-f)"));
+                .map_err(|e| e.with_help("where the plan (--dry-run shows it) is right, add --force (-f)"));
         }
         self.term.report(&render::plan(&self.term, store, plan, verbose));
         let armed = Arc::new(AtomicBool::new(true));
@@ -415,7 +417,7 @@ impl Session<'_> {
         let undo = self.command(store, "rollback --undo");
         let text = match (&outcome, self.json()) {
             (Some(outcome), true) => render::outcome_json(None, outcome, code),
-            (Some(outcome), false) => render::outcome(&self.term, outcome, false, &undo),
+            (Some(outcome), false) => render::outcome(&self.term, outcome, &undo),
             (None, true) => render::nothing_json("resume"),
             (None, false) => "Nothing to resume: no rollback was cut off.\n".into(),
         };

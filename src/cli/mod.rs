@@ -13,12 +13,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::error::Error;
 use crate::store::is_store;
 use args::{Cli, Format};
-use term::{CYAN, RED, Term};
+use term::{CYAN, RED, Term, sentences};
 
 /// Runs the command that the process was started with: the whole `main` of an xtask.
 ///
@@ -39,7 +39,7 @@ pub fn main() -> ExitCode {
 /// ```
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    match Cli::try_parse_from(&args) {
+    match parse(&args) {
         Ok(cli) => ExitCode::from(commands::dispatch(&cli, &mut Env::read())),
         // Help and version go to standard output and are no failure.
         Err(e) if !e.use_stderr() => {
@@ -53,10 +53,18 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Reads a command line. The usage calls an xtask what a person calls it.
+fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
+    let xtask = args.first().and_then(|name| Path::new(name).file_stem()).is_some_and(|name| name == "xtask");
+    let mut command = Cli::command().bin_name(if xtask { "cargo xtask" } else { "backstop" });
+    let matches = command.try_get_matches_from_mut(args)?;
+    Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
+}
+
 /// Prints what is wrong with a command line. The arguments that it quotes are escaped as all names are.
 fn complain(args: &[OsString], error: clap::Error) {
-    let shown = args.iter().map(|arg| crate::path::show_path(Path::new(arg)));
-    let error = Cli::try_parse_from(shown).err().filter(|e| e.kind() == error.kind()).unwrap_or(error);
+    let shown: Vec<OsString> = args.iter().map(|arg| crate::path::show_path(Path::new(arg)).into()).collect();
+    let error = parse(&shown).err().filter(|e| e.kind() == error.kind()).unwrap_or(error);
     let text: String = error.to_string().lines().map(|l| crate::path::show_text(l) + "\n").collect();
     let _ = std::io::Write::write_all(&mut std::io::stderr().lock(), text.as_bytes());
 }
@@ -138,7 +146,7 @@ fn print_error(term: &Term, format: Format, command: &str, error: &Error) -> u8 
         return code;
     }
     const SHOWN: usize = 40;
-    term.say(&format!("{} {error}", term.err(RED, "error:")));
+    term.say(&format!("{} {}", term.err(RED, "error:"), sentences(7, &error.to_string())));
     for detail in error.details().iter().take(SHOWN) {
         term.say(&format!("  {detail}"));
     }
@@ -151,7 +159,7 @@ fn print_error(term: &Term, format: Format, command: &str, error: &Error) -> u8 
         cause = e.source();
     }
     if let Some(help) = error.help() {
-        term.say(&format!("{} {help}", term.err(CYAN, "help:")));
+        term.say(&format!("{} {}", term.err(CYAN, "help:"), sentences(6, help)));
     }
     code
 }

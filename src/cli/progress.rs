@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::term::{CYAN, GREEN, Term, YELLOW};
+use super::term::{CYAN, GREEN, Term, YELLOW, sentences};
 use crate::event::{Event, Observer};
 
 /// Nothing is drawn before a step has taken so long.
@@ -113,7 +113,7 @@ impl Observer for Progress {
                 self.line(&mut state, &line);
             }
             Event::Note { text } => {
-                let line = format!("{} {text}", self.term.err(YELLOW, "note:"));
+                let line = format!("{} {}", self.term.err(YELLOW, "note:"), sentences(6, text));
                 self.line(&mut state, &line);
             }
             Event::Waiting { holder } => {

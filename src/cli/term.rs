@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 
 use super::args::Color;
+pub(super) use crate::event::plural;
 
 /// The styles, cargo's own: bold green for what was done, and so on.
 pub(super) const GREEN: Style = AnsiColor::Green.on_default().bold();
@@ -91,9 +92,79 @@ pub(super) fn bytes(n: u64) -> String {
     if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
-/// `1 file`, `2 files`.
-pub(super) fn plural(n: u64, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
+/// No text of ours is wider; a path may be.
+const WIDTH: usize = 80;
+
+/// Joins pieces that are not to be broken, with spaces or line ends. The text begins in column `indent` of its first
+/// line, and so does every line after it.
+pub(super) fn fill<S: AsRef<str>>(indent: usize, pieces: impl IntoIterator<Item = S>) -> String {
+    let (mut out, mut column) = (String::new(), indent);
+    for piece in pieces {
+        let piece = piece.as_ref();
+        let width = piece.chars().count();
+        if column == indent {
+        } else if column + 1 + width > WIDTH {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            column = indent;
+        } else {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(piece);
+        column += width;
+    }
+    out
+}
+
+/// A list for [`fill`]: `a,` `b,` `c`.
+pub(super) fn listed(names: &[String]) -> Vec<String> {
+    let last = names.len().saturating_sub(1);
+    names.iter().enumerate().map(|(i, n)| if i < last { format!("{n},") } else { n.clone() }).collect()
+}
+
+/// Breaks sentences between words, never inside of backticks. Lines that begin with a space stay as they are.
+pub(super) fn sentences(indent: usize, text: &str) -> String {
+    let mut out = String::new();
+    for (i, line) in text.split('\n').enumerate() {
+        if i > 0 {
+            out.push('\n');
+        }
+        if line.starts_with(' ') {
+            out.push_str(line);
+            continue;
+        }
+        if i > 0 {
+            out.push_str(&" ".repeat(indent));
+        }
+        let (mut pieces, mut quoted) = (Vec::<String>::new(), false);
+        for word in line.split(' ') {
+            // `--store DIR`
+            let named = |piece: &str| {
+                piece.starts_with("--") && !piece.contains(' ') && word.starts_with(char::is_uppercase)
+            };
+            match pieces.last_mut() {
+                Some(piece) if quoted || named(piece) => {
+                    piece.push(' ');
+                    piece.push_str(word);
+                }
+                _ => pieces.push(word.to_owned()),
+            }
+            quoted ^= word.matches('`').count() % 2 == 1;
+        }
+        out.push_str(&fill(indent, pieces));
+    }
+    out
+}
+
+/// The first 60 characters of a message, in one line.
+pub(super) fn brief(message: &str) -> String {
+    const SHOWN: usize = 60;
+    let text = crate::path::show_text(message);
+    if text.chars().count() <= SHOWN {
+        return text;
+    }
+    text.chars().take(SHOWN - 1).chain(['…']).collect()
 }
 
 /// A path for a command line that a person copies: quoted where a shell needs it.
@@ -131,6 +202,36 @@ mod tests {
         assert_eq!(shell(Path::new("a/b.c")), "a/b.c");
         assert_eq!(shell(Path::new("my dir/it's")), r"'my dir/it'\''s'");
         assert_eq!(shell(Path::new("a\n'")), r"$'a\x0a\''");
+    }
+
+    #[test]
+    fn text_ends_at_80_columns_and_hangs() {
+        let names: Vec<String> = (0..30).map(|i| format!("name_{i}")).collect();
+        let text = fill(14, listed(&names));
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.len() > 3 && lines[0].starts_with("name_0, name_1,"), "{text}");
+        assert!(14 + lines[0].len() <= 80 && lines[1..].iter().all(|l| l.len() <= 80), "{text}");
+        assert!(lines[1..].iter().all(|l| l.starts_with(&format!("{}name", " ".repeat(14)))), "{text}");
+        assert!(text.ends_with("name_28, name_29"));
+        // What is too long has a line of its own.
+        let long = "x".repeat(90);
+        assert_eq!(fill(2, ["a", &long, "b"]), format!("a\n  {long}\n  b"));
+    }
+
+    #[test]
+    fn sentences_break_between_words_and_not_within_a_command() {
+        let text = "say it with `one two three four five six seven eight nine ten eleven twelve` and more";
+        assert_eq!(
+            sentences(6, text),
+            "say it with\n      `one two three four five six seven eight nine ten eleven twelve`\n      and more"
+        );
+        assert_eq!(sentences(6, "either:\n        a b\nor"), "either:\n        a b\n      or");
+    }
+
+    #[test]
+    fn a_message_is_cut() {
+        assert_eq!(brief(&"m".repeat(60)), "m".repeat(60));
+        assert_eq!(brief(&"m".repeat(61)), format!("{}…", "m".repeat(59)));
     }
 
     #[test]

@@ -229,7 +229,7 @@ impl<'a> Transaction<'a> {
     /// Reads back everything that was put in place. Gives how many were right, and what is not.
     pub(super) fn verify(&self) -> Result<(u64, Vec<String>)> {
         let actions = &self.journal.actions;
-        self.phase("Verifying", format!("{} changes", actions.len()), 0);
+        self.phase("Verifying", crate::event::plural(actions.len() as u64, "change", "changes"), 0);
         let wrong = crate::parallel::map(actions.len(), |i| {
             let action = &actions[i];
             let tree = self.tree(&action.root)?;

@@ -15,7 +15,11 @@ impl Transaction<'_> {
     /// Takes back whatever [`Transaction::forward`] did. May be begun again after a cut.
     pub(super) fn backward(&self) -> Result<()> {
         let actions = &self.journal.actions;
-        self.phase("Taking back", format!("{} changes", actions.len()), actions.len() as u64);
+        self.phase(
+            "Taking back",
+            crate::event::plural(actions.len() as u64, "change", "changes"),
+            actions.len() as u64,
+        );
         let is_dir = |t: &Option<Thing>| t.as_ref().is_some_and(Thing::is_directory);
         self.unlock()?;
         self.unlock_created()?;

@@ -16,7 +16,11 @@ impl Transaction<'_> {
     /// Moves everything into place. May be begun again after a cut; then `seen` is empty.
     pub(super) fn forward(&self, seen: &[Option<Identity>]) -> Result<(), Stopped> {
         let actions = &self.journal.actions;
-        self.phase("Rolling back", format!("{} changes", actions.len()), actions.len() as u64);
+        self.phase(
+            "Rolling back",
+            crate::event::plural(actions.len() as u64, "change", "changes"),
+            actions.len() as u64,
+        );
         let mut done = 0;
         let mut step = |action: &Action| -> Result<(), Stopped> {
             done += 1;

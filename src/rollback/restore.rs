@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::plan::{RollbackOptions, Selection};
 use crate::archive;
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::event::{Context, Event};
+use crate::event::{Context, Event, plural};
 use crate::fsx::Fs;
 use crate::manifest::{Entry, Id, Kind};
 use crate::path::show_path;
@@ -21,6 +21,8 @@ pub struct RestoreReport {
     pub backup_id: String,
     /// Where it was restored to.
     pub directory: PathBuf,
+    /// Where roots outside the workspace went: the name of each and its directory.
+    pub outside: Vec<(String, PathBuf)>,
     /// Files that were written and read back.
     pub files: u64,
     /// Symbolic links.
@@ -81,12 +83,13 @@ fn run(
         return Err(Error::new(
             ErrorKind::Usage,
             format!("{} holds nothing of what was asked for", manifest.backup_id),
-        ));
+        )
+        .with_help("`show -v` names all that it holds; what lies outside the workspace needs --outside"));
     }
     let verified = verify_sources(store, listed, manifest, &wanted, options.from, context)?;
     let restore = Restore { store, listed, verified: &verified, directory, context };
     restore.refuse_occupied(options.outside)?;
-    restore.run(&wanted)
+    restore.run(&wanted).map_err(|e| restore.partial(e, &wanted))
 }
 
 struct Restore<'a> {
@@ -117,7 +120,14 @@ impl Restore<'_> {
             let directory = self.root_directory(&root.name)?;
             let occupied = match std::fs::read_dir(&directory) {
                 Ok(mut entries) => entries.next().is_some(),
-                Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+                Err(e) if e.kind() == io::ErrorKind::NotFound && !directory.is_symlink() => false,
+                Err(e) if [io::ErrorKind::NotADirectory, io::ErrorKind::NotFound].contains(&e.kind()) => {
+                    return Err(Error::new(
+                        ErrorKind::Usage,
+                        format!("`{}` is no directory", show_path(&directory)),
+                    )
+                    .with_help("give a directory that is empty or not there yet"));
+                }
                 Err(e) => return Err(Error::io("read directory", &directory, e)),
             };
             if occupied {
@@ -131,11 +141,37 @@ impl Restore<'_> {
         Ok(())
     }
 
+    /// The roots outside the workspace that something is written to, and where they go.
+    fn outside(&self, wanted: &[usize]) -> Result<Vec<(String, PathBuf)>> {
+        let entries = &self.verified.manifest().entries;
+        let names: std::collections::BTreeSet<&String> =
+            wanted.iter().map(|i| &entries[*i].root).filter(|root| !root.is_empty()).collect();
+        names.into_iter().map(|name| Ok((name.clone(), self.root_directory(name)?))).collect()
+    }
+
+    /// An error on the way: what is there by then is worth nothing.
+    fn partial(&self, e: Error, wanted: &[usize]) -> Error {
+        let outside = self.outside(wanted).unwrap_or_default().into_iter().map(|(_, dir)| dir);
+        let there: Vec<String> = std::iter::once(self.directory.to_path_buf())
+            .chain(outside)
+            .filter(|dir| dir.exists())
+            .map(|dir| format!("`{}`", show_path(&dir)))
+            .collect();
+        if there.is_empty() {
+            return e;
+        }
+        let holds = if there.len() == 1 { "holds" } else { "hold" };
+        let help = format!("{} {holds} a partial copy, which can be deleted", there.join(" and "));
+        let help = e.help().map_or(help.clone(), |first| format!("{first}; {help}"));
+        e.with_help(help)
+    }
+
     fn run(&self, wanted: &[usize]) -> Result<RestoreReport> {
         let manifest = self.verified.manifest();
         let mut report = RestoreReport {
             backup_id: manifest.backup_id.clone(),
             directory: self.directory.to_path_buf(),
+            outside: self.outside(wanted)?,
             files: 0,
             symlinks: 0,
             directories: 0,
@@ -144,7 +180,7 @@ impl Restore<'_> {
         let total = wanted.iter().map(|i| manifest.entries[*i].size()).sum();
         self.context.observer.on(&Event::Phase {
             verb: "Restoring",
-            what: format!("{} entries", wanted.len()),
+            what: plural(wanted.len() as u64, "entry", "entries"),
             total,
         });
         self.fs().create_dir_all(self.directory, 0o755).during("create directory", self.directory)?;
@@ -192,6 +228,14 @@ impl Restore<'_> {
             return Err(Error::new(
                 ErrorKind::Damaged,
                 format!("{} was damaged while it was copied", entry.shown()),
+            ));
+        }
+        // While it may still be read, whatever its mode.
+        let written = File::open(path).and_then(|mut f| archive::digest_of(&mut f, entry.size()));
+        if written.during("read back", path)? != entry.sha256() {
+            return Err(Error::new(
+                ErrorKind::Io,
+                format!("`{}` does not hold what was written to it", show_path(path)),
             ));
         }
         file.finish(entry.mode, entry.mtime).during("finish", path)

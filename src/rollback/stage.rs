@@ -24,7 +24,11 @@ impl Transaction<'_> {
         self.fs().create_dir(&dir, 0o700).during("create directory", &dir)?;
         let placed: Vec<(usize, &Action)> =
             self.journal.actions.iter().enumerate().filter(|(_, a)| a.places()).collect();
-        self.phase("Staging", format!("{} files", placed.len()), placed.len() as u64);
+        self.phase(
+            "Staging",
+            crate::event::plural(placed.len() as u64, "file", "files"),
+            placed.len() as u64,
+        );
         let source = SourceReader::open(self.store, &self.journal.purpose)?;
         let mut from_archive = Vec::new();
         for (done, (index, action)) in placed.into_iter().enumerate() {

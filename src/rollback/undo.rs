@@ -33,7 +33,10 @@ pub fn plan_undo(store: &Store, context: &Context<'_>) -> Result<RollbackPlan> {
     if !undo.lost.is_empty() {
         return Err(Error::new(
             ErrorKind::Damaged,
-            format!("{} files that rollback {of} displaced are gone; nothing was changed", undo.lost.len()),
+            format!(
+                "{} gone that rollback {of} displaced; nothing was changed",
+                crate::event::plural(undo.lost.len() as u64, "file is", "files are")
+            ),
         )
         .with_details(undo.lost)
         .with_help("its restore point of the present may hold them: see `list`, label pre_rollback"));

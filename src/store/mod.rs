@@ -56,7 +56,11 @@ impl Store {
         let layout = Layout::new(canonical(dir).map_err(|e| {
             Error::new(ErrorKind::NoStore, format!("there is no store at `{}`", show_path(dir)))
                 .with_source(e)
+                .with_help("make a restore point with `backup`, or name the store's directory: --store DIR")
         })?);
+        if !layout.dir().is_dir() {
+            return Err(no_directory(dir));
+        }
         let info = info::read(&layout)?;
         let root = match root {
             Some(root) => canonical(root)?,
@@ -110,6 +114,7 @@ impl Store {
                 }
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => return Err(no_directory(dir)),
             Err(e) => return Err(Error::io("read directory", dir, e)),
         }
         // An empty directory that a link leads to is filled where it is.
@@ -198,7 +203,7 @@ impl Store {
         let executable = self.layout.executable();
         Err(Error::new(ErrorKind::CutOff, "a rollback was cut off, and the workspace is between two states")
             .with_help(format!(
-                "finish it:    {exe} rollback --resume\n      or take it back: {exe} rollback --abort",
+                "finish it, or take it back:\n        {exe} rollback --resume\n        {exe} rollback --abort",
                 exe = show_path(&executable)
             )))
     }
@@ -220,6 +225,11 @@ fn refuse_anothers(layout: &Layout, root: &Path) -> Result<()> {
         .with_help("give this workspace a store of its own: --store DIR, or `store` in [workspace.metadata.backstop]")),
         _ => Ok(()),
     }
+}
+
+fn no_directory(dir: &Path) -> Error {
+    Error::new(ErrorKind::Usage, format!("`{}` is a file; a store is a directory", show_path(dir)))
+        .with_help("name another place: `store = \"…\"` in [workspace.metadata.backstop], or --store DIR")
 }
 
 /// Resolves `.` and `..` by name. Both sides were made from absolute paths without links.

@@ -152,7 +152,11 @@ impl Subject<'_> {
             check.find(self.shown(&session), UNKNOWN);
             return Ok(());
         };
-        self.phase("Checking", &format!("{} files", manifest.totals.files), manifest.totals.bytes);
+        self.phase(
+            "Checking",
+            &crate::event::plural(manifest.totals.files, "file", "files"),
+            manifest.totals.bytes,
+        );
         let findings = Mutex::new(Vec::new());
         let (checked, drifted, done) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
         crate::parallel::each(manifest.entries.len(), |i| {

@@ -73,21 +73,21 @@ impl Validation {
     pub fn remedy(self) -> &'static str {
         match self {
             Validation::BackupStructure => {
-                "`backup` makes a new, whole restore point; the modes: `chmod -R go= STORE`"
+                "make a new one with `backup`; where only modes are wrong: `chmod -R go= STORE`"
             }
             Validation::BackupManifest => {
                 "do not trust this restore point alone; make a new one with `backup`"
             }
             Validation::FileIntegrity => {
-                "`rollback --from archive` restores from the archive where that passes; make a new one with `backup`"
+                "where the archive passes, a rollback takes the files from there; make a new one with `backup`"
             }
             Validation::Checksums => {
-                "the list is for `sha256sum -c` alone; a rollback does not need it; make a new one with `backup`"
+                "only `sha256sum -c` needs the list, a rollback does not; make a new one with `backup`"
             }
             Validation::ArchiveIntegrity => {
-                "`rollback --from session` restores from the session where that passes; make a new one with `backup`"
+                "a rollback needs the archive only where the session is damaged; make a new one with `backup`"
             }
-            Validation::RollbackScripts => "the next `backup` writes them anew",
+            Validation::RollbackScripts => "the next `backup` writes the executable anew",
         }
     }
 }
@@ -194,7 +194,7 @@ pub fn validate(
         for check in &report.checks {
             let verdict = if check.passed() { "passed" } else { "failed" };
             let v = check.validation;
-            log.line(&format!("{} {verdict}: {} {} checked", v.name(), check.checked, v.unit()));
+            log.line(&format!("{} {verdict}: {} {}", v.name(), check.checked, v.unit()));
             for finding in &check.findings {
                 log.line(&format!("finding: {} {}: {}", v.name(), finding.place, finding.problem));
             }

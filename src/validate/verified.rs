@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use crate::archive::{self, digest_of};
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::event::{Context, Event};
+use crate::event::{Context, Event, plural};
 use crate::manifest::{Kind, Manifest};
 use crate::store::{Listed, Store};
 
@@ -67,7 +67,7 @@ pub(crate) fn verify_sources(
         wanted.iter().copied().filter(|i| matches!(manifest.entries[*i].kind, Kind::File { .. })).collect();
     context.observer.on(&Event::Phase {
         verb: "Verifying",
-        what: format!("{} files of {}", files.len(), manifest.backup_id),
+        what: format!("{} of {}", plural(files.len() as u64, "file", "files"), manifest.backup_id),
         total: 0,
     });
     let mut sources = BTreeMap::new();
@@ -92,8 +92,7 @@ pub(crate) fn verify_sources(
     if from != From::Session && !missing.is_empty() {
         let found = verify_in_archive(store, &manifest, &missing, context)?;
         if from == From::Auto && !found.is_empty() {
-            let n = found.len();
-            let files = if n == 1 { "1 file is".to_owned() } else { format!("{n} files are") };
+            let files = plural(found.len() as u64, "file is", "files are");
             context.note(format!("{files} damaged in the session and taken from the archive"));
         }
         sources.extend(found.into_iter().map(|i| (i, Source::Archive)));
@@ -108,7 +107,11 @@ pub(crate) fn verify_sources(
         };
         let error = Error::new(
             ErrorKind::Damaged,
-            format!("{} files of {} are damaged {wher}; nothing was changed", lost.len(), manifest.backup_id),
+            format!(
+                "{} damaged {wher} of {}; nothing was changed",
+                plural(lost.len() as u64, "file is", "files are"),
+                manifest.backup_id
+            ),
         );
         let help = if from == From::Auto {
             "roll back to another restore point (`list`), or take what is whole with --only PATH"

@@ -3,16 +3,17 @@
 mod bench;
 mod sweep;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if let Some(code) = backstop::cli::run_if_copied() {
         return code;
     }
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let chore = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["bench", workspace] => bench::run(workspace),
-        ["sweep"] => sweep::run(),
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let chore = match args.iter().map(|a| a.to_str()).collect::<Vec<_>>().as_slice() {
+        [Some("bench"), Some(workspace)] => bench::run(workspace),
+        [Some("sweep")] => sweep::run(),
         _ => return backstop::cli::main(),
     };
     match chore {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{BringBack, object};
 use crate::backup::{BackupOutcome, BackupReport};
-use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, plural};
+use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, fill, listed, plural};
 use crate::clock::show_duration;
 use crate::manifest::{Totals, shown};
 use crate::path::show_path;
@@ -23,6 +23,8 @@ pub(in crate::cli) struct BackupView<'a> {
     pub(in crate::cli) executable_copied: bool,
 }
 
+/// The column in which the status lines' text begins.
+const INDENT: usize = 14;
 /// How many names a list shows before it counts the rest.
 const NAMED: usize = 8;
 
@@ -92,7 +94,8 @@ fn skipped(out: &mut String, term: &Term, skipped: &[Skipped]) {
         groups.entry(reason(&s.why)).or_default().push(shown(&s.root, &s.path));
     }
     for (why, names) in groups {
-        let _ = writeln!(out, "{} {why}: {}", term.out(DIM, "      Skipped"), some(&names));
+        let pieces = std::iter::once(format!("{why}:")).chain(some(&names));
+        let _ = writeln!(out, "{} {}", term.out(DIM, "      Skipped"), fill(INDENT, pieces));
     }
 }
 
@@ -109,12 +112,13 @@ fn reason(why: &SkipReason) -> String {
     }
 }
 
-fn some(names: &[String]) -> String {
-    let mut text = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+/// The first of a list, in pieces.
+fn some(names: &[String]) -> Vec<String> {
+    let mut pieces = listed(&names[..names.len().min(NAMED)]);
     if names.len() > NAMED {
-        let _ = write!(text, " and {} more", names.len() - NAMED);
+        pieces.push(format!("and {} more", names.len() - NAMED));
     }
-    text
+    pieces
 }
 
 fn unprotected(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::Result {
@@ -129,14 +133,16 @@ fn unprotected(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::R
             false => u.path.to_string(),
         })
         .collect();
-    writeln!(out, "{} {}", term.out(YELLOW, "Not protected"), some(&names))?;
+    writeln!(out, "{} {}", term.out(YELLOW, "Not protected"), fill(INDENT, some(&names)))?;
     let first = set.unprotected.iter().find(|u| u.directory).or(set.unprotected.first());
     let pattern = first
         .map_or(String::new(), |u| if u.directory { format!("{}/**", u.path) } else { u.path.to_string() });
-    let hint = format!(
-        "to protect it: `include = [\"{pattern}\"]` or `scope = \"workspace\"` in [workspace.metadata.backstop]"
-    );
-    writeln!(out, "              {}", term.out(DIM, hint))
+    let lines = [
+        "to protect it, in [workspace.metadata.backstop]:".to_owned(),
+        format!("  include = [\"{pattern}\"]"),
+        "or all that git does not ignore: scope = \"workspace\"".to_owned(),
+    ];
+    lines.iter().try_for_each(|line| writeln!(out, "{:INDENT$}{}", "", term.out(DIM, line)))
 }
 
 /// The report for programs.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde_json::json;
 
 use super::object;
-use crate::cli::term::{BOLD, DIM, RED, Term, YELLOW, bytes, plural};
+use crate::cli::term::{BOLD, DIM, RED, Term, YELLOW, brief, bytes, fill, listed, plural};
 use crate::clock::{parse_rfc3339, show_age};
 use crate::error::Result;
 use crate::manifest::{Entry, Kind, Manifest, Reason};
@@ -67,7 +67,9 @@ fn line(out: &mut String, term: &Term, row: &Row, now: SystemTime) {
     let label = row.listed.label.to_string();
     let _ = match &row.manifest {
         Some(m) => {
-            write!(out, "{id}  {age:>12}  {:>6} files  {:>9}  {label}", m.totals.files, bytes(m.totals.bytes))
+            let n = m.totals.files;
+            let files = if n == 1 { "file " } else { "files" };
+            write!(out, "{id}  {age:>12}  {n:>6} {files}  {:>9}  {label}", bytes(m.totals.bytes))
         }
         None => write!(out, "{id}  {age:>12}  {:>27}  {label}", ""),
     };
@@ -75,7 +77,7 @@ fn line(out: &mut String, term: &Term, row: &Row, now: SystemTime) {
         let _ = write!(out, "  {}", term.out(YELLOW, state));
     }
     if let Some(message) = row.manifest.as_ref().and_then(|m| m.message.as_ref()) {
-        let _ = write!(out, "  {}", show_text(message));
+        let _ = write!(out, "  {}", brief(message));
     }
     out.push('\n');
 }
@@ -112,7 +114,7 @@ pub(in crate::cli) fn show(term: &Term, store: &Store, m: &Manifest, verbose: bo
     field("Backup ID", term.out(BOLD, &m.backup_id));
     field("Made", m.created.clone());
     if let Some(message) = &m.message {
-        field("Message", show_text(message));
+        field("Message", fill(14, show_text(message).split(' ')));
     }
     let t = m.totals;
     let what = [
@@ -130,8 +132,9 @@ pub(in crate::cli) fn show(term: &Term, store: &Store, m: &Manifest, verbose: bo
     if let Some(parent) = &m.parent {
         field("Parent", parent.to_string());
     }
-    let tools: Vec<_> = m.tools.iter().map(|(name, version)| format!("{name} {version}")).collect();
-    field("Tools", show_text(&tools.join(", ")));
+    let tools: Vec<_> =
+        m.tools.iter().map(|(name, version)| show_text(&format!("{name} {version}"))).collect();
+    field("Tools", fill(14, listed(&tools)));
     field("Files", show_path(&store.layout().session(&m.id).join("files")));
     field("Archive", show_path(&store.layout().archive(&m.label, &m.id)));
     for root in m.roots.iter().filter(|r| !r.name.is_empty()) {

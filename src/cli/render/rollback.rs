@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::object;
-use crate::cli::term::{BOLD, CYAN, DIM, GREEN, RED, Term, YELLOW, plural};
+use crate::cli::term::{BOLD, CYAN, DIM, GREEN, RED, Term, YELLOW, brief, plural};
 use crate::clock::show_duration;
 use crate::manifest::GitState;
 use crate::path::{show_path, show_text};
@@ -21,10 +21,10 @@ const LEFT_NAMED: usize = 20;
 
 /// Where git stood: `main 3fce3b5`.
 pub(in crate::cli) fn git(state: &GitState) -> String {
-    let head = state.head.as_ref().map_or("no commit yet", |h| h.get(..9).unwrap_or(h));
-    match &state.branch {
-        Some(branch) => format!("{} {head}", show_text(branch)),
-        None => format!("detached {head}"),
+    let branch = state.branch.as_ref().map_or("detached".into(), |b| show_text(b));
+    match &state.head {
+        Some(head) => format!("{branch} {}", head.get(..9).unwrap_or(head)),
+        None => format!("{branch}, no commit yet"),
     }
 }
 
@@ -59,7 +59,10 @@ fn head(out: &mut String, term: &Term, store: &Store, plan: &RollbackPlan) -> st
     writeln!(out, "{}  {}", verb("Workspace"), show_path(store.root()))?;
     match &plan.purpose {
         Purpose::Rollback { .. } => {
-            let message = plan.message.as_ref().map_or(String::new(), |m| format!("  \"{}\"", show_text(m)));
+            let message = plan.message.as_ref().map_or(String::new(), |m| format!("  \"{}\"", brief(m)));
+            let beside = plan.target.chars().count() + message.chars().count() <= 66;
+            let message =
+                if beside { message } else { format!("\n{}{}", " ".repeat(14), message.trim_start()) };
             writeln!(out, "{}  {}{message}", verb("Back to"), term.out(BOLD, &plan.target))?;
         }
         Purpose::Undo { of } => {
@@ -70,7 +73,8 @@ fn head(out: &mut String, term: &Term, store: &Store, plan: &RollbackPlan) -> st
     match (&plan.git_then, &plan.git_now) {
         (Some(then), Some(now)) if then == now => writeln!(out, "{}  {}", verb("Git"), git(now)),
         (Some(then), Some(now)) => {
-            writeln!(out, "{}  then {}, now {}; git itself is not touched", verb("Git"), git(then), git(now))
+            writeln!(out, "{}  then {}, now {}", verb("Git"), git(then), git(now))?;
+            writeln!(out, "{:>14}git itself is not touched", "")
         }
         _ => Ok(()),
     }
@@ -115,60 +119,58 @@ fn outside(out: &mut String, term: &Term, plan: &RollbackPlan) {
     }
 }
 
-/// `3 created, 1 replaced`, with what is zero left out.
-fn counted(c: Counts) -> String {
-    let mut parts: Vec<String> = [
+/// `3 created, 1 replaced`, with what is zero left out; the directories by themselves, where there are any.
+fn counted(c: Counts) -> (String, Option<String>) {
+    let join = |counts: &[(u64, &str)]| {
+        let some = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+        Some(some.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
+    };
+    let files = join(&[
         (c.created, "created"),
         (c.replaced, "replaced"),
         (c.mode_changed, "mode changed"),
         (c.displaced, "moved out"),
-    ]
-    .iter()
-    .filter(|(n, _)| *n > 0)
-    .map(|(n, what)| format!("{n} {what}"))
-    .collect();
-    let directories = [(c.directories_created, "created"), (c.directories_removed, "removed")];
-    parts.extend(
-        directories
-            .iter()
-            .filter(|(n, _)| *n > 0)
-            .map(|(n, what)| format!("{} {what}", plural(*n, "directory", "directories"))),
-    );
-    if c.left_alone > 0 {
-        parts.push(format!("{} left alone", c.left_alone));
-    }
-    if parts.is_empty() { "nothing".into() } else { parts.join(", ") }
+        (c.left_alone, "left alone"),
+    ]);
+    let directories = join(&[(c.directories_created, "created"), (c.directories_removed, "removed")]);
+    let nothing = if directories.is_some() { "no files" } else { "nothing" };
+    (files.unwrap_or_else(|| nothing.into()), directories.map(|text| format!("Directories: {text}")))
 }
 
 /// The end of a plan that is not carried out.
-pub(in crate::cli) fn plan_end(plan: &RollbackPlan, dry_run: bool) -> String {
-    let c = plan.counts;
-    let unchanged = plural(c.unchanged, "file is", "files are");
+pub(in crate::cli) fn plan_end(plan: &RollbackPlan) -> String {
+    let n = plan.counts.unchanged;
     if plan.is_empty() {
-        return format!("Nothing to do: {unchanged} as the restore point has them.\n");
+        return format!(
+            "Nothing to do: {}.\n",
+            plural(n, "file is as the restore point has it", "files are as the restore point has them")
+        );
     }
-    let would = if dry_run { "Dry run, nothing was changed. It would be: " } else { "" };
-    format!("{would}{}; {unchanged} right already.\n", counted(c))
+    let (files, directories) = counted(plan.counts);
+    let directories = directories.map_or(String::new(), |text| format!("  {text}\n"));
+    let right = plural(n, "file is right already", "files are right already");
+    format!("Dry run, nothing was changed. It would be:\n  {files}\n{directories}  {right}\n")
 }
 
 /// What was done, for people.
-pub(in crate::cli) fn outcome(term: &Term, o: &RollbackOutcome, undo: bool, undo_command: &str) -> String {
+pub(in crate::cli) fn outcome(term: &Term, o: &RollbackOutcome, undo_command: &str) -> String {
     let mut out = String::new();
-    let _ = finished(&mut out, term, o, undo, undo_command);
+    let _ = finished(&mut out, term, o, undo_command);
     out
 }
 
-fn finished(
-    out: &mut String,
-    term: &Term,
-    o: &RollbackOutcome,
-    undo: bool,
-    undo_command: &str,
-) -> std::fmt::Result {
-    let word = if undo { "Undone" } else { "Rolled back" };
-    writeln!(out, "{} {}", term.out(GREEN, format!("{word}:")), counted(o.counts))?;
-    let total = o.verified + o.mismatches.len() as u64;
-    writeln!(out, "Verified: {}/{total} changes read back in {}", o.verified, show_duration(o.elapsed))?;
+fn finished(out: &mut String, term: &Term, o: &RollbackOutcome, undo_command: &str) -> std::fmt::Result {
+    let word = match o.purpose {
+        Purpose::Rollback { .. } => "Rolled back:",
+        Purpose::Undo { .. } => "Undone:",
+    };
+    let (files, directories) = counted(o.counts);
+    writeln!(out, "{} {files}", term.out(GREEN, word))?;
+    if let Some(directories) = directories {
+        writeln!(out, "{directories}")?;
+    }
+    let total = plural(o.verified + o.mismatches.len() as u64, "change", "changes");
+    writeln!(out, "Verified: {}/{total} read back in {}", o.verified, show_duration(o.elapsed))?;
     if !o.mismatches.is_empty() {
         let text = plural(o.mismatches.len() as u64, "path was", "paths were");
         writeln!(out, "{} {text} changed again by something else right away:", term.out(RED, "warning:"))?;
@@ -190,9 +192,9 @@ fn finished(
 pub(in crate::cli) fn abort(term: &Term, o: &AbortOutcome) -> String {
     let head = term.out(GREEN, "Taken back:");
     if o.had_begun {
-        format!("{head} rollback {} and its changes; the workspace is as it was before it.\n", o.id)
+        format!("{head} rollback {} and its changes;\nthe workspace is as it was before it.\n", o.id)
     } else {
-        format!("{head} rollback {} had changed nothing yet; the workspace is as it was.\n", o.id)
+        format!("{head} rollback {} had changed nothing yet;\nthe workspace is as it was.\n", o.id)
     }
 }
 
@@ -205,12 +207,14 @@ pub(in crate::cli) fn restore(term: &Term, r: &RestoreReport) -> String {
         crate::cli::term::bytes(r.bytes),
     ]
     .join(" · ");
-    format!(
-        "{} {what} of {} to {}\nNothing else was touched.\n",
-        term.out(GREEN, "Restored"),
-        r.backup_id,
-        show_path(&r.directory)
-    )
+    let mut out = format!("{} {what}\n", term.out(GREEN, "Restored:"));
+    let _ = writeln!(out, "Of: {}", r.backup_id);
+    let _ = writeln!(out, "To: {}", show_path(&r.directory));
+    for (root, directory) in &r.outside {
+        let _ = writeln!(out, "Outside: {root} to {}", show_path(directory));
+    }
+    out.push_str("Nothing else was touched.\n");
+    out
 }
 
 fn thing(thing: Option<&Thing>) -> Value {
@@ -305,11 +309,17 @@ pub(in crate::cli) fn nothing_json(asked: &str) -> String {
 
 /// What a restore elsewhere did, for programs.
 pub(in crate::cli) fn restore_json(r: &RestoreReport) -> String {
+    let outside: Vec<_> = r
+        .outside
+        .iter()
+        .map(|(root, directory)| json!({ "root": root, "directory": show_path(directory) }))
+        .collect();
     let fields = json!({
         "done": true,
         "restored": {
             "backup_id": r.backup_id,
             "directory": show_path(&r.directory),
+            "outside": outside,
             "files": r.files,
             "symlinks": r.symlinks,
             "directories": r.directories,

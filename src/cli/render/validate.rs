@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::object;
-use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, plural};
+use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, plural, sentences};
 use crate::clock::show_duration;
 use crate::path::show_path;
 use crate::validate::{Check, ValidationReport};
@@ -38,7 +38,7 @@ fn one(out: &mut String, term: &Term, report: &ValidationReport) -> std::fmt::Re
     for check in &report.checks {
         let verdict = if check.passed() { term.out(GREEN, "passed") } else { term.out(RED, "FAILED") };
         let v = check.validation;
-        write!(out, "  {:<18} {verdict}  {} {} checked", v.name(), check.checked, v.unit())?;
+        write!(out, "  {:<18} {verdict}  {}", v.name(), looked(check))?;
         if check.findings.is_empty() {
             writeln!(out)?;
         } else {
@@ -56,6 +56,14 @@ fn one(out: &mut String, term: &Term, report: &ValidationReport) -> std::fmt::Re
     }
 }
 
+/// `1 file checked`, `4 checks made`.
+fn looked(check: &Check) -> String {
+    let many = check.validation.unit();
+    let one = if many == "entries" { "entry" } else { many.trim_end_matches('s') };
+    let verb = if many == "checks" { "made" } else { "checked" };
+    format!("{} {verb}", plural(check.checked, one, many))
+}
+
 fn findings(out: &mut String, term: &Term, check: &Check) -> std::fmt::Result {
     for finding in check.findings.iter().take(SHOWN) {
         writeln!(out, "      {}: {}", finding.place, finding.problem)?;
@@ -64,10 +72,11 @@ fn findings(out: &mut String, term: &Term, check: &Check) -> std::fmt::Result {
         writeln!(out, "      … and {} more: the log has all", check.findings.len() - SHOWN)?;
     }
     for note in &check.notes {
-        writeln!(out, "      {} {note}", term.out(YELLOW, "note:"))?;
+        writeln!(out, "      {} {}", term.out(YELLOW, "note:"), sentences(12, note))?;
     }
     if !check.passed() {
-        writeln!(out, "      {}", term.out(DIM, format!("help: {}", check.validation.remedy())))?;
+        let help = sentences(12, check.validation.remedy());
+        writeln!(out, "      {}", term.out(DIM, format!("help: {help}")))?;
     }
     Ok(())
 }

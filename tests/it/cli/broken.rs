@@ -172,10 +172,7 @@ fn what_nobody_may_read_is_brought_back_and_what_nobody_may_enter_is_named() {
         chmod(world.at("crates/alpha/src"), mode);
         chmod(world.at("crates"), mode);
         let before = crate::support::tree::Picture::take(&world.root, &[&world.at("crates"), &world.dir]);
-        rollback()
-            .ends(3)
-            .complains(&format!("open `{}`", world.at("crates").display()))
-            .complains("chmod u+rwx");
+        rollback().ends(3).complains(&format!("`chmod u+rwx {}`", world.at("crates").display()));
         assert_same(
             &crate::support::tree::Picture::take(&world.root, &[&world.at("crates"), &world.dir]),
             &before,
@@ -183,7 +180,7 @@ fn what_nobody_may_read_is_brought_back_and_what_nobody_may_enter_is_named() {
         );
         // The remedy that it names is one, and leads to the next.
         chmod(world.at("crates"), 0o700);
-        rollback().ends(3).complains(&format!("open `{}`", world.at("crates/alpha/src").display()));
+        rollback().ends(3).complains(&format!("chmod u+rwx {}`", world.at("crates/alpha/src").display()));
         chmod(world.at("crates/alpha/src"), 0o700);
         rollback().ends(0);
         chmod(world.at("crates"), 0o755);

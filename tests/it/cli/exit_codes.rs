@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use backstop::fsx::{Fs, Op, Probe, Verdict};
-use backstop::rollback::RollbackOptions;
+use backstop::rollback::{RollbackOptions, RollbackPlan};
 
 use super::{Run, backed_up, backstop, copied, newest, spoil};
 use crate::support::edit::{chmod, is_root, mkdir, overwrite, remove, write};
@@ -25,6 +25,8 @@ fn a_wrong_command_line_ends_with_2_and_says_which_word_is_wrong() {
         (&["rollback"], "--timestamp"),
         (&["rollback", "-t", "latest", "--undo"], "--undo"),
         (&["rollback", "--resume", "--abort"], "--abort"),
+        (&["rollback", "--resume", "--dry-run"], "--dry-run"),
+        (&["rollback", "--abort", "--dry-run"], "--dry-run"),
         (&["rollback", "--undo", "--only", "x"], "--only"),
         (&["rollback", "-t", "latest", "--to", "x", "--dry-run"], "--dry-run"),
         (&["rollback", "-t", "latest", "--from", "memory"], "memory"),
@@ -93,6 +95,18 @@ fn a_directory_backup_that_is_no_store_ends_with_2_and_is_left_alone() {
     // An empty one is taken.
     remove(world.dir.join("photo.jpg"));
     backstop(&world.root).arg("backup").ends(0);
+}
+
+#[test]
+fn a_file_in_the_stores_place_ends_with_2_and_is_left_alone() {
+    let world = World::new("virtual");
+    write(&world.dir, "a file");
+    backstop(&world.root).arg("backup").ends(2).complains("is a file").complains("help: ");
+    for args in [&["list"][..], &["validate"], &["rollback", "-t", "latest", "-f"]] {
+        let run = backstop(&world.root).args(args).arg("--store").arg(&world.dir).ends(2);
+        run.complains("is a file").complains("--store DIR");
+    }
+    assert_eq!(fs::read_to_string(&world.dir).unwrap(), "a file");
 }
 
 #[test]
@@ -166,6 +180,11 @@ fn a_restore_into_a_directory_that_is_in_use_or_in_the_store_ends_with_2() {
     to(&world.dir.join("cache/new/deeper"));
     crate::support::edit::link(&world.dir, world.temp.path().join("link"));
     to(&world.temp.path().join("link/new"));
+    // No directory at all.
+    to(&world.at("Cargo.toml"));
+    crate::support::edit::link("nowhere", world.temp.path().join("dangling"));
+    to(&world.temp.path().join("dangling"));
+    assert!(!world.temp.path().join("nowhere").exists());
 }
 
 // ---- 3: could not be done
@@ -242,9 +261,10 @@ fn a_rollback_that_nobody_can_confirm_ends_with_3_and_changes_nothing() {
             .input(input)
             .ends(3)
             .complains("--force")
-            .complains("--dry-run");
+            .complains("--dry-run")
+            .prints("replace  crates/alpha/src/lib.rs");
     }
-    backstop(&world.root).args(["rollback", "-t", "latest", "--format", "json"]).ends(3);
+    backstop(&world.root).args(["rollback", "-t", "latest", "--format", "json"]).ends(3).json();
     assert_same(&world.picture(), &before.0, "the workspace after the refusals");
     assert_same(
         &Picture::with_times(&world.dir, &[&world.dir.join("lock")]),
@@ -375,6 +395,18 @@ impl Probe for CutAtMove {
     }
 }
 
+/// Carries a plan out as far as the second move.
+pub(super) fn cut(world: &World, plan: RollbackPlan) {
+    let probe = CutAtMove {
+        root: world.root.clone(),
+        store: world.dir.clone(),
+        left: AtomicU64::new(2),
+        cut: AtomicBool::new(false),
+    };
+    let error = world.apply_with(plan, &Fs::probed(Arc::new(probe))).unwrap_err();
+    assert_eq!(error.kind(), backstop::ErrorKind::CutOff, "{error}");
+}
+
 /// A workspace in which a rollback to the newest restore point was cut off in its middle; and the states before
 /// and after it.
 pub(super) fn cut_off() -> (World, Picture, Picture) {
@@ -383,15 +415,7 @@ pub(super) fn cut_off() -> (World, Picture, Picture) {
     spoil(&world.root);
     let old = world.picture();
     world.clock.set(SystemTime::now() + Duration::from_secs(1));
-    let probe = CutAtMove {
-        root: world.root.clone(),
-        store: world.dir.clone(),
-        left: AtomicU64::new(2),
-        cut: AtomicBool::new(false),
-    };
-    let plan = world.plan(&RollbackOptions::default());
-    let error = world.apply_with(plan, &Fs::probed(Arc::new(probe))).unwrap_err();
-    assert_eq!(error.kind(), backstop::ErrorKind::CutOff, "{error}");
+    cut(&world, world.plan(&RollbackOptions::default()));
     let between = world.picture();
     assert!(between != old && between != new, "the cut was not between two states");
     (world, old, new)

@@ -5,6 +5,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use backstop::fsx::{Fs, Op, Probe, Verdict};
+use backstop::rollback::{RollbackOptions, restore_to};
+
 use super::{Cli, Run, backed_up, backstop, copied, newest, program, spoil, wait_until};
 use crate::support::edit::{chmod, mkdir, overwrite, remove, write};
 use crate::support::tree::assert_same;
@@ -151,6 +154,117 @@ fn a_validation_that_can_check_nothing_fails() {
         let line = run.out.lines().find(|l| l.contains(name)).unwrap();
         assert!(line.contains("FAILED"), "{line}");
     }
+}
+
+// ---- width and wording
+
+/// No line is wider than 80 columns, but for one that names a path of the world's or a file of the store.
+#[track_caller]
+fn assert_narrow(world: &World, text: &str) {
+    let place = world.temp.path().display().to_string();
+    for line in text.lines().filter(|l| !l.contains(&place) && !l.contains("session_")) {
+        assert!(line.chars().count() <= 80, "{} columns: {line}", line.chars().count());
+    }
+}
+
+#[test]
+fn nothing_that_is_printed_is_wider_than_80_columns() {
+    let world = quiet_world();
+    for i in 0..20 {
+        write(world.at(format!("notes_{i}/todo.txt")), "todo\n");
+        write(world.at(format!("crates/alpha/a_directory_{i}/target/x")), "x\n");
+        write(world.at(format!("crates/alpha/src/.git_{i}")), "x\n");
+    }
+    let message = "before all of the parsers are merged into one, and their tests with them, at long last";
+    let run = |args: &[&str]| {
+        let run = backstop(&world.root).args(args).run();
+        assert_narrow(&world, &run.out);
+        assert_narrow(&world, &run.err);
+        run
+    };
+    for command in ["backup", "validate", "rollback", "list", "show"] {
+        run(&[command, "--help"]).ended(0);
+        run(&[command, "-h"]).ended(0);
+    }
+    run(&["--help"]).ended(0);
+    let made = run(&["backup", "-m", message]).ended(0);
+    assert!(made.out.contains("\n              notes_"), "the list does not hang: {}", made.out);
+    run(&["show"]).ended(0);
+    let listed = backstop(&world.root).arg("list").ends(0);
+    let short = listed.out.lines().find_map(|l| l.split_once("before all")).unwrap().1;
+    assert!(short.ends_with('…') && short.chars().count() == 50, "{short}");
+    run(&["validate"]).ended(0);
+    run(&["rollback", "-t", "latest", "--dry-run"]).ended(0).prints("Nothing to do: ");
+    spoil(&world.root);
+    let plan = run(&["rollback", "-t", "latest", "--dry-run"]).ended(0);
+    plan.prints(
+        "It would be:\n  2 created, 1 replaced, 1 mode changed, 3 moved out\n  Directories: 1 created, 2 removed\n",
+    );
+    run(&["rollback", "-t", "latest"]).ended(3);
+    let done = run(&["rollback", "-t", "latest", "-f"]).ended(0);
+    done.prints("3 moved out\nDirectories: 1 created, 2 removed\n");
+    run(&["rollback", "--undo", "-f"]).ended(0).prints("Undone: ");
+    run(&["rollback", "--resume"]).ended(0);
+    run(&["rollback", "-t", "1", "-f"]).ended(3);
+    run(&["rollback", "-t", "latest", "--only", "nowhere"]).ended(2);
+    overwrite(world.dir.join(format!("session_{}/files/Cargo.toml", newest(&world))), |b| b.push(b'x'));
+    run(&["validate"]).ended(1).prints("help: ");
+    remove(world.dir.join("scripts/backstop"));
+    run(&["validate"]).ended(1);
+}
+
+#[test]
+fn an_xtasks_usage_says_what_a_person_types() {
+    let world = quiet_world();
+    let xtask = world.temp.path().join("xtask");
+    fs::copy(super::executable(), &xtask).unwrap();
+    program(&xtask, &world.root).arg("--help").ends(0).prints("Usage: cargo xtask [OPTIONS] <COMMAND>");
+    program(&xtask, &world.root).arg("rollback").ends(2).complains("Usage: cargo xtask rollback ");
+    backstop(&world.root).args(["show", "--help"]).ends(0).prints("Usage: backstop show ");
+}
+
+#[test]
+fn an_undo_that_was_cut_off_and_is_finished_says_undone() {
+    let world = backed_up();
+    spoil(&world.root);
+    backstop(&world.root).args(["rollback", "-t", "latest", "-f"]).ends(0);
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+    world.clock.set(later);
+    super::exit_codes::cut(&world, world.plan_undo().unwrap());
+    let both = "take it back:\n        ";
+    copied(&world.dir).args(["rollback", "-t", "latest", "-f"]).ends(4).complains(both);
+    copied(&world.dir).args(["rollback", "--resume", "-v"]).ends(0).prints("Undone: ");
+}
+
+#[test]
+fn a_restore_elsewhere_names_where_each_root_went_and_what_a_failure_left() {
+    let world = World::new("outside");
+    backstop(&world.root).arg("backup").ends(0);
+    let to = world.temp.path().join("new/workspace");
+    let args = ["rollback", "-t", "latest", "--outside", "--to"];
+    let run = backstop(&world.root).args(args).arg(&to).ends(0);
+    let neighbour = world.temp.path().join("new/neighbour");
+    assert_eq!(run.field("To"), to.to_str().unwrap());
+    assert_eq!(run.field("Outside"), format!("neighbour to {}", neighbour.display()));
+    // The last file cannot be written.
+    struct Full(std::path::PathBuf);
+    impl Probe for Full {
+        fn before(&self, op: &Op<'_>) -> Verdict {
+            match op {
+                Op::CreateFile { path } if path.starts_with(&self.0) && path.ends_with("lib.rs") => {
+                    Verdict::Fail(std::io::Error::other("full"))
+                }
+                _ => Verdict::Proceed,
+            }
+        }
+    }
+    let to = world.temp.path().join("other/workspace");
+    let full = Fs::probed(std::sync::Arc::new(Full(to.clone())));
+    let store = world.store_with(&full).unwrap();
+    let error = restore_to(&store, &world.latest(), &to, &RollbackOptions::default(), &world.context());
+    let error = error.unwrap_err();
+    let help = format!("`{}` holds a partial copy, which can be deleted", to.display());
+    assert_eq!(error.help(), Some(help.as_str()));
 }
 
 // ---- colours
