@@ -219,9 +219,12 @@ impl Run {
         self
     }
 
+    /// Standard error has this text, wherever its lines are broken.
     #[track_caller]
     pub(crate) fn complains(self, text: &str) -> Self {
-        assert!(self.err.contains(text), "{}: no {text:?} in\n{}--- out\n{}", self.shown, self.err, self.out);
+        let unbroken = self.err.split_whitespace().collect::<Vec<_>>().join(" ");
+        let found = self.err.contains(text) || unbroken.contains(text);
+        assert!(found, "{}: no {text:?} in\n{}--- out\n{}", self.shown, self.err, self.out);
         self
     }
 
