@@ -123,8 +123,8 @@ impl<'a> Job<'a> {
     ) -> Result<ReadResult> {
         let total = self.set.entries.iter().map(|e| e.size).sum();
         let verb = if self.staging.is_some() { "Copying" } else { "Comparing" };
-        let what =
-            format!("{} files", self.set.entries.iter().filter(|e| e.kind == CandidateKind::File).count());
+        let files = self.set.entries.iter().filter(|e| e.kind == CandidateKind::File).count();
+        let what = crate::event::plural(files as u64, "file", "files");
         self.context.observer.on(&Event::Phase { verb, what, total });
         let groups = groups(self.set.entries.iter().map(|e| (e.path.as_bytes(), e.size)));
         let turn = Turn::default();
