@@ -197,11 +197,7 @@ impl Fs {
 
     /// Removes the empty directories at and below `path`, and those that become empty by it. Files stay.
     pub fn remove_empty_directories(&self, path: &Path) -> io::Result<()> {
-        let entries = match std::fs::read_dir(path) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(e),
-        };
+        let Some(entries) = entries_if_there(path)? else { return Ok(()) };
         for entry in entries {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
@@ -217,11 +213,7 @@ impl Fs {
     /// Gives the directory `path` and all below it the same permission bits, the deepest first. Files keep theirs;
     /// what does not exist is no error.
     pub fn set_directory_modes(&self, path: &Path, mode: Mode) -> io::Result<()> {
-        let entries = match std::fs::read_dir(path) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(e),
-        };
+        let Some(entries) = entries_if_there(path)? else { return Ok(()) };
         for entry in entries {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
@@ -278,6 +270,15 @@ pub(crate) fn temporary_sibling(path: &Path) -> PathBuf {
     name.push(path.file_name().unwrap_or_default());
     name.push(".new");
     path.with_file_name(name)
+}
+
+/// What is in a directory; `None` where there is none.
+fn entries_if_there(path: &Path) -> io::Result<Option<std::fs::ReadDir>> {
+    match std::fs::read_dir(path) {
+        Ok(entries) => Ok(Some(entries)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 fn timestamps(mtime: Mtime) -> Timestamps {

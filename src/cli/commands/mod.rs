@@ -1,17 +1,15 @@
 //! Each command: find, run, render.
 
-use std::io::IsTerminal;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod rollback;
 
-use anyhow::Context as _;
+use std::path::PathBuf;
+
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::args::{Backup, Cli, Command, Copy, Format, Global, Rollback, Show, Validate};
+use super::args::{Backup, Cli, Command, Format, Global, Show, Validate};
 use super::find::{self, DEFAULT_STORE};
 use super::progress::Progress;
-use super::term::{BOLD, Term};
+use super::term::Term;
 use super::{Env, exit, print_error, render};
 use crate::backup::{BackupOptions, BackupOutcome, backup};
 use crate::clock::SystemClock;
@@ -20,10 +18,9 @@ use crate::event::{Context, Interrupt};
 use crate::fsx::Fs;
 use crate::manifest::Label;
 use crate::path::show_path;
-use crate::rollback::{self, RollbackOptions, RollbackPlan};
 use crate::select::select;
 use crate::store::{Selector, Store, StoreLock, Wait};
-use crate::validate::{From, InodeCache, validate};
+use crate::validate::{InodeCache, validate};
 use crate::workspace::{LoadOptions, Workspace, load};
 
 /// What every command works with.
@@ -277,184 +274,6 @@ impl Session<'_> {
         Ok(code)
     }
 
-    // ---- rollback
-
-    fn rollback(&self, args: &Rollback) -> Result<u8> {
-        let store = self.store()?;
-        if args.resume {
-            return self.resume(&store, args);
-        }
-        if args.abort {
-            return self.abort(&store, args);
-        }
-        if let Some(dir) = &args.to {
-            return self.restore_to(&store, args, dir);
-        }
-        // Where nobody is asked, nothing may move between the plan and its end; where somebody is, others may work on
-        // meanwhile, and the plan is made once more.
-        let held = if args.force && !args.dry_run { Some(self.lock(&store, args.no_wait)?) } else { None };
-        let plan = self.plan(&store, args)?;
-        self.progress.clear();
-        if args.dry_run || plan.is_empty() {
-            let text = if self.json() {
-                render::plan_json(&plan, args.dry_run)
-            } else {
-                render::plan(&self.term, &store, &plan, args.verbose) + &render::plan_end(&plan)
-            };
-            self.report(&text);
-            return Ok(exit::DONE);
-        }
-        let (lock, plan) = match held {
-            Some(lock) => {
-                if !self.json() {
-                    self.report(&render::plan(&self.term, &store, &plan, args.verbose));
-                }
-                (lock, plan)
-            }
-            None => {
-                self.confirm(&store, &plan, args.verbose)?;
-                let lock = self.lock(&store, args.no_wait)?;
-                let now = self.plan(&store, args)?;
-                refuse_moved(&plan, &now)?;
-                (lock, now)
-            }
-        };
-        let context = self.context();
-        let outcome = rollback::apply(&lock, plan.clone(), &context)?;
-        self.progress.clear();
-        // An undo that had to leave something where it is, is not the whole undo.
-        let incomplete = !outcome.mismatches.is_empty() || (args.undo && !plan.left_alone.is_empty());
-        let code = if incomplete { exit::FINDINGS } else { exit::DONE };
-        let undo_command = self.command(&store, "rollback --undo");
-        let text = if self.json() {
-            render::outcome_json(Some(&plan), &outcome, code)
-        } else {
-            render::outcome(&self.term, &outcome, &undo_command)
-        };
-        self.report(&text);
-        Ok(code)
-    }
-
-    fn plan(&self, store: &Store, args: &Rollback) -> Result<RollbackPlan> {
-        let context = self.context();
-        if args.undo {
-            return rollback::plan_undo(store, &context);
-        }
-        let catalogue = store.catalogue()?;
-        let listed = catalogue.select(&selector(args.timestamp.as_deref().unwrap_or("latest")))?;
-        rollback::plan(store, listed, &self.options(args, store), &context)
-    }
-
-    /// Takes the store's lock. From here on Ctrl-C asks to stop.
-    fn lock<'s>(&self, store: &'s Store, no_wait: bool) -> Result<StoreLock<'s>> {
-        self.stop_on_signals();
-        store.lock(wait(no_wait), &self.interrupt, &self.progress)
-    }
-
-    fn options(&self, args: &Rollback, store: &Store) -> RollbackOptions {
-        // An absolute path below the workspace is as good as one that counts from its root.
-        let inside = |text: &String| match std::path::Path::new(text).strip_prefix(store.root()) {
-            Ok(rest) if rest.as_os_str().is_empty() => ".".into(),
-            Ok(rest) => rest.to_string_lossy().into_owned(),
-            Err(_) => text.clone(),
-        };
-        RollbackOptions {
-            only: args.only.iter().map(inside).collect(),
-            packages: args.package.clone(),
-            keep_new: args.keep_new,
-            from: match args.from {
-                Copy::Auto => From::Auto,
-                Copy::Session => From::Session,
-                Copy::Archive => From::Archive,
-            },
-            outside: args.outside,
-        }
-    }
-
-    /// A command that works whatever state the workspace is in: the copied executable's, where there is one.
-    fn command(&self, store: &Store, what: &str) -> String {
-        let ways = self.bring_back(store);
-        ways.without_cargo(what).unwrap_or_else(|| ways.command(what))
-    }
-
-    /// Shows the plan and asks. Ctrl-C at the question ends with exit code 3: nothing was changed.
-    fn confirm(&self, store: &Store, plan: &RollbackPlan, verbose: bool) -> Result<()> {
-        let unasked = |text: &str| Err(Error::new(ErrorKind::NotConfirmed, text));
-        if self.json() || !std::io::stdin().is_terminal() {
-            if !self.json() {
-                self.report(&render::plan(&self.term, store, plan, verbose));
-            }
-            return unasked("nobody is there to confirm the rollback; nothing was changed")
-                .map_err(|e| e.with_help("where the plan (--dry-run shows it) is right, add --force (-f)"));
-        }
-        self.term.report(&render::plan(&self.term, store, plan, verbose));
-        let armed = Arc::new(AtomicBool::new(true));
-        let armed_for_all = [SIGINT, SIGTERM, SIGHUP].iter().try_for_each(|signal| {
-            signal_hook::flag::register_conditional_shutdown(*signal, exit::NOT_DONE.into(), armed.clone())
-                .map(drop)
-        });
-        if let Err(e) = armed_for_all {
-            self.context().note(format!("Ctrl-C will end with another exit code: {e}"));
-        }
-        self.term.put(&self.term.err(BOLD, "Do this? [y/N] "));
-        let mut answer = String::new();
-        let read = std::io::stdin().read_line(&mut answer).context("reading the answer");
-        armed.store(false, Ordering::Relaxed);
-        match read {
-            Ok(_) if ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) => Ok(()),
-            Ok(_) => unasked("not confirmed; nothing was changed"),
-            Err(e) => unasked("not confirmed; nothing was changed").map_err(|error| error.with_source(e)),
-        }
-    }
-
-    fn resume(&self, store: &Store, args: &Rollback) -> Result<u8> {
-        let lock = self.lock(store, args.no_wait)?;
-        let outcome = rollback::resume(&lock, &self.context())?;
-        self.progress.clear();
-        let code = outcome
-            .as_ref()
-            .map_or(exit::DONE, |o| if o.mismatches.is_empty() { exit::DONE } else { exit::FINDINGS });
-        let undo = self.command(store, "rollback --undo");
-        let text = match (&outcome, self.json()) {
-            (Some(outcome), true) => render::outcome_json(None, outcome, code),
-            (Some(outcome), false) => render::outcome(&self.term, outcome, &undo),
-            (None, true) => render::nothing_json("resume"),
-            (None, false) => "Nothing to resume: no rollback was cut off.\n".into(),
-        };
-        self.report(&text);
-        Ok(code)
-    }
-
-    fn abort(&self, store: &Store, args: &Rollback) -> Result<u8> {
-        let lock = self.lock(store, args.no_wait)?;
-        let outcome = rollback::abort(&lock, &self.context())?;
-        self.progress.clear();
-        let text = match (&outcome, self.json()) {
-            (Some(outcome), true) => render::abort_json(outcome),
-            (Some(outcome), false) => render::abort(&self.term, outcome),
-            (None, true) => render::nothing_json("abort"),
-            (None, false) => "Nothing to abort: no rollback was cut off.\n".into(),
-        };
-        self.report(&text);
-        Ok(exit::DONE)
-    }
-
-    fn restore_to(&self, store: &Store, args: &Rollback, dir: &std::path::Path) -> Result<u8> {
-        self.stop_on_signals();
-        let _shared = store.lock_shared(wait(args.no_wait), &self.interrupt, &self.progress)?;
-        let catalogue = store.catalogue()?;
-        let listed = catalogue.select(&selector(args.timestamp.as_deref().unwrap_or("latest")))?;
-        let dir = crate::store::clean(&self.env.absolute(dir));
-        let report = rollback::restore_to(store, listed, &dir, &self.options(args, store), &self.context())?;
-        self.progress.clear();
-        self.report(&if self.json() {
-            render::restore_json(&report)
-        } else {
-            render::restore(&self.term, &report)
-        });
-        Ok(exit::DONE)
-    }
-
     // ---- list, show
 
     fn list(&self) -> Result<u8> {
@@ -485,23 +304,6 @@ impl Session<'_> {
         }
         Ok(exit::DONE)
     }
-}
-
-/// What is done is what was shown.
-fn refuse_moved(shown: &RollbackPlan, now: &RollbackPlan) -> Result<()> {
-    let differs = |a: &RollbackPlan, b: &RollbackPlan| -> Vec<String> {
-        a.actions.iter().filter(|x| !b.actions.contains(x)).map(rollback::Action::shown).collect()
-    };
-    let mut moved = differs(shown, now);
-    moved.extend(differs(now, shown));
-    moved.sort();
-    moved.dedup();
-    if moved.is_empty() {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Changed, "the workspace changed after the plan was shown; nothing was done")
-        .with_details(moved)
-        .with_help("look at the new plan: run it again"))
 }
 
 fn wait(no_wait: bool) -> Wait {
