@@ -267,10 +267,7 @@ impl<'a, 'b> Pass<'a, 'b> {
         if self.attempt == 1 && self.job.parent.is_none() {
             return Ok(());
         }
-        match self.job.store.fs().remove_file(path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(uncopied(path, e)),
-            _ => Ok(()),
-        }
+        self.job.store.fs().remove_file_if_there(path).map_err(|e| uncopied(path, e))
     }
 }
 

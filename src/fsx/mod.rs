@@ -120,10 +120,7 @@ impl Fs {
     /// and renamed over it. The directory is not synced.
     pub fn replace_file(&self, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         let sibling = temporary_sibling(path);
-        match self.remove_file(&sibling) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
+        self.remove_file_if_there(&sibling)?;
         let mut file = self.create_file(&sibling)?;
         file.write_all(bytes)?;
         file.set_mode(Mode::new(mode))?;
@@ -161,6 +158,14 @@ impl Fs {
         self.gate(|| Op::Remove { path: path.into() })?;
         #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
         std::fs::remove_file(path)
+    }
+
+    /// Removes a file or symbolic link; what does not exist is no error.
+    pub fn remove_file_if_there(&self, path: &Path) -> io::Result<()> {
+        match self.remove_file(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 
     /// Removes an empty directory.

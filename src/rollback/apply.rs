@@ -256,10 +256,7 @@ impl<'a> Transaction<'a> {
         let displaced = self.layout().displaced(&self.journal.id);
         // What was put back left empty directories; a file that is still there is somebody's, and stays.
         self.fs().remove_empty_directories(&displaced).during("clear", &displaced)?;
-        match self.fs().remove_file(&journal) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &journal, e)),
-            _ => {}
-        }
+        self.fs().remove_file_if_there(&journal).during("remove", &journal)?;
         self.end();
         Ok(())
     }

@@ -138,17 +138,16 @@ impl Transaction<'_> {
             Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
         match now {
             // Made before a cut.
-            Some(Thing::Directory { .. }) => self.give_to_owner(tree, &action.path, None)?,
+            Some(Thing::Directory { .. }) => {}
             Some(_) => return Err(changed_error(vec![action.shown()])),
             None => {
                 let bits = action.after.as_ref().and_then(Thing::mode).map_or(0o755, Mode::bits);
                 // Open for its owner until everything in it stands; then it gets its own mode.
                 tree.create_dir(&action.path, Mode::new(bits | 0o700))
                     .map_err(|e| self.failed("create", action, e))?;
-                self.give_to_owner(tree, &action.path, None)?;
             }
         }
-        Ok(())
+        self.give_to_owner(tree, &action.path, None)
     }
 
     /// Puts the staged file or link in place, the old one out of the way first.

@@ -84,14 +84,8 @@ fn refuse_missing_roots(present: &Present) -> Result<()> {
 /// What differs in roots outside the workspace, for the report.
 fn differences_outside(manifest: &Manifest, present: &Present) -> Vec<String> {
     let outside = manifest.entries.iter().filter(|e| !e.root.is_empty());
-    let mut out: Vec<String> = outside
-        .filter(|e| {
-            let wanted = Thing::wanted(&e.kind, e.mode);
-            let now = present.known.get(&(e.root.clone(), e.path.clone()));
-            !now.is_some_and(|now| now.same_content(&wanted))
-        })
-        .map(crate::manifest::Entry::shown)
-        .collect();
+    let mut out: Vec<String> =
+        outside.filter(|e| present.differs(e)).map(crate::manifest::Entry::shown).collect();
     let added = present.added.iter().filter(|((root, _), t)| !root.is_empty() && !t.is_directory());
     out.extend(added.map(|((root, path), _)| crate::manifest::shown(root, path)));
     out

@@ -195,15 +195,10 @@ fn unknown_package(name: &str, manifest: &Manifest) -> Error {
 /// The entries whose content will be written: those that differ and are asked for.
 pub(crate) fn needed(manifest: &Manifest, present: &Present, selection: &Selection) -> Vec<usize> {
     let reached: BTreeSet<&str> = present.roots.iter().map(|r| r.root.name.as_str()).collect();
-    let differs = |e: &crate::manifest::Entry| {
-        let wanted = Thing::wanted(&e.kind, e.mode);
-        let known = present.known.get(&(e.root.clone(), e.path.clone()));
-        !known.is_some_and(|now| now.same_content(&wanted))
-    };
     (0..manifest.entries.len())
         .filter(|i| {
             let e = &manifest.entries[*i];
-            reached.contains(e.root.as_str()) && selection.holds(&e.root, &e.path) && differs(e)
+            reached.contains(e.root.as_str()) && selection.holds(&e.root, &e.path) && present.differs(e)
         })
         .collect()
 }

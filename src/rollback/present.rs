@@ -9,7 +9,7 @@ use super::thing::Thing;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::Tree;
-use crate::manifest::{GitState, Manifest, Package, Place, Reason};
+use crate::manifest::{Entry, GitState, Manifest, Package, Place, Reason};
 use crate::path::{RelPath, show_path};
 use crate::select::git::{GitAnswer, Rules};
 use crate::select::walk::{Found, FoundKind, Walk};
@@ -107,6 +107,13 @@ impl Present {
             present.take_additions(&root.root.name, &tree, additions, context)?;
         }
         Ok(present)
+    }
+
+    /// Whether the content that an entry asks for does not stand at its place; the mode does not count.
+    pub(crate) fn differs(&self, entry: &Entry) -> bool {
+        let wanted = Thing::wanted(&entry.kind, entry.mode);
+        let now = self.known.get(&(entry.root.clone(), entry.path.clone()));
+        !now.is_some_and(|now| now.same_content(&wanted))
     }
 
     /// The same without the roots outside the workspace.

@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::manifest::GitState;
-use crate::path::{RelPath, show_text};
+use crate::path::show_text;
 use crate::process;
 
 /// How far git can judge a directory.
@@ -96,12 +96,6 @@ impl Rules {
     /// Whether git ignores exactly this path. What lies below an ignored directory is not asked for.
     pub(crate) fn ignores(&self, path: &[u8]) -> bool {
         has(&self.ignored, path)
-    }
-
-    /// Whether git ignores this path or a directory above it.
-    #[allow(dead_code, reason = "a rollback's look at the present tree asks for single paths")]
-    pub(crate) fn ignores_path(&self, path: &RelPath) -> bool {
-        self.ignores(path.as_bytes()) || path.ancestors().any(|dir| self.ignores(dir.as_bytes()))
     }
 
     /// Whether everything in this directory is ignored, although the directory is not.
@@ -195,6 +189,7 @@ pub(crate) fn state(directory: &Path) -> Option<GitState> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::path::RelPath;
 
     #[test]
     fn a_directory_with_ignored_contents_only_is_not_ignored_itself() {
@@ -209,8 +204,13 @@ mod tests {
             assert!(!rules.ignores(path) && rules.is_hollow(path), "{path:?}");
         }
         assert!(rules.tracks_though_ignored(b"kept.log") && !rules.ignores(b"kept.log"));
-        assert!(rules.ignores_path(&RelPath::new("gone/below/x").unwrap()));
-        assert!(!rules.ignores_path(&RelPath::new("full/new").unwrap()));
+        // What lies below an ignored directory is told by that directory, and a walk does not enter it.
+        let ignores_path = |path: &str| {
+            let path = RelPath::new(path).unwrap();
+            rules.ignores(path.as_bytes()) || path.ancestors().any(|dir| rules.ignores(dir.as_bytes()))
+        };
+        assert!(ignores_path("gone/below/x"));
+        assert!(!ignores_path("full/new"));
     }
 
     #[test]

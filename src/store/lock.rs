@@ -184,12 +184,7 @@ impl<'a> StoreLock<'a> {
     pub(crate) fn give_up(&self, label: &Label, id: &Id) -> Result<()> {
         let (fs, layout) = (&self.store.fs, &self.store.layout);
         let metadata = layout.metadata(label, id);
-        match fs.remove_file(&metadata) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("remove", &metadata, e));
-            }
-            _ => {}
-        }
+        fs.remove_file_if_there(&metadata).during("remove", &metadata)?;
         let session = layout.session(id);
         if session.symlink_metadata().is_ok() {
             fs.rename(&session, &layout.staging(id)).during("rename", &session)?;

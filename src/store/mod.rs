@@ -306,10 +306,7 @@ fn build(building: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<()> {
 /// Writes a new read-only file of the store, in place of one that a run left behind.
 pub(crate) fn write_private(fs: &Fs, path: &Path, bytes: &[u8]) -> Result<()> {
     use std::io::Write;
-    match fs.remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", path, e)),
-        _ => {}
-    }
+    fs.remove_file_if_there(path).during("remove", path)?;
     let mut file = fs.create_file(path).during("create", path)?;
     file.write_all(bytes).during("write", path)?;
     file.set_mode(crate::manifest::Mode::new(0o400)).during("change the mode of", path)
