@@ -77,6 +77,11 @@ impl Layout {
         self.metadata_dir().join(format!("{}.json", backup_id(label, id)))
     }
 
+    /// What is known of a restore point besides what it holds.
+    pub fn status(&self, label: &Label, id: &Id) -> PathBuf {
+        self.metadata_dir().join(format!("{}.status", backup_id(label, id)))
+    }
+
     /// The checksum list.
     pub fn checksums(&self, label: &Label, id: &Id) -> PathBuf {
         self.dir.join("checksums").join(format!("{}.sha256", backup_id(label, id)))

@@ -12,6 +12,7 @@ mod layout;
 mod lock;
 mod log;
 pub(crate) mod nul;
+mod status;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ pub(crate) use layout::DIRECTORIES;
 pub use layout::{EXECUTABLE, Layout, MANIFEST_FILE, STORE_FILE};
 pub use lock::{StoreLock, Wait};
 pub(crate) use log::Log;
+pub use status::{DrillLevel, Drilled, InvalidLevel, Pin, PointStatus, Validated};
 
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::fsx::Fs;

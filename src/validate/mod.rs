@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::error::{IoContext, Result};
 use crate::event::Context;
 use crate::manifest::{Id, Manifest};
-use crate::store::{Listed, Log, Store};
+use crate::store::{Listed, Log, Store, StoreLock, Validated};
 pub(crate) use verified::verify_sources;
 pub use verified::{From, Source, VerifiedSession};
 
@@ -205,6 +205,17 @@ pub fn validate(
     }
     log.end(&result, |r| if r.passed() { "all passed".into() } else { "findings".to_owned() });
     result
+}
+
+/// Records what a validation said in the restore point's status.
+///
+/// # Errors
+/// Kind `Io`. A restore point that is gone by now is no error.
+pub fn record(lock: &StoreLock<'_>, report: &ValidationReport, context: &Context<'_>) -> Result<()> {
+    let catalogue = lock.store().catalogue()?;
+    let Some(listed) = catalogue.all().iter().find(|l| l.id == report.id) else { return Ok(()) };
+    let validated = Validated { at: context.clock.now(), passed: report.passed() };
+    lock.update_status(listed, |status| status.validated = Some(validated))
 }
 
 fn run(

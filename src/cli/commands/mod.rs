@@ -246,7 +246,7 @@ impl Session<'_> {
     fn validate(&self, args: &Validate) -> Result<u8> {
         let store = self.store()?;
         self.stop_on_signals();
-        let _shared = store.lock_shared(wait(args.no_wait), &self.interrupt, &self.progress)?;
+        let shared = store.lock_shared(wait(args.no_wait), &self.interrupt, &self.progress)?;
         let catalogue = store.catalogue()?;
         let listed = if args.all {
             if catalogue.all().is_empty() {
@@ -263,6 +263,8 @@ impl Session<'_> {
             .iter()
             .map(|listed| validate(&store, listed, &cache, &context))
             .collect::<Result<Vec<_>>>()?;
+        drop(shared);
+        self.record(&store, &reports);
         let passed = reports.iter().all(crate::validate::ValidationReport::passed);
         let code = if passed { exit::DONE } else { exit::FINDINGS };
         let text = if self.json() {
@@ -272,6 +274,20 @@ impl Session<'_> {
         };
         self.report(&text);
         Ok(code)
+    }
+
+    /// Keeps what the validations said, for `list` and the build's guard. A store that cannot be written to is
+    /// validated all the same.
+    fn record(&self, store: &Store, reports: &[crate::validate::ValidationReport]) {
+        let context = self.context();
+        let recorded = store.lock(Wait::No, &self.interrupt, &self.progress).and_then(|lock| {
+            reports.iter().try_for_each(|report| crate::validate::record(&lock, report, &context))
+        });
+        if let Err(e) = recorded
+            && e.kind() == ErrorKind::Busy
+        {
+            context.note(format!("the outcome is not recorded: {e}"));
+        }
     }
 
     // ---- list, show

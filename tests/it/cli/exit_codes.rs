@@ -319,6 +319,22 @@ fn a_store_whose_own_file_is_damaged_or_lost_needs_the_workspaces_name_and_no_mo
 }
 
 /// Damages the one file in both copies.
+#[test]
+fn what_a_validation_said_stands_in_the_restore_points_status() {
+    let world = backed_up();
+    let status = || {
+        let names = fs::read_dir(world.dir.join("metadata")).unwrap().map(|e| e.unwrap().path());
+        let found = names.into_iter().find(|p| p.extension().is_some_and(|e| e == "status"));
+        found.map(|path| fs::read_to_string(path).unwrap()).unwrap_or_default()
+    };
+    assert_eq!(status(), "", "nobody has validated it");
+    backstop(&world.root).arg("validate").ends(0);
+    assert!(status().lines().any(|l| l.starts_with("validated ") && l.ends_with(" passed")), "{}", status());
+    damage(&world);
+    backstop(&world.root).arg("validate").ends(1);
+    assert!(status().lines().any(|l| l.starts_with("validated ") && l.ends_with(" failed")), "{}", status());
+}
+
 fn damage(world: &World) {
     let id = newest(world);
     overwrite(world.dir.join(format!("session_{id}/files/crates/alpha/src/lib.rs")), |b| b[0] ^= 1);

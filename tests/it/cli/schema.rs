@@ -352,8 +352,10 @@ fn validate_good_and_with_findings_are_as_the_schema_says() {
     assert!(integrity["remedy"].is_string());
     // Without a sound manifest there is no root hash.
     overwrite(session.join("backup_manifest.json"), |b| b.clear());
-    let metadata = fs::read_dir(world.dir.join("metadata")).unwrap().next().unwrap().unwrap().path();
-    overwrite(metadata, |b| b.clear());
+    let copies = fs::read_dir(world.dir.join("metadata")).unwrap().map(|e| e.unwrap().path());
+    overwrite(copies.into_iter().find(|p| p.extension().is_some_and(|e| e == "json")).unwrap(), |b| {
+        b.clear()
+    });
     let worse = backstop(&world.root).arg("validate").args(JSON).ends(1).json();
     assert_eq!(worse["restore_points"][0]["root_hash"], json!(null));
     let list = backstop(&world.root).arg("list").args(JSON).ends(0).json();

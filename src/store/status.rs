@@ -1,0 +1,234 @@
+//! What is known of a restore point besides what it holds: whether it is pinned, what its last validation said, how
+//! far its last drill came. A small text file beside the second copy of its manifest, so that the restore point
+//! itself never changes; `FORMAT.md` gives its lines. Nothing depends on it but a pin: without the file a restore
+//! point is as good as before, and counts as neither validated nor pinned.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use super::{Listed, Store, StoreLock};
+use crate::clock::{parse_rfc3339, rfc3339_seconds};
+use crate::error::{IoContext, Result};
+
+/// How far a drill came: each level includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DrillLevel {
+    /// Every byte was read from the archive and is right.
+    Bytes,
+    /// What was extracted is what the manifest says.
+    Manifest,
+    /// cargo resolves the extracted workspace, offline and locked.
+    Resolves,
+    /// All its targets compile.
+    Compiles,
+    /// Its tests pass.
+    Tests,
+}
+
+impl DrillLevel {
+    /// All of them, the lowest first.
+    pub const ALL: [DrillLevel; 5] = [
+        DrillLevel::Bytes,
+        DrillLevel::Manifest,
+        DrillLevel::Resolves,
+        DrillLevel::Compiles,
+        DrillLevel::Tests,
+    ];
+
+    /// Its name, in reports and on disk.
+    pub fn name(self) -> &'static str {
+        match self {
+            DrillLevel::Bytes => "bytes",
+            DrillLevel::Manifest => "manifest",
+            DrillLevel::Resolves => "resolves",
+            DrillLevel::Compiles => "compiles",
+            DrillLevel::Tests => "tests",
+        }
+    }
+}
+
+impl fmt::Display for DrillLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The text names no level of a drill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not one of bytes, manifest, resolves, compiles, tests")]
+pub struct InvalidLevel;
+
+impl FromStr for DrillLevel {
+    type Err = InvalidLevel;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLevel> {
+        DrillLevel::ALL.into_iter().find(|level| level.name() == text).ok_or(InvalidLevel)
+    }
+}
+
+/// Why a restore point is never pruned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// When it was pinned; `None` where the file does not say it readably.
+    pub at: Option<SystemTime>,
+    /// What the user said of it.
+    pub message: Option<String>,
+}
+
+/// What the last validation said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validated {
+    /// When, to the second.
+    pub at: SystemTime,
+    /// Whether all six passed.
+    pub passed: bool,
+}
+
+/// How far the last drill came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drilled {
+    /// When, to the second.
+    pub at: SystemTime,
+    /// The highest level that was reached; `None` where it failed at the first.
+    pub level: Option<DrillLevel>,
+}
+
+/// What is known of a restore point besides what it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PointStatus {
+    /// Set where it is pinned.
+    pub pinned: Option<Pin>,
+    /// Its last validation.
+    pub validated: Option<Validated>,
+    /// Its last drill.
+    pub drilled: Option<Drilled>,
+    /// Lines that a later version wrote; they are kept.
+    other: Vec<String>,
+}
+
+const HEAD: &str = "backstop-status 1";
+
+impl PointStatus {
+    /// Reads the file's text. A line that says nothing readable is kept as it is; one that begins with `pinned`
+    /// pins, whatever follows: damage must not unpin.
+    fn parse(text: &str) -> Self {
+        let mut status = PointStatus::default();
+        for line in text.lines().filter(|line| !line.is_empty() && *line != HEAD) {
+            let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+            let (when, rest) = value.split_once(' ').unwrap_or((value, ""));
+            let at = parse_rfc3339(when);
+            match (key, at, rest) {
+                ("pinned", at, message) => {
+                    let message = Some(unescape(message)).filter(|m| !m.is_empty());
+                    status.pinned = Some(Pin { at, message });
+                }
+                ("validated", Some(at), "passed" | "failed") => {
+                    status.validated = Some(Validated { at, passed: rest == "passed" });
+                }
+                ("drilled", Some(at), "none") => status.drilled = Some(Drilled { at, level: None }),
+                ("drilled", Some(at), level) if level.parse::<DrillLevel>().is_ok() => {
+                    status.drilled = Some(Drilled { at, level: level.parse().ok() });
+                }
+                _ => status.other.push(line.to_owned()),
+            }
+        }
+        status
+    }
+
+    fn to_text(&self) -> String {
+        let mut lines = vec![HEAD.to_owned()];
+        if let Some(pin) = &self.pinned {
+            let at = pin.at.map_or_else(|| "-".into(), rfc3339_seconds);
+            let message = pin.message.as_deref().map(escape).unwrap_or_default();
+            lines.push(format!("pinned {at} {message}").trim_end().to_owned());
+        }
+        if let Some(validated) = self.validated {
+            let verdict = if validated.passed { "passed" } else { "failed" };
+            lines.push(format!("validated {} {verdict}", rfc3339_seconds(validated.at)));
+        }
+        if let Some(drilled) = self.drilled {
+            let level = drilled.level.map_or("none", DrillLevel::name);
+            lines.push(format!("drilled {} {level}", rfc3339_seconds(drilled.at)));
+        }
+        lines.extend(self.other.iter().cloned());
+        lines.join("\n") + "\n"
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r")
+}
+
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (c, if c == '\\' { chars.next() } else { None }) {
+            ('\\', Some('n')) => out.push('\n'),
+            ('\\', Some('r')) => out.push('\r'),
+            ('\\', Some(other)) => out.push(other),
+            (c, _) => out.push(c),
+        }
+    }
+    out
+}
+
+impl Store {
+    /// What is known of a restore point besides what it holds. Where its file is missing or cannot be read, nothing
+    /// is.
+    pub fn status(&self, listed: &Listed) -> PointStatus {
+        let bytes = std::fs::read(self.layout.status(&listed.label, &listed.id)).unwrap_or_default();
+        PointStatus::parse(&String::from_utf8_lossy(&bytes))
+    }
+}
+
+impl StoreLock<'_> {
+    /// Changes what is known of a restore point; old or new after a cut.
+    ///
+    /// # Errors
+    /// Kind `Io`.
+    pub fn update_status(&self, listed: &Listed, change: impl FnOnce(&mut PointStatus)) -> Result<()> {
+        let store = self.store();
+        let mut status = store.status(listed);
+        let before = status.clone();
+        change(&mut status);
+        if status == before {
+            return Ok(());
+        }
+        let path = store.layout.status(&listed.label, &listed.id);
+        store.fs.replace_file(&path, status.to_text().as_bytes(), 0o600).during("write", &path)?;
+        let dir = store.layout.metadata_dir();
+        store.fs.sync(&dir).during("sync", &dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> SystemTime {
+        parse_rfc3339(text).unwrap()
+    }
+
+    #[test]
+    fn a_status_survives_with_odd_messages_and_lines_of_later_versions() {
+        let status = PointStatus {
+            pinned: Some(Pin { at: Some(at("2026-11-23T05:40:00Z")), message: Some("a\\n b\nc\r".into()) }),
+            validated: Some(Validated { at: at("2026-11-23T05:41:00Z"), passed: false }),
+            drilled: Some(Drilled { at: at("2026-11-23T05:42:00Z"), level: Some(DrillLevel::Compiles) }),
+            other: vec!["signed 2030-01-01T00:00:00Z by nobody".into()],
+        };
+        assert_eq!(PointStatus::parse(&status.to_text()), status);
+        assert_eq!(PointStatus::parse(&PointStatus::default().to_text()), PointStatus::default());
+    }
+
+    #[test]
+    fn damage_does_not_unpin() {
+        for text in ["pinned", "pinned 2026-", "x\npinned \u{fffd} why\n", "pinned 2026-11-23T05:40:00Z"] {
+            assert!(PointStatus::parse(text).pinned.is_some(), "{text:?}");
+        }
+        assert_eq!(PointStatus::parse("validated yesterday passed").validated, None);
+        assert_eq!(PointStatus::parse("drilled 2026-11-23T05:40:00Z deep").drilled, None);
+    }
+}
