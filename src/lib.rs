@@ -69,7 +69,7 @@
 //! | [`fsx`] | every call that changes a file |
 //! | [`workspace`], [`select`] | what cargo, git and the settings say, and so what is protected |
 //! | [`store`] | the directory of restore points, its lock and [its format](store::format) |
-//! | [`backup`], [`validate`], [`rollback`] | the operations |
+//! | [`backup`], [`validate`], [`rollback`], [`explain`] | the operations |
 //! | [`cli`] | arguments, environment, printing, exit codes |
 //!
 //! # Features
@@ -90,6 +90,8 @@ pub mod digest;
 mod error;
 #[cfg(feature = "engine")]
 pub mod event;
+#[cfg(feature = "engine")]
+pub mod explain;
 #[cfg(feature = "engine")]
 pub mod fsx;
 #[cfg(feature = "engine")]

@@ -25,6 +25,9 @@ pub struct Workspace {
     pub target_directories: Vec<PathBuf>,
     /// The members and the path dependencies, sorted by directory.
     pub packages: Vec<LocalPackage>,
+    /// Directories outside the root that the settings protect: without symbolic links, and as the settings call
+    /// them. None holds another one or the root.
+    pub outside: Vec<(PathBuf, String)>,
     /// What the manifests ask for.
     pub settings: Settings,
     /// Versions of the tools: `backstop`, `cargo`, `rustc`, `git`.
@@ -46,6 +49,8 @@ pub struct LocalPackage {
     pub listed: PathBuf,
     /// The source files that its targets start at, absolute.
     pub crate_roots: Vec<PathBuf>,
+    /// The names of its targets, as cargo gives them.
+    pub targets: Vec<String>,
     /// Its readme and licence file, absolute; maybe outside its directory, maybe missing.
     pub files: Vec<PathBuf>,
     /// Whether it is a member of the workspace; otherwise a path dependency.
@@ -101,7 +106,39 @@ pub fn load(options: &LoadOptions) -> Result<Workspace> {
     let mut target_directories = collector.target_directories;
     target_directories.sort();
     target_directories.dedup();
-    Ok(Workspace { root, target_directories, packages, settings, tools, notes })
+    let outside = outside(&root, &settings, &mut notes)?;
+    Ok(Workspace { root, target_directories, packages, outside, settings, tools, notes })
+}
+
+/// The directories that the setting `outside` names.
+fn outside(root: &Path, settings: &Settings, notes: &mut Vec<String>) -> Result<Vec<(PathBuf, String)>> {
+    let mut out: Vec<(PathBuf, String)> = Vec::new();
+    for text in &settings.outside {
+        let Ok(directory) = canonical(&root.join(text)) else {
+            notes.push(format!("`outside` names `{}`, which does not exist", show_text(text)));
+            continue;
+        };
+        let refused = |why: &str, help: &str| {
+            Error::new(ErrorKind::Settings, format!("`outside` names `{}`, which {why}", show_text(text)))
+                .with_help(help)
+        };
+        if !directory.is_dir() {
+            return Err(refused("is no directory", "name the directory that it lies in"));
+        }
+        if directory.starts_with(root) {
+            return Err(refused("lies in the workspace", "name it in `include`"));
+        }
+        if root.starts_with(&directory) {
+            return Err(refused("holds the workspace", "name the directories in it that the build reads"));
+        }
+        out.push((directory, text.clone()));
+    }
+    // Sorted, a directory comes after those that hold it.
+    out.sort();
+    let all = out.clone();
+    out.retain(|(dir, _)| !all.iter().any(|(other, _)| other != dir && dir.starts_with(other)));
+    out.dedup_by(|a, b| a.0 == b.0);
+    Ok(out)
 }
 
 /// The keys of the whole workspace: from its own table, or else from the root package's.
@@ -169,6 +206,9 @@ impl<'a> Collector<'a> {
             package.targets.iter().map(|target| target.src_path.clone().into()).collect();
         crate_roots.sort();
         crate_roots.dedup();
+        let mut targets: Vec<String> = package.targets.iter().map(|target| target.name.clone()).collect();
+        targets.sort();
+        targets.dedup();
         // Cargo gives them relative to the package.
         let files =
             package.readme.iter().chain(&package.license_file).map(|file| listed.join(file)).collect();
@@ -179,6 +219,7 @@ impl<'a> Collector<'a> {
             directory,
             listed,
             crate_roots,
+            targets,
             files,
             member,
         });

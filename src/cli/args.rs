@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::commands::ExplainArgs;
+
 /// Verified restore points for Cargo workspaces.
 ///
 /// Before a change that may go wrong: `backup`. When it went wrong: `rollback`.
@@ -72,6 +74,8 @@ pub(super) enum Command {
     List,
     /// Shows what a restore point holds
     Show(Show),
+    /// Says why a path is protected or not, and where the rule stands
+    Explain(ExplainArgs),
 }
 
 impl Command {
@@ -82,6 +86,7 @@ impl Command {
             Command::Rollback(_) => "rollback",
             Command::List => "list",
             Command::Show(_) => "show",
+            Command::Explain(_) => "explain",
         }
     }
 }

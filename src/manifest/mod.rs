@@ -72,6 +72,10 @@ pub enum Reason {
     Include(String),
     /// A package's `readme` or `license-file` names it.
     PackageFile,
+    /// rustc read it, as a dep-info file of a target directory says.
+    CompilerRead,
+    /// A build script read it, as its `rerun-if-changed` says.
+    BuildScriptRead,
     /// It is a directory above a protected file, or a link that leads to a package.
     Parent,
     /// A rollback found it in its scope and kept it in the restore point of the present.

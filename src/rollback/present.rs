@@ -218,6 +218,8 @@ impl Present {
             tools: BTreeMap::from([("backstop".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
             skipped: Vec::new(),
             unprotected: Vec::new(),
+            unprotected_inputs: Vec::new(),
+            secrets: Vec::new(),
             notes: Vec::new(),
         }
     }

@@ -20,11 +20,20 @@ pub(super) struct Area<'a> {
     pub(super) gathered: Gathered,
     pub(super) chosen: BTreeMap<RelPath, Chosen>,
     pub(super) skipped: BTreeSet<Skipped>,
+    /// What the setting `outside` calls it, where that is why it is a root.
+    pub(super) setting: Option<String>,
+}
+
+impl Area<'_> {
+    /// Its name, and the setting that made it a root.
+    pub(super) fn place(&self) -> (&str, Option<&str>) {
+        (&self.name, self.setting.as_deref())
+    }
 }
 
 /// The roots with what lies below them: the workspace, then the packages outside it by name.
 pub(super) fn areas<'a>(workspace: &'a Workspace, store: &Path) -> Vec<Area<'a>> {
-    let mut outside: Vec<&Path> = Vec::new();
+    let mut outside: Vec<&Path> = workspace.outside.iter().map(|(dir, _)| dir.as_path()).collect();
     // Sorted by directory, a package comes after those that hold it.
     for package in &workspace.packages {
         let dir = package.directory.as_path();
@@ -70,7 +79,9 @@ pub(super) fn areas<'a>(workspace: &'a Workspace, store: &Path) -> Vec<Area<'a>>
             let gathered = gather(&walk, &paths);
             let (chosen, skipped) = (BTreeMap::new(), BTreeSet::new());
             let directory = directory.to_path_buf();
-            Area { name: name.clone(), directory, packages, skip, gathered, chosen, skipped }
+            let setting = workspace.outside.iter().find(|(dir, _)| *dir == directory);
+            let setting = setting.map(|(_, text)| text.clone());
+            Area { name: name.clone(), directory, packages, skip, gathered, chosen, skipped, setting }
         })
         .collect()
 }

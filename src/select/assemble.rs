@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::area::{Area, areas, by_directory, locate, owners};
 use super::extras::{Resolved, place_of, take_included, take_links, take_lockfile, take_package_files};
+use super::read::take_inputs;
 use super::settings::{PathPattern, ScopeSetting};
 use super::walk::{Found, FoundKind};
 use super::{Candidate, CandidateKind, ProtectedSet, RootDirectory, SkipReason, Skipped};
-use super::{git, glob, report};
+use super::{git, glob, report, secrets};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Package, Pattern, Place, Reason, Root};
 use crate::path::{RelPath, path_to_text, relative, show_path, show_text};
@@ -53,6 +54,7 @@ pub(super) fn assemble(workspace: &Workspace, store: &Path) -> Result<ProtectedS
     let mut resolved = Resolved::new();
     take_links(&mut areas, workspace, &exclude, &mut resolved);
     take_package_files(&mut areas, workspace, &exclude, &mut resolved, &mut notes);
+    let unprotected_inputs = take_inputs(&mut areas, workspace, &exclude, &mut resolved);
     let mut unreadable = Vec::new();
     for area in &mut areas {
         take_parents(area);
@@ -89,8 +91,21 @@ pub(super) fn assemble(workspace: &Workspace, store: &Path) -> Result<ProtectedS
         return Err(Error::new(ErrorKind::Workspace, message)
             .with_help("an `exclude` pattern of the settings may take everything"));
     }
+    let secrets = secrets::among(&entries);
     let tools = workspace.tools.clone();
-    Ok(ProtectedSet { roots, packages, entries, scope, git: state, tools, skipped, unprotected, notes })
+    Ok(ProtectedSet {
+        roots,
+        packages,
+        entries,
+        scope,
+        git: state,
+        tools,
+        skipped,
+        unprotected,
+        unprotected_inputs,
+        secrets,
+        notes,
+    })
 }
 
 fn patterns(areas: &[Area<'_>], list: &[PathPattern], notes: &mut Vec<String>) -> Vec<Pattern> {
@@ -111,10 +126,10 @@ fn patterns(areas: &[Area<'_>], list: &[PathPattern], notes: &mut Vec<String>) -
     out
 }
 
-/// The reasons that a path has by where it lies.
+/// The reasons that a path has by where it lies. The root comes with the setting that made it one, if one did.
 pub(super) fn reasons_of(
     workspace: &Workspace,
-    root: &str,
+    (root, outside): (&str, Option<&str>),
     path: &RelPath,
     is_dir: bool,
     owners: &[&LocalPackage],
@@ -131,6 +146,8 @@ pub(super) fn reasons_of(
         if workspace.settings.scope == ScopeSetting::Workspace {
             reasons.insert(Reason::Scope);
         }
+    } else if let Some(setting) = outside {
+        reasons.insert(Reason::Include(setting.to_owned()));
     }
     reasons
 }
@@ -142,7 +159,7 @@ fn classify(area: &mut Area<'_>, workspace: &Workspace, exclude: &[Pattern]) {
     for item in &found {
         let owners = owners(&by_directory, &item.path);
         let is_dir = item.kind == FoundKind::Directory;
-        let mut reasons = reasons_of(workspace, &area.name, &item.path, is_dir, &owners);
+        let mut reasons = reasons_of(workspace, area.place(), &item.path, is_dir, &owners);
         if reasons.is_empty() {
             continue;
         }

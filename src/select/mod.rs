@@ -9,7 +9,10 @@ mod extras;
 mod gather;
 pub(crate) mod git;
 pub(crate) mod glob;
+pub(crate) mod inputs;
+mod read;
 mod report;
+mod secrets;
 pub mod settings;
 #[cfg(test)]
 mod tests;
@@ -23,6 +26,7 @@ use crate::workspace::Workspace;
 
 use crate::manifest::{GitState, Package, Reason, Root, RootName, Scope};
 use crate::path::RelPath;
+pub use inputs::Reader;
 
 /// The files that a restore point is to hold.
 #[derive(Debug, Clone)]
@@ -43,8 +47,34 @@ pub struct ProtectedSet {
     pub skipped: Vec<Skipped>,
     /// What else in the workspace is not protected, directories collapsed.
     pub unprotected: Vec<Unprotected>,
+    /// What a build read and the set does not hold.
+    pub unprotected_inputs: Vec<UnprotectedInput>,
+    /// Protected files that look as if they held secrets: root and path.
+    pub secrets: Vec<(RootName, RelPath)>,
     /// What the user should know: that git does not work, that a clock is off.
     pub notes: Vec<String>,
+}
+
+/// Something that a build read and that is not protected: after a rollback it is what it happens to be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnprotectedInput {
+    /// The file, absolute.
+    pub path: PathBuf,
+    /// Who read it.
+    pub reader: Reader,
+    /// Why it is not protected.
+    pub why: InputGap,
+}
+
+/// Why an input of the build is not protected.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum InputGap {
+    /// A pattern of the settings keeps it out.
+    Excluded(String),
+    /// It lies outside the workspace and every path dependency. The directory is what the setting `outside` would
+    /// have to name, relative to the workspace root.
+    Outside(PathBuf),
 }
 
 /// A root and where it is now.

@@ -50,7 +50,7 @@ pub(super) fn unreadable(
         }
         let line = format!("{}: {why}", shown(&area.name, path));
         let owners = owners(&by_directory, path);
-        let wanted = !reasons_of(workspace, &area.name, path, true, &owners).is_empty();
+        let wanted = !reasons_of(workspace, area.place(), path, true, &owners).is_empty();
         if wanted || area.chosen.contains_key(path) { fatal.push(line) } else { notes.push(line) }
     }
 }
@@ -71,6 +71,9 @@ pub(super) fn scope(areas: &[Area<'_>], whole_workspace: bool, excluded: Vec<Pat
                 steering.filter(|dir| area.chosen.get(dir).is_some_and(|chosen| chosen.is_directory()));
             scope.directories.extend(there.map(|dir| place(Some(dir))));
             scope.root_entries = root_entries(area);
+        }
+        if area.setting.is_some() {
+            scope.directories.push(place(None));
         }
         scope.directories.extend(area.packages.iter().map(|(path, _)| place(path.clone())));
         let walked = &area.gathered.walked;

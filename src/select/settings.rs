@@ -17,7 +17,7 @@ pub(crate) const WORKSPACE_TABLE: &str = "workspace.metadata.backstop";
 /// The settings' table of a package, as it is named in messages.
 pub(crate) const PACKAGE_TABLE: &str = "package.metadata.backstop";
 
-const KEYS: [&str; 7] = ["label", "store", "scope", "include", "exclude", "keep", "checkpoint"];
+const KEYS: [&str; 8] = ["label", "store", "scope", "include", "exclude", "outside", "keep", "checkpoint"];
 const PACKAGE_KEYS: [&str; 2] = ["include", "exclude"];
 const KEEP_KEYS: [&str; 7] = ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within"];
 const CHECKPOINT_KEYS: [&str; 6] = ["id", "name", "run", "timeout", "cwd", "env"];
@@ -37,6 +37,9 @@ pub struct Settings {
     pub include: Vec<PathPattern>,
     /// Patterns that keep files out; they beat every reason.
     pub exclude: Vec<PathPattern>,
+    /// Directories outside the workspace that are protected as roots of their own; relative to the workspace root,
+    /// or absolute.
+    pub outside: Vec<String>,
     /// Which restore points a prune keeps.
     pub keep: Option<KeepSetting>,
     /// The workspace's own checkpoints, in the order of the manifest.
@@ -190,6 +193,10 @@ pub(crate) fn read_all(
     };
     source.patterns(map, "include", directory, &mut into.include)?;
     source.patterns(map, "exclude", directory, &mut into.exclude)?;
+    into.outside = source.texts(map, "outside")?;
+    if into.outside.iter().any(|text| text.trim().is_empty() || text.contains('\0')) {
+        return Err(source.wrong("outside", "an array of directories"));
+    }
     into.keep = map.get("keep").map(|value| read_keep(value, source)).transpose()?;
     if let Some(value) = map.get("checkpoint") {
         let list = value.as_array().ok_or_else(|| source.wrong("checkpoint", "an array of tables"))?;

@@ -1,10 +1,13 @@
 //! Each command: find, run, render.
 
+mod explain;
 mod rollback;
 
 use std::path::PathBuf;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+pub(super) use explain::ExplainArgs;
 
 use super::args::{Backup, Cli, Command, Format, Global, Show, Validate};
 use super::find::{self, DEFAULT_STORE};
@@ -38,7 +41,7 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env) -> u8 {
     let verbose = match &cli.command {
         Command::Backup(args) => args.verbose,
         Command::Rollback(args) => args.verbose,
-        Command::Validate(_) | Command::List | Command::Show(_) => false,
+        Command::Validate(_) | Command::List | Command::Show(_) | Command::Explain(_) => false,
     };
     let fs = if env.portable { Fs::real().portable() } else { Fs::real() };
     let session = Session {
@@ -55,6 +58,7 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env) -> u8 {
         Command::Rollback(args) => session.rollback(args),
         Command::List => session.list(),
         Command::Show(args) => session.show(args),
+        Command::Explain(args) => session.explain(args),
     };
     session.progress.clear();
     match result {

@@ -11,7 +11,7 @@ use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, fill, listed, plur
 use crate::clock::show_duration;
 use crate::manifest::{Totals, shown};
 use crate::path::show_path;
-use crate::select::{ProtectedSet, SkipReason, Skipped};
+use crate::select::{InputGap, ProtectedSet, Reader, SkipReason, Skipped};
 use crate::store::Store;
 
 /// What there is to tell of a backup.
@@ -72,6 +72,8 @@ fn made(out: &mut String, term: &Term, view: &BackupView<'_>, report: &BackupRep
         )?;
     }
     unprotected(out, term, view.set)?;
+    unprotected_inputs(out, term, view.set)?;
+    secrets(out, term, view.set)?;
     writeln!(out)?;
     writeln!(out, "{}", term.out(GREEN, "ALL FILES VERIFIED SUCCESSFULLY"))?;
     writeln!(out, "Backup ID: {}", term.out(BOLD, &report.manifest.backup_id))?;
@@ -145,6 +147,60 @@ fn unprotected(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::R
     lines.iter().try_for_each(|line| writeln!(out, "{:INDENT$}{}", "", term.out(DIM, line)))
 }
 
+/// What the build read and the restore point does not hold, and the setting that would change that.
+fn unprotected_inputs(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::Result {
+    let mut groups: BTreeMap<(String, Option<String>), Vec<String>> = BTreeMap::new();
+    for input in &set.unprotected_inputs {
+        let path = format!("{} ({})", show_path(&input.path), input.reader.noun());
+        let key = match &input.why {
+            InputGap::Excluded(glob) => {
+                (format!("the build reads, and `{}` excludes:", crate::path::show_text(glob)), None)
+            }
+            InputGap::Outside(dir) => {
+                ("the build reads, outside every package:".to_owned(), Some(show_path(dir)))
+            }
+        };
+        groups.entry(key).or_default().push(path);
+    }
+    for ((what, directory), names) in groups {
+        let pieces = std::iter::once(what).chain(some(&names));
+        writeln!(out, "{} {}", term.out(YELLOW, "Not protected"), fill(INDENT, pieces))?;
+        let remedy = match directory {
+            Some(dir) => format!("to protect its directory: outside = [\"{dir}\"]"),
+            None => "to protect it, take the pattern out of `exclude`".to_owned(),
+        };
+        writeln!(out, "{:INDENT$}{}", "", term.out(DIM, remedy))?;
+    }
+    Ok(())
+}
+
+fn secrets(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::Result {
+    if set.secrets.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = set.secrets.iter().map(|(root, path)| shown(root, path)).collect();
+    let pieces =
+        std::iter::once("by their names; the store, which only you can read, holds a copy:".to_owned());
+    writeln!(out, "{} {}", term.out(YELLOW, "      Secrets"), fill(INDENT, pieces.chain(some(&names))))
+}
+
+/// What the build read and the set does not hold, for programs.
+pub(super) fn inputs_json(set: &ProtectedSet) -> Vec<serde_json::Value> {
+    let one = |input: &crate::select::UnprotectedInput| {
+        let (why, setting) = match &input.why {
+            InputGap::Excluded(glob) => ("excluded", glob.clone()),
+            InputGap::Outside(dir) => ("outside", show_path(dir)),
+        };
+        let reader = match input.reader {
+            Reader::Compiler => "rustc",
+            Reader::BuildScript => "build-script",
+            Reader::Cargo => "cargo",
+        };
+        json!({ "path": show_path(&input.path), "reader": reader, "why": why, "setting": setting })
+    };
+    set.unprotected_inputs.iter().map(one).collect()
+}
+
 /// The report for programs.
 pub(in crate::cli) fn backup_json(view: &BackupView<'_>) -> String {
     let set = view.set;
@@ -158,6 +214,8 @@ pub(in crate::cli) fn backup_json(view: &BackupView<'_>) -> String {
         .iter()
         .map(|u| json!({ "path": u.path.to_string(), "directory": u.directory, "files": u.files }))
         .collect();
+    let inputs = inputs_json(set);
+    let secrets: Vec<_> = set.secrets.iter().map(|(root, path)| shown(root, path)).collect();
     let fields = match view.outcome {
         BackupOutcome::Made(report) => {
             let m = &report.manifest;
@@ -181,6 +239,8 @@ pub(in crate::cli) fn backup_json(view: &BackupView<'_>) -> String {
                 "bring_back": view.bring_back.command(&format!("rollback -t {}", m.id)),
                 "skipped": skipped,
                 "unprotected": unprotected,
+                "unprotected_inputs": inputs,
+                "secrets": secrets,
                 "notes": set.notes,
             })
         }
@@ -194,6 +254,8 @@ pub(in crate::cli) fn backup_json(view: &BackupView<'_>) -> String {
             "bring_back": view.bring_back.command(&format!("rollback -t {id}")),
             "skipped": skipped,
             "unprotected": unprotected,
+            "unprotected_inputs": inputs,
+            "secrets": secrets,
             "notes": set.notes,
         }),
     };

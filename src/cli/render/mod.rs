@@ -2,6 +2,7 @@
 //! that it is given; none prints. The JSON is described in `src/cli/output.schema.json`.
 
 mod backup;
+mod explain;
 mod list;
 mod rollback;
 mod validate;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 pub(super) use backup::{BackupView, backup, backup_json};
+pub(super) use explain::{explain, explain_json};
 pub(super) use list::{list, list_json, list_rows, show, show_json};
 pub(super) use rollback::{
     abort, abort_json, nothing_json, outcome, outcome_json, plan, plan_end, plan_json, restore, restore_json,

@@ -477,6 +477,16 @@ fn list_and_show_are_as_the_schema_says() {
 }
 
 #[test]
+fn explain_is_as_the_schema_says() {
+    let world = World::new("virtual");
+    let paths = ["crates/alpha/src/lib.rs", "docs/nope.md", "/nowhere/x"];
+    let told = backstop(&world.root).arg("explain").args(paths).args(JSON).ends(0).json();
+    let verdicts: Vec<_> = told["paths"].as_array().unwrap().iter().map(|p| &p["protected"]).collect();
+    assert_eq!(verdicts, [&json!(true), &json!(false), &json!(false)]);
+    backstop(&world.root).arg("explain").ends(2);
+}
+
+#[test]
 fn each_sort_of_error_is_as_the_schema_says_and_stands_alone_on_standard_output() {
     let mut seen = Vec::new();
     let mut kind = |run: super::Run| {

@@ -1,0 +1,34 @@
+//! `explain`: why a path is protected or not.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Session;
+use crate::cli::{exit, render};
+use crate::error::Result;
+use crate::select::select;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ExplainArgs {
+    /// Files or directories; they need not exist
+    #[arg(value_name = "PATH", required = true)]
+    path: Vec<PathBuf>,
+}
+
+impl Session<'_> {
+    pub(super) fn explain(&self, args: &ExplainArgs) -> Result<u8> {
+        let workspace = self.workspace()?;
+        let set = select(&workspace, &self.store_of(&workspace))?;
+        let paths: Vec<PathBuf> = args.path.iter().map(|path| self.env.absolute(path)).collect();
+        let explanations = crate::explain::explain(&workspace, &set, &paths);
+        let text = if self.json() {
+            render::explain_json(&explanations)
+        } else {
+            let shown: Vec<_> = args.path.iter().zip(&explanations).collect();
+            render::explain(&self.term, &workspace.root, &shown)
+        };
+        self.report(&text);
+        Ok(exit::DONE)
+    }
+}

@@ -1,0 +1,359 @@
+//! Why a path is protected or not: the rule, and the file and line that it stands in. Paths that do not exist are
+//! judged by what would become of them.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::manifest::{Pattern, Place, Reason};
+use crate::path::{RelPath, canonical, relative, show_path, show_text};
+use crate::select::inputs::{Evidence, Inputs, Reader, inputs, is_the_machines};
+use crate::select::settings::{PathPattern, ScopeSetting};
+use crate::select::walk::Walk;
+use crate::select::{Candidate, ProtectedSet, RootDirectory, SkipReason, glob};
+use crate::workspace::{LocalPackage, Workspace};
+
+/// What is said of one path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The path, absolute; links in the directories above it are resolved.
+    pub path: PathBuf,
+    /// Whether anything stands there.
+    pub exists: bool,
+    /// Whether a restore point that is made now holds it; where it does not exist, whether it would.
+    pub protected: bool,
+    /// The rules that decide it, the decisive one first. At least one.
+    pub rules: Vec<Rule>,
+    /// What would change the verdict; absent where it is protected or nothing would.
+    pub remedy: Option<String>,
+}
+
+/// One rule, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// What it says of the path.
+    pub text: String,
+    /// The file that it stands in; absent where it is one of backstop's own.
+    pub file: Option<PathBuf>,
+    /// The line in that file, counted from 1.
+    pub line: Option<usize>,
+}
+
+impl Rule {
+    fn own(text: impl Into<String>) -> Self {
+        Rule { text: text.into(), file: None, line: None }
+    }
+
+    /// A rule that stands in the first line of `file` that `holds`.
+    fn in_file(text: impl Into<String>, file: PathBuf, holds: impl Fn(&str) -> bool) -> Self {
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        let line = String::from_utf8_lossy(&bytes).lines().position(holds).map(|index| index + 1);
+        Rule { text: text.into(), file: Some(file), line }
+    }
+}
+
+/// Explains each of `paths`, which are absolute. `set` is what [`crate::select::select`] gave for the workspace.
+pub fn explain(workspace: &Workspace, set: &ProtectedSet, paths: &[PathBuf]) -> Vec<Explanation> {
+    let inputs = inputs(workspace);
+    let explainer = Explainer { workspace, set, inputs };
+    paths.iter().map(|path| explainer.explain(&resolved(path))).collect()
+}
+
+/// The path without `.`, `..` and links, its last component apart.
+fn resolved(path: &Path) -> PathBuf {
+    let path = crate::store::clean(path);
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return path };
+    match canonical(parent) {
+        Ok(parent) => parent.join(name),
+        Err(_) => resolved(parent).join(name),
+    }
+}
+
+struct Explainer<'a> {
+    workspace: &'a Workspace,
+    set: &'a ProtectedSet,
+    inputs: Inputs,
+}
+
+/// A path, and the root that holds it.
+struct Placed<'a> {
+    full: &'a Path,
+    root: &'a RootDirectory,
+    path: RelPath,
+    exists: bool,
+}
+
+impl Explainer<'_> {
+    fn explain(&self, full: &Path) -> Explanation {
+        let exists = full.symlink_metadata().is_ok();
+        let done = |protected, rules, remedy| Explanation {
+            path: full.to_path_buf(),
+            exists,
+            protected,
+            rules,
+            remedy,
+        };
+        let holds = |root: &&RootDirectory| full.starts_with(&root.directory);
+        let Some(root) = self.set.roots.iter().filter(holds).max_by_key(|r| r.directory.components().count())
+        else {
+            return self.outside(full, done);
+        };
+        let Some(path) = RelPath::strip(&root.directory, full) else {
+            let text = "it is the directory that everything protected counts from";
+            return done(true, vec![Rule::own(text)], None);
+        };
+        let placed = Placed { full, root, path, exists };
+        let key = (placed.root.root.name.as_str(), &placed.path);
+        if let Ok(index) = self.set.entries.binary_search_by(|e| (e.root.as_str(), &e.path).cmp(&key)) {
+            return done(true, self.protected(&placed, &self.set.entries[index]), None);
+        }
+        let (protected, rules, remedy) = self.by_rules(&placed);
+        done(protected, rules, remedy)
+    }
+
+    fn outside(
+        &self,
+        full: &Path,
+        done: impl Fn(bool, Vec<Rule>, Option<String>) -> Explanation,
+    ) -> Explanation {
+        let mut rules = vec![Rule::own("it lies outside the workspace and every path dependency")];
+        rules.extend(self.read_by(full));
+        let dir = if full.is_dir() { full } else { full.parent().unwrap_or(Path::new("/")) };
+        let setting = relative(&self.workspace.root, dir);
+        // What holds the workspace cannot be one of its roots; the system's files are nobody's to bring back.
+        let remedy = (!self.workspace.root.starts_with(dir) && !is_the_machines(full))
+            .then(|| format!("outside = [\"{}\"] protects its directory", show_path(&setting)));
+        done(false, rules, remedy)
+    }
+
+    /// Each reason of an entry, with its place; and who read it in the last builds.
+    fn protected(&self, at: &Placed<'_>, entry: &Candidate) -> Vec<Rule> {
+        let mut rules: Vec<Rule> = entry.reasons.iter().map(|reason| self.reason(at, reason)).collect();
+        if !entry.reasons.iter().any(|r| matches!(r, Reason::CompilerRead | Reason::BuildScriptRead)) {
+            rules.extend(self.read_by(at.full));
+        }
+        rules
+    }
+
+    fn reason(&self, at: &Placed<'_>, reason: &Reason) -> Rule {
+        match reason {
+            Reason::Member | Reason::PathDependency => {
+                let wanted = *reason == Reason::Member;
+                match self.owners(at.full).into_iter().rev().find(|p| p.member == wanted) {
+                    Some(package) => named(package),
+                    None => Rule::own("it lies in a package"),
+                }
+            }
+            Reason::WorkspaceFile if at.path.parent().is_none() => {
+                Rule::own("it stands at the workspace root")
+            }
+            Reason::WorkspaceFile => Rule::own("its directory steers the build of the whole workspace"),
+            Reason::Scope => self.scope_setting(),
+            Reason::Tracked => match git_rule(at.full, true) {
+                Some(rule) => {
+                    Rule { text: format!("git tracks it, although a rule ignores it: {}", rule.text), ..rule }
+                }
+                None => Rule::own("git tracks it"),
+            },
+            Reason::Include(text) => match self.pattern(&self.workspace.settings.include, text, at) {
+                Some(rule) => rule,
+                None => self.outside_setting(text),
+            },
+            Reason::PackageFile => {
+                let name = at.path.file_name().to_string_lossy().into_owned();
+                let package =
+                    self.workspace.packages.iter().find(|p| {
+                        p.files.iter().chain(&p.crate_roots).any(|file| resolved(file) == *at.full)
+                    });
+                match package {
+                    Some(package) => Rule::in_file(
+                        format!("the manifest of `{}` names it", show_text(&package.name)),
+                        package.directory.join("Cargo.toml"),
+                        |line| line.contains(&name),
+                    ),
+                    None => Rule::own("a manifest names it"),
+                }
+            }
+            Reason::CompilerRead | Reason::BuildScriptRead => {
+                self.read_by(at.full).unwrap_or_else(|| Rule::own("a build read it"))
+            }
+            Reason::Parent => Rule::own("it holds something protected, or leads to it"),
+            Reason::Present => Rule::own("it stood there when a rollback began"),
+        }
+    }
+
+    /// What would become of a path by the rules alone: the first that fits decides, as in a selection.
+    fn by_rules(&self, at: &Placed<'_>) -> (bool, Vec<Rule>, Option<String>) {
+        let no = |rule: Rule, remedy: Option<String>| (false, vec![rule], remedy);
+        if let Some(rule) = self.never(at) {
+            return no(rule, None);
+        }
+        let excludes = |p: &&Pattern| glob::matches(p, &at.root.root.name, &at.path);
+        if let Some(pattern) = self.set.scope.excluded.iter().find(excludes) {
+            let rule = self.pattern(&self.workspace.settings.exclude, &pattern.glob, at);
+            let rule = rule.unwrap_or_else(|| Rule::own("a pattern of the settings excludes it"));
+            return no(rule, Some("take the pattern out of `exclude`".into()));
+        }
+        for include in &self.workspace.settings.include {
+            if let Some(rule) = self.pattern(std::slice::from_ref(include), &include.glob, at) {
+                return (true, vec![rule], None);
+            }
+        }
+        let include = |path: &str| Some(format!("include = [\"{path}\"]"));
+        if let Some(rule) = git_rule(at.full, false) {
+            let remedy = include(&at.path.to_string());
+            return no(Rule { text: format!("git ignores it: {}", rule.text), ..rule }, remedy);
+        }
+        let special = self.skipped(at, |why| matches!(why, SkipReason::Special(_) | SkipReason::Unnameable));
+        if let Some(why) = special {
+            return no(why, None);
+        }
+        let directory = at.exists && at.full.is_dir();
+        if let Some(package) = self.owners(at.full).last() {
+            let rule = named(package);
+            return match (directory, at.exists) {
+                // Only what is in it is protected, and nothing is.
+                (true, _) => {
+                    no(Rule { text: format!("{}, and holds nothing protected", rule.text), ..rule }, None)
+                }
+                _ => (true, vec![rule], None),
+            };
+        }
+        if self.workspace.settings.scope == ScopeSetting::Workspace && at.root.root.name.is_empty() {
+            return (true, vec![self.scope_setting()], None);
+        }
+        if at.root.root.name.is_empty() && at.path.parent().is_none() && !directory {
+            return (true, vec![Rule::own("it stands at the workspace root")], None);
+        }
+        let top = at.path.ancestors().last().map_or_else(|| at.path.to_string(), |dir| dir.to_string());
+        let pattern = if directory { format!("{}/**", at.path) } else { format!("{top}/**") };
+        no(Rule::own("it lies in no package of the workspace"), include(&pattern))
+    }
+
+    /// What no rule of anybody's brings in: a store, a target directory, version control.
+    fn never(&self, at: &Placed<'_>) -> Option<Rule> {
+        let mut skip: Vec<(PathBuf, SkipReason)> = Vec::new();
+        skip.extend(
+            self.workspace.target_directories.iter().map(|d| (d.clone(), SkipReason::TargetDirectory)),
+        );
+        let walk = Walk { root: &at.root.directory, skip: &skip, ask_embedded: false };
+        let mut dirs: Vec<RelPath> = at.path.ancestors().collect();
+        dirs.reverse();
+        let last = (at.path.clone(), at.full.is_dir());
+        for (path, is_dir) in dirs.into_iter().map(|dir| (dir, true)).chain([last]) {
+            let full = at.root.directory.join(&path);
+            let shown = show_path(&full);
+            return Some(match walk.never(&full, is_dir) {
+                None => continue,
+                Some(SkipReason::VersionControl) => {
+                    Rule::own(format!("`{shown}` belongs to a version control system"))
+                }
+                Some(SkipReason::Store) => Rule::own(format!("`{shown}` is a store of restore points")),
+                Some(_) if full.join("CACHEDIR.TAG").is_file() => Rule {
+                    text: "it lies in a directory that is marked as a cache".into(),
+                    file: Some(full.join("CACHEDIR.TAG")),
+                    line: Some(1),
+                },
+                Some(_) => Rule::own(format!("`{shown}` is a target directory of cargo")),
+            });
+        }
+        self.skipped(at, |why| matches!(why, SkipReason::Store | SkipReason::OtherRoot))
+    }
+
+    fn skipped(&self, at: &Placed<'_>, which: impl Fn(&SkipReason) -> bool) -> Option<Rule> {
+        let found = self
+            .set
+            .skipped
+            .iter()
+            .find(|s| s.root == at.root.root.name && at.path.is_in(&s.path) && which(&s.why))?;
+        Some(Rule::own(match &found.why {
+            SkipReason::Special(kind) => format!("it is a {kind}"),
+            SkipReason::Unnameable => "its name cannot be kept".into(),
+            SkipReason::OtherRoot => "it is kept under another root".into(),
+            _ => "it is a store of restore points".into(),
+        }))
+    }
+
+    fn owners(&self, full: &Path) -> Vec<&LocalPackage> {
+        // Sorted by directory, the innermost comes last.
+        self.workspace.packages.iter().filter(|p| full.starts_with(&p.directory)).collect()
+    }
+
+    /// The pattern `text` of a list, where it fits the path.
+    fn pattern(&self, list: &[PathPattern], text: &str, at: &Placed<'_>) -> Option<Rule> {
+        let fits = |p: &&PathPattern| {
+            let Ok(directory) = canonical(&p.directory) else { return false };
+            let root = &at.root.directory;
+            if p.glob != text || !(directory.starts_with(root) || root.starts_with(&directory)) {
+                return false;
+            }
+            let path = RelPath::strip(root, &directory);
+            let base = Place { root: at.root.root.name.clone(), path };
+            glob::matches(&Pattern { base, glob: p.glob.clone() }, &at.root.root.name, &at.path)
+        };
+        let found = list.iter().find(fits)?;
+        let quoted = [format!("\"{text}\""), format!("'{text}'")];
+        let text = format!("the pattern `{}` of the settings names it", show_text(text));
+        let manifest = found.directory.join("Cargo.toml");
+        Some(Rule::in_file(text, manifest, |line| quoted.iter().any(|q| line.contains(q.as_str()))))
+    }
+
+    fn outside_setting(&self, text: &str) -> Rule {
+        let said = format!("the setting `outside` names `{}`", show_text(text));
+        Rule::in_file(said, self.workspace.root.join("Cargo.toml"), |line| {
+            line.contains(&format!("\"{text}\"")) || line.contains(&format!("'{text}'"))
+        })
+    }
+
+    fn scope_setting(&self) -> Rule {
+        let text = "the settings protect all that git does not ignore";
+        Rule::in_file(text, self.workspace.root.join("Cargo.toml"), |line| {
+            line.split_once('=')
+                .is_some_and(|(key, value)| key.trim() == "scope" && value.contains("workspace"))
+        })
+    }
+
+    /// Who read a path, or a directory above it, in the last builds.
+    fn read_by(&self, full: &Path) -> Option<Rule> {
+        let Evidence { reader, file, line } = full.ancestors().find_map(|dir| self.inputs.get(dir))?;
+        let text = match reader {
+            Reader::Compiler => "rustc read it in a build",
+            Reader::BuildScript => "a build script asked cargo to watch it",
+            Reader::Cargo => "cargo reads it",
+        };
+        Some(Rule { text: text.into(), file: Some(file.clone()), line: Some(*line) })
+    }
+}
+
+fn named(package: &LocalPackage) -> Rule {
+    let kind = if package.member { "member" } else { "path dependency" };
+    let text = format!("it lies in the {kind} `{}`", show_text(&package.name));
+    let quoted = format!("\"{}\"", package.name);
+    Rule::in_file(text, package.directory.join("Cargo.toml"), |line| {
+        line.split_once('=')
+            .is_some_and(|(key, value)| key.trim() == "name" && value.trim().starts_with(&quoted))
+    })
+}
+
+/// The rule by which git ignores a path, whether or not it exists. `tracked`: also where the index holds it.
+fn git_rule(full: &Path, tracked: bool) -> Option<Rule> {
+    let directory = full.ancestors().skip(1).find(|dir| dir.is_dir())?;
+    let below = full.strip_prefix(directory).ok()?;
+    let mut args: Vec<&OsStr> = ["check-ignore", "-v", "-z", "--stdin"].map(OsStr::new).to_vec();
+    if tracked {
+        args.push(OsStr::new("--no-index"));
+    }
+    let stdin = [below.as_os_str().as_bytes(), b"\0"].concat();
+    let answer = crate::process::git(directory, &args, Some(stdin)).ok()?;
+    let mut fields = answer.stdout.split(|b| *b == 0);
+    let (source, line, pattern) = (fields.next()?, fields.next()?, fields.next()?);
+    if pattern.is_empty() || pattern.starts_with(b"!") {
+        return None;
+    }
+    let source = Path::new(OsStr::from_bytes(source));
+    // Git names its files relative to the top of the working tree.
+    let top = directory.ancestors().find(|dir| dir.join(".git").symlink_metadata().is_ok())?;
+    let file = if source.is_absolute() { source.to_path_buf() } else { top.join(source) };
+    let line = std::str::from_utf8(line).ok().and_then(|l| l.parse().ok());
+    Some(Rule { text: format!("`{}`", crate::path::show_bytes(pattern)), file: Some(file), line })
+}

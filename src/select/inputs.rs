@@ -1,0 +1,234 @@
+//! What the last builds read: rustc's dep-info files, and what build scripts asked cargo to watch. A supplement to
+//! the walk and never the walk itself: modules that are configured away, and tests that were not built, stand in
+//! none of them.
+//!
+//! - `[TRIPLE/]PROFILE/deps/*.d` and `build/PACKAGE-HASH/*.d`: a line `path:` for each file that rustc read. Paths of
+//!   members count from the workspace root and are not normalised; others are absolute. Only a space is escaped.
+//! - `build/PACKAGE-HASH/output`: `cargo::rerun-if-changed=PATH`, and the same with one colon. Paths count from the
+//!   package; a directory stands for all that is in it.
+//!
+//! Files of earlier builds linger there: what does not exist any more is dropped.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::workspace::Workspace;
+
+/// Who read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reader {
+    /// rustc, as its dep-info says.
+    Compiler,
+    /// A build script, as its `rerun-if-changed` says.
+    BuildScript,
+    /// cargo itself: a configuration file above the workspace.
+    Cargo,
+}
+
+impl Reader {
+    /// For people: `rustc`, `a build script`, `cargo`.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Reader::Compiler => "rustc",
+            Reader::BuildScript => "a build script",
+            Reader::Cargo => "cargo",
+        }
+    }
+}
+
+/// Where it is said that a file was read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Evidence {
+    pub(crate) reader: Reader,
+    /// The dep-info file, or the build script's output.
+    pub(crate) file: PathBuf,
+    /// The line, counted from 1.
+    pub(crate) line: usize,
+}
+
+/// What was read, and one piece of evidence for each. Absolute, without `.` and `..`; links are not resolved.
+pub(crate) type Inputs = BTreeMap<PathBuf, Evidence>;
+
+/// Reads what the builds in the workspace's target directories left. Nothing readable is no error.
+pub(crate) fn inputs(workspace: &Workspace) -> Inputs {
+    let crates: BTreeSet<String> =
+        workspace.packages.iter().flat_map(|p| &p.targets).map(|name| name.replace('-', "_")).collect();
+    let mut packages: HashMap<&str, Vec<&Path>> = HashMap::new();
+    for package in &workspace.packages {
+        packages.entry(&package.name).or_default().push(&package.directory);
+    }
+    let mut files = Vec::new();
+    for profile in workspace.target_directories.iter().flat_map(|dir| profiles(dir)) {
+        for path in entries(&profile.join("deps")) {
+            let name = path.file_name().map(OsStr::as_bytes).and_then(|n| n.strip_suffix(b".d"));
+            if name.is_some_and(|n| without_hash(n).is_some_and(|n| crates.contains(n))) {
+                files.push(Source { path, kind: Reader::Compiler, bases: vec![workspace.root.as_path()] });
+            }
+        }
+        for dir in entries(&profile.join("build")) {
+            let name = dir.file_name().map(OsStr::as_bytes).and_then(without_hash);
+            let Some(bases) = name.and_then(|name| packages.get(name)) else { continue };
+            for path in entries(&dir) {
+                if path.extension().is_some_and(|e| e == "d") {
+                    files.push(Source {
+                        path,
+                        kind: Reader::Compiler,
+                        bases: vec![workspace.root.as_path()],
+                    });
+                } else if path.file_name().is_some_and(|n| n == "output") {
+                    files.push(Source { path, kind: Reader::BuildScript, bases: bases.clone() });
+                }
+            }
+        }
+    }
+    let read = crate::parallel::map(files.len(), |i| Ok(files[i].read())).unwrap_or_default();
+    let mut out = Inputs::new();
+    // The same few names stand in many of them: each is looked for once.
+    for (path, evidence) in read.into_iter().flatten() {
+        out.entry(path).or_insert(evidence);
+    }
+    out.retain(|path, _| path.symlink_metadata().is_ok());
+    out
+}
+
+/// The configuration files above the workspace that cargo reads for it.
+pub(crate) fn configuration_above(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let files = |dir: &Path| [dir.join(".cargo/config.toml"), dir.join(".cargo/config")];
+    let there = |file: &PathBuf| file.symlink_metadata().is_ok_and(|meta| !meta.is_dir());
+    root.ancestors().skip(1).flat_map(files).filter(there)
+}
+
+/// Whether a file belongs to the machine, not to the workspace: the system's, the toolchain's, or a cache such as
+/// cargo's of downloaded packages.
+pub(crate) fn is_the_machines(path: &Path) -> bool {
+    const SYSTEM: [&str; 12] = [
+        "/usr",
+        "/lib",
+        "/lib64",
+        "/opt",
+        "/etc",
+        "/nix",
+        "/proc",
+        "/dev",
+        "/sys",
+        "/System",
+        "/Library",
+        "/Applications",
+    ];
+    SYSTEM.iter().any(|dir| path.starts_with(dir))
+        || path.ancestors().any(|dir| dir.ends_with("lib/rustlib"))
+        || path.ancestors().skip(1).any(|dir| dir.join("CACHEDIR.TAG").symlink_metadata().is_ok())
+}
+
+/// The directories of a target directory that hold `deps` or `build`: one a profile, and one a target triple's.
+fn profiles(target: &Path) -> Vec<PathBuf> {
+    let holds = |dir: &PathBuf| dir.join("deps").is_dir() || dir.join("build").is_dir();
+    let (found, others): (Vec<_>, Vec<_>) =
+        entries(target).into_iter().filter(|path| path.is_dir()).partition(holds);
+    let below = others.iter().flat_map(|dir| entries(dir)).filter(|path| path.is_dir()).filter(holds);
+    found.into_iter().chain(below).collect()
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    paths.sort_unstable();
+    paths
+}
+
+/// `serde_json-0a1b2c3d4e5f6071` without its hash.
+fn without_hash(name: &[u8]) -> Option<&str> {
+    let name = std::str::from_utf8(name).ok()?;
+    Some(name.rsplit_once('-').filter(|(_, hash)| hash.len() == 16).map_or(name, |(name, _)| name))
+}
+
+/// One file that says what was read.
+struct Source<'a> {
+    path: PathBuf,
+    kind: Reader,
+    /// The directories that its relative paths may count from.
+    bases: Vec<&'a Path>,
+}
+
+impl Source<'_> {
+    fn read(&self) -> Vec<(PathBuf, Evidence)> {
+        // A pipe of that name would block for ever.
+        if !self.path.symlink_metadata().is_ok_and(|meta| meta.is_file()) {
+            return Vec::new();
+        }
+        let bytes = std::fs::read(&self.path).unwrap_or_default();
+        let mut out = Vec::new();
+        for (index, line) in bytes.split(|b| *b == b'\n').enumerate() {
+            let named = match self.kind {
+                Reader::BuildScript => watched(line),
+                _ => dependency(line),
+            };
+            let Some(named) = named else { continue };
+            let evidence = Evidence { reader: self.kind, file: self.path.clone(), line: index + 1 };
+            for base in &self.bases {
+                out.push((crate::store::clean(&base.join(OsStr::from_bytes(&named))), evidence.clone()));
+            }
+        }
+        out
+    }
+}
+
+/// The path of a `path:` line of a dep-info file. The rules above them have their dependencies on the same line.
+fn dependency(line: &[u8]) -> Option<Vec<u8>> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let path = line.strip_suffix(b":").filter(|path| !path.is_empty() && !path.starts_with(b"#"))?;
+    let mut out = Vec::with_capacity(path.len());
+    let mut bytes = path.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if bytes.next_if_eq(&b' ').is_some() => out.push(b' '),
+            b' ' => return None,
+            byte => out.push(byte),
+        }
+    }
+    Some(out)
+}
+
+/// The path that a line of a build script's output asks cargo to watch.
+fn watched(line: &[u8]) -> Option<Vec<u8>> {
+    let line = line.trim_ascii_end();
+    let rest = line.strip_prefix(b"cargo::").or_else(|| line.strip_prefix(b"cargo:"))?;
+    let path = rest.strip_prefix(b"rerun-if-changed=")?;
+    (!path.is_empty()).then(|| path.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dep_info_lines_give_their_paths() {
+        let path = |line: &str| dependency(line.as_bytes()).map(|p| String::from_utf8(p).unwrap());
+        assert_eq!(path("src/lib.rs:").as_deref(), Some("src/lib.rs"));
+        assert_eq!(path("mem/src/../../shared/a\\ b.txt:").as_deref(), Some("mem/src/../../shared/a b.txt"));
+        assert_eq!(path("back\\slash.rs:").as_deref(), Some("back\\slash.rs"));
+        for line in ["/t/libx.rmeta: src/lib.rs src/a.rs", "", "# env-dep:OUT_DIR=/t", "/t/x.d: src/a.rs:"] {
+            assert_eq!(path(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn both_spellings_of_rerun_if_changed_are_read() {
+        let path = |line: &str| watched(line.as_bytes()).map(|p| String::from_utf8(p).unwrap());
+        assert_eq!(path("cargo:rerun-if-changed=build.rs").as_deref(), Some("build.rs"));
+        assert_eq!(path("cargo::rerun-if-changed=../a b\r").as_deref(), Some("../a b"));
+        for line in ["cargo:rerun-if-env-changed=X", "rerun-if-changed=x", "cargo::rerun-if-changed="] {
+            assert_eq!(path(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_the_machine_is_told_from_what_belongs_to_somebody() {
+        for path in ["/usr/include/x.h", "/home/a/.rustup/toolchains/t/lib/rustlib/src/lib.rs"] {
+            assert!(is_the_machines(Path::new(path)), "{path}");
+        }
+        assert!(!is_the_machines(Path::new("/home/a/shared/x.rs")));
+    }
+}

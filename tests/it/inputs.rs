@@ -1,0 +1,201 @@
+//! Protected by what the build read: real builds of small workspaces, and what a selection makes of their traces.
+
+use std::path::PathBuf;
+
+use backstop::explain::{Explanation, explain};
+use backstop::manifest::Reason;
+use backstop::path::RelPath;
+use backstop::select::{InputGap, ProtectedSet, Reader};
+
+use crate::cli::program;
+use crate::support::World;
+use crate::support::edit::{link, mkdir, remove, write};
+
+/// A package that takes in files which git ignores, which lie in no package, and which lie outside.
+fn workspace() -> World {
+    let world = World::new("virtual");
+    let (root, above) = (&world.root, world.temp.path());
+    program("git", root).args(["init", "-q"]).ends(0);
+    write(root.join(".gitignore"), "/target\n*.gen.rs\n/crates/alpha/schema/\n/never/\n");
+    write(root.join("crates/alpha/src/made.gen.rs"), "pub const MADE: u8 = 1;\n");
+    write(root.join("shared/a b.txt"), "shared\n");
+    write(above.join("aside/far.txt"), "far\n");
+    write(root.join("crates/alpha/schema/deep/x.proto"), "proto\n");
+    write(root.join("crates/alpha/schema/y.proto"), "proto\n");
+    write(root.join("crates/alpha/old.txt"), "old\n");
+    write(root.join("never/read.txt"), "no\n");
+    link("old.txt", root.join("crates/alpha/link.txt"));
+    write(
+        root.join("crates/alpha/src/lib.rs"),
+        "include!(\"made.gen.rs\");\npub mod util;\npub const A: &str = include_str!(\"../../../shared/a b.txt\");\n\
+         pub const B: &str = include_str!(\"../../../../aside/far.txt\");\n\
+         pub const G: &str = include_str!(concat!(env!(\"OUT_DIR\"), \"/g.txt\"));\n\
+         pub const L: &str = include_str!(\"../link.txt\");\n",
+    );
+    write(
+        root.join("crates/alpha/build.rs"),
+        "fn main() {\n    println!(\"cargo::rerun-if-changed=schema\");\n    println!(\"cargo:rerun-if-changed=../../never/gone.txt\");\n    \
+         println!(\"cargo:rerun-if-changed=.\");\n    \
+         std::fs::write(format!(\"{}/g.txt\", std::env::var(\"OUT_DIR\").unwrap()), \"g\").unwrap();\n}\n",
+    );
+    write(root.join("crates/beta/src/main.rs"), "fn main() {}\n");
+    write(
+        root.join("crates/beta/Cargo.toml"),
+        "[package]\nname = \"beta\"\nversion = \"0.1.0\"\nedition = \"2021\"\n",
+    );
+    world
+}
+
+fn build(world: &World) {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    program(cargo, &world.root).args(["check", "--offline", "--quiet"]).ends(0);
+}
+
+fn reasons(set: &ProtectedSet, path: &str) -> Vec<Reason> {
+    let path = RelPath::new(path).unwrap();
+    let found = set.entries.iter().find(|e| e.root.is_empty() && e.path == path);
+    found.map(|e| e.reasons.clone()).unwrap_or_default()
+}
+
+#[test]
+fn what_rustc_and_build_scripts_read_is_protected_wherever_it_lies() {
+    let world = workspace();
+    let before = world.set();
+    for path in ["crates/alpha/src/made.gen.rs", "shared/a b.txt", "crates/alpha/schema/y.proto"] {
+        assert_eq!(reasons(&before, path), [], "{path}: nobody has read it yet");
+    }
+    build(&world);
+    let set = world.set();
+    assert_eq!(reasons(&set, "crates/alpha/src/made.gen.rs"), [Reason::CompilerRead]);
+    assert_eq!(reasons(&set, "shared/a b.txt"), [Reason::CompilerRead]);
+    for path in ["crates/alpha/schema/deep/x.proto", "crates/alpha/schema/y.proto"] {
+        assert_eq!(reasons(&set, path), [Reason::BuildScriptRead], "{path}");
+    }
+    assert_eq!(reasons(&set, "crates/alpha/src/lib.rs"), [Reason::Member], "what is protected anyway");
+    // What a build script says of its whole package brings nothing in that git ignores.
+    assert_eq!(reasons(&set, "never/read.txt"), []);
+    assert!(
+        !set.entries.iter().any(|e| e.path.as_bytes().starts_with(b"target")),
+        "nor is anything in target"
+    );
+    let outside: Vec<_> = set.unprotected_inputs.iter().filter(|i| i.reader == Reader::Compiler).collect();
+    assert_eq!(outside.len(), 1, "{outside:?}");
+    assert_eq!(outside[0].path, world.temp.path().join("aside/far.txt"));
+    assert_eq!(outside[0].why, InputGap::Outside(PathBuf::from("../aside")));
+}
+
+#[test]
+fn what_is_gone_or_excluded_is_not_brought_in_and_what_is_excluded_is_named() {
+    let world = workspace();
+    build(&world);
+    remove(world.at("crates/alpha/src/made.gen.rs"));
+    write(
+        world.at("Cargo.toml"),
+        "[workspace]\nresolver = \"2\"\nmembers = [\"crates/*\"]\n[workspace.metadata.backstop]\n\
+         exclude = [\"shared\", \"**/*.proto\"]\noutside = [\"../aside\", \"../nowhere\"]\n",
+    );
+    let set = world.set();
+    assert_eq!(reasons(&set, "crates/alpha/src/made.gen.rs"), []);
+    assert_eq!(reasons(&set, "shared/a b.txt"), []);
+    let gaps: Vec<_> = set.unprotected_inputs.iter().map(|i| (i.path.clone(), i.why.clone())).collect();
+    assert!(gaps.contains(&(world.at("shared/a b.txt"), InputGap::Excluded("shared".into()))), "{gaps:?}");
+    let proto = world.at("crates/alpha/schema/y.proto");
+    assert!(gaps.contains(&(proto, InputGap::Excluded("**/*.proto".into()))), "{gaps:?}");
+    // The setting makes the directory a root of its own.
+    assert_eq!(gaps.len(), 3, "{gaps:?}");
+    let far = set.entries.iter().find(|e| e.root == "aside" && e.path == RelPath::new("far.txt").unwrap());
+    assert_eq!(far.unwrap().reasons, [Reason::Include("../aside".into())]);
+    assert!(set.notes.iter().any(|n| n.contains("`../nowhere`")), "{:?}", set.notes);
+}
+
+#[test]
+fn a_configuration_file_above_the_workspace_is_named() {
+    let world = World::new("virtual");
+    write(world.temp.path().join(".cargo/config.toml"), "[build]\n");
+    let set = world.set();
+    let gaps: Vec<_> =
+        set.unprotected_inputs.iter().filter(|i| i.path.starts_with(world.temp.path())).collect();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(gaps[0].reader, Reader::Cargo);
+    assert_eq!(gaps[0].why, InputGap::Outside(PathBuf::from("../.cargo")));
+}
+
+#[test]
+fn files_that_look_like_secrets_are_protected_and_named() {
+    let world = World::new("virtual");
+    write(world.at("crates/alpha/.env"), "TOKEN=x\n");
+    write(world.at("crates/alpha/.env.example"), "TOKEN=\n");
+    let set = world.set();
+    let named: Vec<_> = set.secrets.iter().map(|(_, path)| path.to_string()).collect();
+    assert_eq!(named, ["crates/alpha/.env"]);
+    assert_eq!(reasons(&set, "crates/alpha/.env"), [Reason::Member]);
+}
+
+fn explained(world: &World, path: &str) -> Explanation {
+    let workspace = world.load();
+    explain(&workspace, &world.set(), &[world.at(path)]).remove(0)
+}
+
+#[test]
+fn each_path_is_explained_by_its_rule_with_file_and_line() {
+    let world = workspace();
+    build(&world);
+    mkdir(world.at("crates/alpha/empty.gen.rs"));
+    let member = "it lies in the member `alpha`";
+    let manifest = "crates/alpha/Cargo.toml:2";
+    for (path, exists, protected, text, place) in [
+        ("crates/alpha/src/lib.rs", true, true, member, manifest),
+        ("crates/alpha/src/nope.rs", false, true, member, manifest),
+        ("crates/alpha/src/nope.gen.rs", false, false, "git ignores it: `*.gen.rs`", ".gitignore:2"),
+        ("crates/alpha/src/made.gen.rs", true, true, "rustc read it in a build", ".d:"),
+        ("crates/alpha/schema/y.proto", true, true, "a build script asked cargo to watch it", "/output:1"),
+        ("never/read.txt", true, false, "git ignores it: `/never/`", ".gitignore:4"),
+        (
+            "target/debug/x",
+            false,
+            false,
+            "it lies in a directory that is marked as a cache",
+            "target/CACHEDIR.TAG:1",
+        ),
+        (".git/HEAD", true, false, "belongs to a version control system", ""),
+        ("Cargo.toml", true, true, "it stands at the workspace root", ""),
+        ("notes.txt", false, true, "it stands at the workspace root", ""),
+        ("docs/x.md", false, false, "it lies in no package of the workspace", ""),
+        ("../aside/far.txt", true, false, "it lies outside the workspace and every path dependency", ""),
+        ("crates/../crates/alpha/./src/lib.rs", true, true, member, manifest),
+    ] {
+        let found = explained(&world, path);
+        assert_eq!((found.exists, found.protected), (exists, protected), "{path}: {found:?}");
+        assert!(found.rules[0].text.contains(text), "{path}: {found:?}");
+        let rule = &found.rules[0];
+        let said = rule.file.as_ref().map_or(String::new(), |file| {
+            let file = file.strip_prefix(&world.root).unwrap_or(file).display().to_string();
+            format!("{file}:{}", rule.line.map_or(String::new(), |l| l.to_string()))
+        });
+        assert!(said.contains(place) && said.is_empty() == place.is_empty(), "{path}: {said}");
+    }
+    // Where rustc read what is protected anyway, that is said behind the rule.
+    let found = explained(&world, "crates/alpha/src/lib.rs");
+    assert!(found.rules.iter().any(|r| r.text == "rustc read it in a build"), "{found:?}");
+    assert_eq!(explained(&world, "docs/x.md").remedy.as_deref(), Some("include = [\"docs/**\"]"));
+    let far = explained(&world, "../aside/far.txt");
+    assert_eq!(far.remedy.as_deref(), Some("outside = [\"../aside\"] protects its directory"));
+}
+
+#[test]
+fn the_settings_patterns_are_explained_by_their_lines() {
+    let world = World::new("virtual");
+    program("git", &world.root).args(["init", "-q"]).ends(0);
+    write(world.at(".gitignore"), "*.log\n");
+    write(world.at("docs/a.log"), "");
+    write(
+        world.at("Cargo.toml"),
+        "[workspace]\nresolver = \"2\"\nmembers = [\"crates/*\"]\n\n[workspace.metadata.backstop]\n\
+         include = [\"docs/**\"]\nexclude = [\n  '**/*.tmp',\n]\n",
+    );
+    let found = explained(&world, "docs/a.log");
+    assert_eq!((found.protected, found.rules[0].line), (true, Some(6)), "{found:?}");
+    let found = explained(&world, "crates/alpha/x.tmp");
+    assert_eq!((found.protected, found.rules[0].line), (false, Some(8)), "{found:?}");
+    assert_eq!(found.rules[0].file.as_deref(), Some(&*world.at("Cargo.toml")));
+}
