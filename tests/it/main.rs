@@ -11,6 +11,7 @@ mod inputs;
 mod kinds;
 mod property;
 mod readme;
+mod roads;
 mod rollback;
 mod support;
 mod validate;

@@ -112,6 +112,12 @@ impl Cli {
         self
     }
 
+    /// The program and its arguments, to be started by another.
+    pub(crate) fn words(&self) -> Vec<OsString> {
+        let args = self.command.get_args().map(OsStr::to_os_string);
+        std::iter::once(self.command.get_program().to_os_string()).chain(args).collect()
+    }
+
     #[track_caller]
     pub(crate) fn spawn(mut self) -> Running {
         let shown = format!("{:?}", self.command.get_args().collect::<Vec<_>>());

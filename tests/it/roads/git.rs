@@ -1,0 +1,227 @@
+//! Rows: what git ignores, what the settings exclude, what was never protected, and git that does not work.
+
+use std::path::Path;
+
+use super::road::tools_without_git;
+use super::row::{Row, Tree, row};
+use crate::cli::program;
+use crate::support::World;
+use crate::support::edit::{chmod, mkdir, remove, write};
+
+const LIB: &str = "crates/alpha/src/lib.rs";
+
+fn git(dir: &Path, args: &[&str]) {
+    let identity = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"];
+    program("git", dir).args(identity).args(args).ends(0);
+}
+
+fn repository(world: &World) {
+    git(&world.root, &["init", "-q"]);
+    write(world.at(".gitignore"), "*.log\n/crates/alpha/generated/\n");
+    git(&world.root, &["add", "-A"]);
+    git(&world.root, &["commit", "-qm", "first"]);
+    write(world.at("crates/alpha/then.log"), "ignored then\n");
+}
+
+fn change(world: &World) {
+    write(world.at(LIB), "modified\n");
+    write(world.at("crates/alpha/src/added.rs"), "added\n");
+    write(world.at("crates/alpha/now.log"), "ignored\n");
+    write(world.at("crates/alpha/generated/code.rs"), "generated\n");
+}
+
+/// What stays in every one of these.
+const IGNORED: &[&str] = &["crates/alpha/now.log", "crates/alpha/generated", "crates/alpha/then.log"];
+
+pub(super) fn rows() -> Vec<Row> {
+    let mut rows = vec![
+        row("what git ignores stays", change).with(repository).leaves(Tree::BackBut(IGNORED)),
+        row("what git ignores stays, and so does the directory that it is in", |w| {
+            write(w.at("crates/alpha/fresh/file"), "added\n");
+            write(w.at("crates/alpha/fresh/now.log"), "ignored\n");
+        })
+        .with(repository)
+        .leaves(Tree::UntouchedBut(&["crates/alpha/fresh/file"])),
+        row("what git ignored then stays, also where it no longer does", |w| {
+            change(w);
+            write(w.at(".gitignore"), "\n");
+        })
+        .with(repository)
+        .leaves(Tree::BackBut(&["crates/alpha/then.log"])),
+        row("a rule that came since", |w| {
+            change(w);
+            write(w.at("crates/alpha/src/.gitignore"), "added.rs\n");
+            write(w.at("crates/alpha/src/other.rs"), "added\n");
+        })
+        .with(repository)
+        .leaves(Tree::BackBut(&[
+            "crates/alpha/now.log",
+            "crates/alpha/generated",
+            "crates/alpha/src/added.rs",
+        ])),
+        row("what git tracks though it ignores it is moved out", |w| {
+            write(w.at("crates/alpha/tracked.log"), "tracked\n");
+            git(&w.root, &["add", "-f", "crates/alpha/tracked.log"]);
+        })
+        .with(repository)
+        .leaves(Tree::Back),
+        row("another branch checked out, other commits made", |w| {
+            git(&w.root, &["checkout", "-qb", "other"]);
+            change(w);
+            git(&w.root, &["add", "-A"]);
+            git(&w.root, &["commit", "-qm", "second"]);
+        })
+        .with(repository)
+        .leaves(Tree::BackBut(IGNORED)),
+        row("an index full of conflicts", |w| {
+            change(w);
+            write(w.at(".git/MERGE_HEAD"), "0000000000000000000000000000000000000000\n");
+        })
+        .with(repository)
+        .leaves(Tree::BackBut(IGNORED)),
+    ];
+    rows.extend(broken());
+    rows.extend(settings());
+    rows
+}
+
+/// What was added stays wherever git would have to judge and cannot.
+fn broken() -> Vec<Row> {
+    const UNJUDGED: Tree = Tree::BackBut(&[
+        "crates/alpha/now.log",
+        "crates/alpha/generated",
+        "crates/alpha/then.log",
+        "crates/alpha/src/added.rs",
+    ]);
+    vec![
+        row("git is not on PATH", change)
+            .with(repository)
+            .leaves(UNJUDGED)
+            .started(|cli, w| cli.env("PATH", tools_without_git(w.temp.path())))
+            .says("cannot be judged"),
+        row("git does not work", change).with(repository).leaves(UNJUDGED).started(|cli, w| {
+            let dir = w.temp.path().join("broken-git");
+            write(dir.join("git"), "#!/bin/sh\necho broken >&2\nexit 128\n");
+            chmod(dir.join("git"), 0o755);
+            cli.env("PATH", crate::cli::path_with(&dir))
+        }),
+        row("the repository is gone", |w| {
+            change(w);
+            remove(w.at(".git"));
+        })
+        .with(repository)
+        .leaves(UNJUDGED),
+        row("the repository is damaged", |w| {
+            change(w);
+            remove(w.at(".git/HEAD"));
+        })
+        .with(repository)
+        .leaves(UNJUDGED),
+        row("there never was a repository, and git is not on PATH", |w| {
+            write(w.at(LIB), "modified\n");
+            write(w.at("crates/alpha/src/added.rs"), "added\n");
+        })
+        .started(|cli, w| cli.env("PATH", tools_without_git(w.temp.path()))),
+        row("variables that would lead git elsewhere", change)
+            .with(repository)
+            .leaves(Tree::BackBut(IGNORED))
+            .started(|cli, w| {
+                cli.env("GIT_DIR", w.temp.path().join("nowhere"))
+                    .env("GIT_WORK_TREE", "/")
+                    .env("GIT_INDEX_FILE", "/nowhere")
+                    .env("GIT_LITERAL_PATHSPECS", "1")
+            }),
+        row("a repository that would run programs", |w| {
+            change(w);
+            let hook = w.temp.path().join("place/hook");
+            write(&hook, format!("#!/bin/sh\ntouch '{}'\n", w.at("hacked").display()));
+            chmod(&hook, 0o755);
+            let hook = hook.to_str().unwrap();
+            git(&w.root, &["config", "core.fsmonitor", hook]);
+            git(&w.root, &["config", "core.pager", hook]);
+            git(&w.root, &["config", "filter.bad.clean", hook]);
+            git(&w.root, &["config", "filter.bad.smudge", hook]);
+            write(w.at(".git/info/attributes"), "* filter=bad\n");
+        })
+        .with(repository)
+        .leaves(Tree::BackBut(IGNORED)),
+        row("an embedded repository in a package", |w| {
+            git(&w.at("crates/alpha/embedded"), &["init", "-q"]);
+            write(w.at("crates/alpha/embedded/.gitignore"), "*.tmp\n");
+            write(w.at("crates/alpha/embedded/x.tmp"), "ignored\n");
+            write(w.at("crates/alpha/embedded/added"), "added\n");
+            write(w.at("crates/alpha/embedded/kept"), "modified\n");
+        })
+        .with(|w| {
+            repository(w);
+            write(w.at("crates/alpha/embedded/kept"), "kept\n");
+        })
+        .leaves(Tree::BackBut(&["crates/alpha/embedded/x.tmp", "crates/alpha/then.log"])),
+    ]
+}
+
+const INNER: &str = "[package]\nname = \"inner\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[workspace]\n";
+
+fn settings() -> Vec<Row> {
+    vec![
+        row("what the settings exclude stays", |w| {
+            write(w.at("crates/alpha/tests/new.snap.new"), "excluded\n");
+            write(w.at("crates/alpha/big/blob.bin"), "excluded\n");
+            write(w.at("crates/alpha/tests/new.snap"), "added\n");
+        })
+        .with(|w| {
+            let manifest = std::fs::read_to_string(w.at("Cargo.toml")).unwrap();
+            let settings =
+                "\n[workspace.metadata.backstop]\nexclude = [\"**/*.snap.new\", \"crates/alpha/{big,huge}/*.b?n\"]\n";
+            write(w.at("Cargo.toml"), manifest + settings);
+        })
+        .leaves(Tree::UntouchedBut(&["crates/alpha/tests/new.snap"])),
+        row("the whole workspace as the scope", |w| {
+            write(w.at("assets/new.svg"), "added\n");
+            write(w.at("assets/old.svg"), "modified\n");
+            mkdir(w.at("elsewhere/deep"));
+        })
+        .with(|w| {
+            let manifest = std::fs::read_to_string(w.at("Cargo.toml")).unwrap();
+            write(w.at("Cargo.toml"), manifest + "\n[workspace.metadata.backstop]\nscope = \"workspace\"\n");
+            write(w.at("assets/old.svg"), "old\n");
+        }),
+        row("a package in a package", |w| {
+            write(w.at("crates/alpha/inner/added.rs"), "added\n");
+            write(w.at("crates/alpha/inner/src/lib.rs"), "modified\n");
+        })
+        .with(|w| {
+            write(w.at("crates/alpha/inner/Cargo.toml"), INNER);
+            write(w.at("crates/alpha/inner/src/lib.rs"), "");
+        }),
+        row("a package that was there and not protected", |w| {
+            write(w.at("elsewhere/src/added.rs"), "added\n");
+            write(w.at("elsewhere/Cargo.toml"), "modified\n");
+        })
+        .with(|w| {
+            write(w.at("elsewhere/Cargo.toml"), INNER);
+            write(w.at("elsewhere/src/lib.rs"), "");
+        })
+        .leaves(Tree::Untouched),
+        row("a target directory and what it holds", |w| {
+            write(w.at("target/debug/thing"), "built\n");
+            write(w.at("crates/alpha/target/debug/thing"), "built\n");
+            write(w.at("crates/alpha/build-dir/CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55\n");
+            write(w.at("crates/alpha/build-dir/thing"), "built\n");
+            write(w.at(LIB), "modified\n");
+        })
+        .leaves(Tree::UntouchedBut(&[LIB])),
+        row("a new Cargo.toml in a directory that was there and was no package", |w| {
+            write(w.at("tools/Cargo.toml"), "[package]\nname = \"tools\"\n");
+            write(w.at("tools/new.sh"), "added\n");
+        })
+        .with(|w| write(w.at("tools/old.sh"), "old\n"))
+        .leaves(Tree::UntouchedBut(&["tools/Cargo.toml"])),
+        row("other version control's directories", |w| {
+            write(w.at("crates/alpha/.hg/store"), "mercurial\n");
+            write(w.at(".jj/repo"), "jujutsu\n");
+            write(w.at(LIB), "modified\n");
+        })
+        .leaves(Tree::UntouchedBut(&[LIB])),
+    ]
+}

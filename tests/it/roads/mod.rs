@@ -1,0 +1,60 @@
+//! Three roads lead back: the executable, `rollback.sh`, `rollback.py`. One table of scenarios runs through all of
+//! them, each from the same state, and what they leave (trees, displaced files, journals, times, reports, exit
+//! codes, words) is held against the row and against the executable.
+//!
+//! A road whose interpreter is missing is skipped aloud. `BACKSTOP_TEST_ROLLBACK_SH` and `BACKSTOP_TEST_ROLLBACK_PY`
+//! name other scripts than this project's, `BACKSTOP_TEST_ROW` picks rows by a part of their name.
+
+mod asked;
+mod changed;
+mod damaged;
+mod git;
+mod named;
+mod placed;
+mod road;
+mod row;
+mod run;
+
+use std::collections::BTreeSet;
+
+use run::run_rows;
+
+#[test]
+fn what_changed_comes_back_by_each_road() {
+    run_rows(changed::rows());
+}
+
+#[test]
+fn odd_names_come_back_by_each_road() {
+    run_rows(named::rows());
+}
+
+#[test]
+fn what_is_asked_is_understood_alike_by_each_road() {
+    run_rows(asked::rows());
+}
+
+#[test]
+fn a_damaged_store_is_met_alike_by_each_road() {
+    run_rows(damaged::rows());
+}
+
+#[test]
+fn what_git_and_the_settings_keep_out_is_left_alone_by_each_road() {
+    run_rows(git::rows());
+}
+
+#[test]
+fn wherever_workspace_and_store_stand_each_road_finds_them() {
+    run_rows(placed::rows());
+}
+
+#[test]
+fn the_table_has_sixty_rows_and_no_name_twice() {
+    let tables =
+        [changed::rows(), named::rows(), asked::rows(), damaged::rows(), git::rows(), placed::rows()];
+    let names: Vec<&str> = tables.iter().flatten().map(|row| row.name).collect();
+    assert_eq!(names.len(), names.iter().collect::<BTreeSet<_>>().len(), "{names:#?}");
+    assert!(names.len() >= 60, "{} rows", names.len());
+    eprintln!("{} rows", names.len());
+}

@@ -1,0 +1,145 @@
+//! The three roads: how each is put into a store and started.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::cli::{Cli, executable, program};
+use crate::support::edit::{chmod, mkdir, remove};
+
+/// One way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Road {
+    Executable,
+    Bash,
+    Python,
+}
+
+impl Road {
+    pub(super) const ALL: [Road; 3] = [Road::Executable, Road::Bash, Road::Python];
+
+    /// Those that can be tested here. What cannot is said aloud, once.
+    pub(super) fn here() -> &'static [Road] {
+        static HERE: OnceLock<Vec<Road>> = OnceLock::new();
+        HERE.get_or_init(|| {
+            Road::ALL
+                .into_iter()
+                .filter(|road| match road.missing() {
+                    None => true,
+                    Some(what) => {
+                        eprintln!("skipped: the road {road:?}: {what}");
+                        false
+                    }
+                })
+                .collect()
+        })
+    }
+
+    fn missing(self) -> Option<String> {
+        match self {
+            Road::Executable => None,
+            Road::Bash => {
+                missing_script("rollback.sh").or_else(|| bash().is_none().then(|| "no bash".into()))
+            }
+            Road::Python => missing_script("rollback.py")
+                .or_else(|| python().is_none().then(|| "no Python 3.8 or later".into())),
+        }
+    }
+
+    /// Its name in `scripts/`.
+    pub(super) fn file(self) -> &'static str {
+        match self {
+            Road::Executable => "backstop",
+            Road::Bash => "rollback.sh",
+            Road::Python => "rollback.py",
+        }
+    }
+
+    /// The road that lies in a store. The executable gets its command's name: the scripts know no other.
+    pub(super) fn start(self, store: &Path) -> Cli {
+        let file = store.join("scripts").join(self.file());
+        let by = |interpreter: Option<PathBuf>| {
+            program(interpreter.unwrap_or_else(|| "no-interpreter".into()), "/").arg(&file)
+        };
+        match self {
+            Road::Executable => program(&file, "/").arg("rollback"),
+            Road::Bash => by(bash()),
+            Road::Python => by(python()),
+        }
+    }
+}
+
+/// Puts all three into a store, whatever a backup left there.
+pub(super) fn install(store: &Path) {
+    let scripts = store.join("scripts");
+    let place = |from: &Path, name: &str| {
+        let to = scripts.join(name);
+        remove(&to);
+        // One inode for all stores, where the file system has that. Copied by another process: a child that is started
+        // meanwhile would inherit the handle, and what is open for writing cannot be run.
+        if fs::hard_link(from, &to).is_err() {
+            assert!(Command::new("cp").arg(from).arg(&to).status().unwrap().success());
+        }
+    };
+    mkdir(&scripts);
+    place(executable(), "backstop");
+    for name in ["rollback.sh", "rollback.py"] {
+        let source = script(name);
+        remove(scripts.join(name));
+        if source.exists() {
+            fs::copy(&source, scripts.join(name)).unwrap();
+            chmod(scripts.join(name), 0o500);
+        }
+    }
+}
+
+/// A script's source: this project's, or the one that `BACKSTOP_TEST_ROLLBACK_SH` or `_PY` names.
+pub(super) fn script(name: &str) -> PathBuf {
+    let variable =
+        if name.ends_with(".sh") { "BACKSTOP_TEST_ROLLBACK_SH" } else { "BACKSTOP_TEST_ROLLBACK_PY" };
+    std::env::var_os(variable)
+        .map(PathBuf::from)
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("src/rollback").join(name))
+}
+
+fn missing_script(name: &str) -> Option<String> {
+    let path = script(name);
+    (!path.exists()).then(|| format!("there is no {}", path.display()))
+}
+
+pub(super) fn bash() -> Option<PathBuf> {
+    static BASH: OnceLock<Option<PathBuf>> = OnceLock::new();
+    BASH.get_or_init(|| answer(Command::new("bash").args(["-c", "type -P bash"]))).clone()
+}
+
+/// The interpreter itself: what is called `python3` may be a script that picks one.
+pub(super) fn python() -> Option<PathBuf> {
+    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let text = "import sys; print(sys.executable if sys.version_info >= (3, 8) else '')";
+    PYTHON.get_or_init(|| answer(Command::new("python3").args(["-I", "-c", text]))).clone()
+}
+
+fn answer(command: &mut Command) -> Option<PathBuf> {
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(PathBuf::from(text.trim())).filter(|path| path.is_file())
+}
+
+/// A directory with every program of `PATH` but git.
+pub(super) fn tools_without_git(dir: &Path) -> PathBuf {
+    let tools = dir.join("tools");
+    if tools.exists() {
+        return tools;
+    }
+    mkdir(&tools);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    for program in std::env::split_paths(&path).filter_map(|d| fs::read_dir(d).ok()).flatten().flatten() {
+        let name = program.file_name();
+        if !name.to_string_lossy().starts_with("git") {
+            // The first one of a name wins, as it does on `PATH`.
+            let _ = std::os::unix::fs::symlink(program.path(), tools.join(name));
+        }
+    }
+    tools
+}
