@@ -70,12 +70,13 @@
 //! | [`workspace`], [`select`] | what cargo, git and the settings say, and so what is protected |
 //! | [`store`] | the directory of restore points, its lock and [its format](store::format) |
 //! | [`backup`], [`validate`], [`rollback`], [`explain`] | the operations |
+//! | `init` | how backstop gets into a workspace |
 //! | [`cli`] | arguments, environment, printing, exit codes |
 //!
 //! # Features
 //!
 //! None by default, so that a build-dependency on backstop pulls in nothing. `engine` is the library, `cli` the
-//! commands on top of it.
+//! commands on top of it, `install` the commands that only an installed executable needs: `init`, `completions`, `man`.
 #[cfg(feature = "engine")]
 mod archive;
 #[cfg(feature = "engine")]
@@ -94,6 +95,8 @@ pub mod event;
 pub mod explain;
 #[cfg(feature = "engine")]
 pub mod fsx;
+#[cfg(feature = "install")]
+pub mod init;
 #[cfg(feature = "engine")]
 pub mod manifest;
 #[cfg(feature = "engine")]

@@ -336,7 +336,13 @@ fn patch_lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn metadata(options: &LoadOptions, dir: &Path, manifest: Option<&Path>, more: &[&str]) -> Result<Metadata> {
+/// Asks cargo metadata in `dir`.
+pub(crate) fn metadata(
+    options: &LoadOptions,
+    dir: &Path,
+    manifest: Option<&Path>,
+    more: &[&str],
+) -> Result<Metadata> {
     let mut args: Vec<&OsStr> = ["metadata", "--format-version", "1"].map(OsStr::new).to_vec();
     args.extend(more.iter().map(OsStr::new));
     if let Some(manifest) = manifest {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::ExplainArgs;
+#[cfg(feature = "install")]
+use super::commands::{CompletionsArgs, InitArgs};
 
 /// Verified restore points for Cargo workspaces.
 ///
@@ -76,6 +78,15 @@ pub(super) enum Command {
     Show(Show),
     /// Says why a path is protected or not, and where the rule stands
     Explain(ExplainArgs),
+    /// Puts backstop into a workspace: an xtask and its alias
+    #[cfg(feature = "install")]
+    Init(InitArgs),
+    /// Prints what a shell completes commands with
+    #[cfg(feature = "install")]
+    Completions(CompletionsArgs),
+    /// Prints the man page
+    #[cfg(feature = "install")]
+    Man,
 }
 
 impl Command {
@@ -87,6 +98,12 @@ impl Command {
             Command::List => "list",
             Command::Show(_) => "show",
             Command::Explain(_) => "explain",
+            #[cfg(feature = "install")]
+            Command::Init(_) => "init",
+            #[cfg(feature = "install")]
+            Command::Completions(_) => "completions",
+            #[cfg(feature = "install")]
+            Command::Man => "man",
         }
     }
 }

@@ -3,11 +3,16 @@
 
 mod args;
 mod commands;
+mod embed;
 mod exit;
 mod find;
 mod progress;
 mod render;
 mod term;
+
+/// The parser that the commands are made with: an xtask that derives its own from it needs no other, and none that is
+/// of another version.
+pub use clap;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,6 +23,7 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::error::Error;
 use crate::store::is_store;
 use args::{Cli, Format};
+pub use embed::Command;
 use term::{CYAN, RED, Term, sentences};
 
 /// Runs the command that the process was started with: the whole `main` of an xtask.
@@ -56,9 +62,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Reads a command line. The usage calls an xtask what a person calls it.
 fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
     let xtask = args.first().and_then(|name| Path::new(name).file_stem()).is_some_and(|name| name == "xtask");
-    let mut command = Cli::command().bin_name(if xtask { "cargo xtask" } else { "backstop" });
+    let mut command = definition(if xtask { "cargo xtask" } else { "backstop" });
     let matches = command.try_get_matches_from_mut(args)?;
     Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
+}
+
+/// All commands, called by what people call the program.
+fn definition(name: &'static str) -> clap::Command {
+    Cli::command().bin_name(name)
 }
 
 /// Prints what is wrong with a command line. The arguments that it quotes are escaped as all names are.
@@ -83,6 +94,24 @@ fn complain(args: &[OsString], error: clap::Error) {
 /// ```
 pub fn run_if_copied() -> Option<ExitCode> {
     Env::read().copied_into().map(|_| main())
+}
+
+/// The first lines of a `main` that has a parser of its own: where the executable was copied into a store, or its
+/// first argument is one of backstop's commands, backstop runs. `None` where the command line is the xtask's own.
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     if let Some(code) = backstop::cli::run_if_asked() {
+///         return code;
+///     }
+///     // … the xtask's own commands, with whatever parser
+///     std::process::ExitCode::SUCCESS
+/// }
+/// ```
+pub fn run_if_asked() -> Option<ExitCode> {
+    let first = std::env::args().nth(1);
+    let asked = first.is_some_and(|name| Cli::command().find_subcommand(name).is_some());
+    if asked { Some(main()) } else { run_if_copied() }
 }
 
 /// What the process was given by its surroundings.

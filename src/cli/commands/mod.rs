@@ -1,6 +1,10 @@
 //! Each command: find, run, render.
 
 mod explain;
+#[cfg(feature = "install")]
+mod init;
+#[cfg(feature = "install")]
+mod install;
 mod rollback;
 
 use std::path::PathBuf;
@@ -8,6 +12,10 @@ use std::path::PathBuf;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 pub(super) use explain::ExplainArgs;
+#[cfg(feature = "install")]
+pub(super) use init::InitArgs;
+#[cfg(feature = "install")]
+pub(super) use install::CompletionsArgs;
 
 use super::args::{Backup, Cli, Command, Format, Global, Show, Validate};
 use super::find::{self, DEFAULT_STORE};
@@ -42,6 +50,8 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env) -> u8 {
         Command::Backup(args) => args.verbose,
         Command::Rollback(args) => args.verbose,
         Command::Validate(_) | Command::List | Command::Show(_) | Command::Explain(_) => false,
+        #[cfg(feature = "install")]
+        Command::Init(_) | Command::Completions(_) | Command::Man => false,
     };
     let fs = if env.portable { Fs::real().portable() } else { Fs::real() };
     let session = Session {
@@ -59,6 +69,12 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env) -> u8 {
         Command::List => session.list(),
         Command::Show(args) => session.show(args),
         Command::Explain(args) => session.explain(args),
+        #[cfg(feature = "install")]
+        Command::Init(args) => session.init(args),
+        #[cfg(feature = "install")]
+        Command::Completions(args) => session.completions(args),
+        #[cfg(feature = "install")]
+        Command::Man => session.man(),
     };
     session.progress.clear();
     match result {

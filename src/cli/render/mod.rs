@@ -3,6 +3,8 @@
 
 mod backup;
 mod explain;
+#[cfg(feature = "install")]
+mod init;
 mod list;
 mod rollback;
 mod validate;
@@ -13,6 +15,8 @@ use serde_json::{Value, json};
 
 pub(super) use backup::{BackupView, backup, backup_json};
 pub(super) use explain::{explain, explain_json};
+#[cfg(feature = "install")]
+pub(super) use init::{file_json, init, init_json};
 pub(super) use list::{list, list_json, list_rows, show, show_json};
 pub(super) use rollback::{
     abort, abort_json, nothing_json, outcome, outcome_json, plan, plan_end, plan_json, restore, restore_json,

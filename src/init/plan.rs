@@ -1,0 +1,423 @@
+//! What `init` would do to a workspace.
+
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{Metadata, Package};
+use serde_json::Value as Json;
+
+use super::edit::Toml;
+use super::existing::{Alias, Xtask};
+use super::texts::{self, Inherited};
+use super::{ByHand, Change, Dependency, Expected, InitOptions, InitPlan};
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::path::{canonical, show_path};
+use crate::workspace::{LoadOptions, metadata};
+
+/// The oldest Rust that compiles backstop.
+const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
+
+/// Asks cargo what the workspace is, and computes what has to be made and added.
+///
+/// # Errors
+/// Where there is no workspace, the dependency is not known or is no backstop, or a file to add to is read-only or
+/// cannot be understood.
+pub fn plan(options: &InitOptions, load: &LoadOptions) -> Result<InitPlan> {
+    let answer = metadata(load, &load.directory, load.manifest_path.as_deref(), &["--no-deps"])?;
+    let root = canonical(answer.workspace_root.as_std_path())?;
+    let manifest = read_toml(&root, Path::new("Cargo.toml"))?.ok_or_else(|| {
+        Error::new(ErrorKind::Workspace, format!("no Cargo.toml in `{}`", show_path(&root)))
+    })?;
+    let mut planner = Planner {
+        options,
+        load,
+        metadata: &answer,
+        manifest,
+        in_place: Vec::new(),
+        by_hand: Vec::new(),
+        notes: Vec::new(),
+        root,
+    };
+    planner.all()
+}
+
+pub(super) struct Planner<'a> {
+    options: &'a InitOptions,
+    load: &'a LoadOptions,
+    pub(super) metadata: &'a Metadata,
+    pub(super) manifest: Toml,
+    in_place: Vec<String>,
+    by_hand: Vec<ByHand>,
+    notes: Vec<String>,
+    pub(super) root: PathBuf,
+}
+
+impl Planner<'_> {
+    fn all(&mut self) -> Result<InitPlan> {
+        let config = config_path(&self.root);
+        let old_config = read_toml(&self.root, config)?;
+        let alias = Alias::read(old_config.as_ref());
+        let xtask = self.find_xtask(&alias, config)?;
+        let directory = xtask.directory(&self.root);
+
+        let mut files = match &xtask {
+            Xtask::Missing { main } => self.new_xtask(*main)?,
+            Xtask::Unlisted => Vec::new(),
+            Xtask::InPlace { .. } => {
+                self.in_place.push(format!("`{}` runs backstop", self.below(&directory)));
+                Vec::new()
+            }
+            Xtask::Foreign { manifest, main, asks, .. } => {
+                self.lines_for(manifest, main, *asks)?;
+                Vec::new()
+            }
+        };
+        let config_change = self.config(config, old_config, &alias, &xtask)?;
+        let ci = self.ci()?;
+        let becomes_member = matches!(xtask, Xtask::Missing { .. } | Xtask::Unlisted);
+        let mut root_change = None;
+        let mut listed = true;
+        if becomes_member {
+            let made: Vec<&Path> = config_change.iter().chain(&ci).map(|c| c.path.as_path()).collect();
+            listed = self.takes_by_glob("xtask");
+            root_change = self.root_manifest(&made, listed)?;
+            self.notes_on_members();
+        } else if self.takes_by_glob(self.store()) {
+            self.store_by_hand();
+        }
+        // Whatever cuts this short: cargo never sees a member that is not there, nor takes for one what is none.
+        let mut changes = Vec::new();
+        let early = listed;
+        changes.extend(root_change.clone().filter(|_| early));
+        changes.extend(config_change);
+        changes.append(&mut files);
+        changes.extend(root_change.filter(|_| !early));
+        changes.extend(ci);
+        self.notes_on_git(&changes);
+        Ok(InitPlan {
+            command: if xtask.is_reached_by_cargo(&alias) { "cargo xtask".into() } else { String::new() },
+            expected: Expected {
+                load: LoadOptions {
+                    manifest_path: Some(self.root.join("Cargo.toml")),
+                    directory: self.root.clone(),
+                    cargo: self.load.cargo.clone(),
+                },
+                members: self.members().map(|p| p.manifest_path.clone().into()).collect(),
+                xtask: becomes_member.then(|| self.root.join("xtask/Cargo.toml")),
+            },
+            root: self.root.clone(),
+            changes,
+            by_hand: std::mem::take(&mut self.by_hand),
+            in_place: std::mem::take(&mut self.in_place),
+            notes: std::mem::take(&mut self.notes),
+        })
+    }
+
+    pub(super) fn members(&self) -> impl Iterator<Item = &Package> {
+        let is_member = |p: &&Package| self.metadata.workspace_members.contains(&p.id);
+        self.metadata.packages.iter().filter(is_member)
+    }
+
+    pub(super) fn below(&self, path: &Path) -> String {
+        show_path(path.strip_prefix(&self.root).unwrap_or(path))
+    }
+
+    // ---- the xtask
+
+    fn new_xtask(&mut self, main_is_there: bool) -> Result<Vec<Change>> {
+        let dependency = self.dependency(&self.root.join("xtask"))?;
+        let manifest = texts::xtask_manifest(&self.inherited(), &dependency);
+        let new = |path: &str, after: String| Change { path: path.into(), before: None, after };
+        let mut files = vec![new("xtask/src/main.rs", texts::MAIN.into())];
+        if main_is_there {
+            files.clear();
+        }
+        // Last: a directory without it is no package.
+        files.push(new("xtask/Cargo.toml", manifest));
+        Ok(files)
+    }
+
+    /// As `cargo new` does it: the keys of the workspace are inherited, those that can be true of the xtask.
+    fn inherited(&self) -> Inherited {
+        let of_workspace = |key: &str| self.manifest.get(&["workspace", "package", key]).and_then(Json::as_str);
+        let mut out = Inherited {
+            lints: self.manifest.get(&["workspace", "lints"]).is_some(),
+            ..Inherited::default()
+        };
+        match of_workspace("edition") {
+            // There a path to another crate needs `extern crate`.
+            None | Some("2015") => {
+                let newest = self.members().map(|p| p.edition.as_str().to_owned()).max();
+                out.edition = Some(newest.filter(|e| e != "2015").unwrap_or_else(|| "2021".into()));
+            }
+            Some(_) => out.keys.push("edition"),
+        }
+        if of_workspace("rust-version").is_some_and(|v| !is_older(v, RUST)) {
+            out.keys.push("rust-version");
+        }
+        if of_workspace("license").is_some() {
+            out.keys.push("license");
+        }
+        out
+    }
+
+    /// The line that asks for backstop in a manifest in `directory`.
+    fn dependency(&self, directory: &Path) -> Result<String> {
+        let text = match &self.options.dependency {
+            None if self.manifest.get(&["workspace", "dependencies", "backstop"]).is_some() => {
+                return Ok(texts::DEPENDENCY_OF_WORKSPACE.into());
+            }
+            None => {
+                let message = "where the xtask gets backstop from is not known";
+                return Err(Error::new(ErrorKind::Usage, message)
+                    .with_help("name it: --path DIR, --git URL or --version V"));
+            }
+            Some(Dependency::Path(path)) => {
+                texts::dependency(&Dependency::Path(self.path_to_backstop(path, directory)?))
+            }
+            Some(other) => texts::dependency(other),
+        };
+        Ok(text)
+    }
+
+    /// The path as the manifest in `directory` has to say it: relative where it was given so or lies in the workspace.
+    fn path_to_backstop(&self, given: &Path, directory: &Path) -> Result<PathBuf> {
+        let wrong = |what: &str| {
+            Error::new(ErrorKind::Usage, format!("{what} in `{}`", show_path(given)))
+                .with_help("--path names the directory that holds backstop's Cargo.toml")
+        };
+        let full = canonical(&self.load.directory.join(given)).map_err(|e| wrong("no package").with_source(e))?;
+        let manifest = read_toml(&full, Path::new("Cargo.toml"))?.ok_or_else(|| wrong("no Cargo.toml"))?;
+        if manifest.get(&["package", "name"]).and_then(Json::as_str) != Some("backstop") {
+            return Err(wrong("no package `backstop`"));
+        }
+        let path = if given.is_relative() || full.starts_with(&self.root) {
+            relative(directory, &full)
+        } else {
+            full
+        };
+        if path.to_str().is_none() {
+            return Err(wrong("a manifest can only name what is UTF-8: no package"));
+        }
+        Ok(path)
+    }
+
+    /// What a person has to add to an xtask that has code of its own.
+    fn lines_for(&mut self, manifest: &Path, main: &Path, asks: bool) -> Result<()> {
+        if !asks {
+            let directory = manifest.parent().unwrap_or(&self.root).to_path_buf();
+            let line = self.dependency(&directory)?;
+            self.by_hand.push(ByHand {
+                path: manifest.strip_prefix(&self.root).unwrap_or(manifest).into(),
+                place: "under [dependencies]".into(),
+                lines: format!("{line}\n"),
+            });
+        }
+        self.by_hand.push(ByHand {
+            path: main.strip_prefix(&self.root).unwrap_or(main).into(),
+            place: "as the new `main`; the present one becomes `xtask_main`".into(),
+            lines: texts::MAIN_BY_HAND.into(),
+        });
+        Ok(())
+    }
+
+    // ---- the configuration
+
+    fn config(
+        &mut self,
+        path: &Path,
+        old: Option<Toml>,
+        alias: &Alias,
+        xtask: &Xtask,
+    ) -> Result<Option<Change>> {
+        let of_manifest = self.manifest.get(&["profile", "xtask"]).is_some();
+        let Some(old) = old else {
+            let member = matches!(xtask, Xtask::Foreign { member: false, .. });
+            if member || of_manifest {
+                return Ok(self.config_in_parts(path, &Toml::parse("").map_err(broken(path))?, alias, xtask, true));
+            }
+            return Ok(Some(Change { path: path.into(), before: None, after: texts::CONFIG.into() }));
+        };
+        Ok(self.config_in_parts(path, &old, alias, xtask, false))
+    }
+
+    fn config_in_parts(
+        &mut self,
+        path: &Path,
+        old: &Toml,
+        alias: &Alias,
+        xtask: &Xtask,
+        new: bool,
+    ) -> Option<Change> {
+        let shown = show_path(path);
+        let mut text: Option<Toml> = None;
+        match (alias, xtask) {
+            (Alias::Words(words), _) => {
+                if !alias.has_profile() {
+                    self.notes.push(format!(
+                        "the alias `xtask` in `{shown}` is kept; with `--profile xtask` behind its `run`, backstop \
+                         hashes and compresses many times faster"
+                    ));
+                } else {
+                    self.in_place.push(format!("the alias is `{}`", words.join(" ")));
+                }
+            }
+            (Alias::Missing, Xtask::Foreign { member: false, manifest, .. }) => self.by_hand.push(ByHand {
+                path: path.into(),
+                place: "the alias, since the xtask is no member of the workspace".into(),
+                lines: format!(
+                    "[alias]\nxtask = \"run --quiet --profile xtask --manifest-path {} --\"\n",
+                    self.below(manifest)
+                ),
+            }),
+            (Alias::Missing, _) => {
+                let package = xtask.package().unwrap_or("xtask");
+                let value = texts::ALIAS.replace("--package xtask", &format!("--package {package}"));
+                let quoted = super::edit::quoted(&value);
+                match old.with_entry("alias", "xtask", &quoted, &Json::from(value)) {
+                    Some(edited) => text = Some(edited),
+                    None => self.by_hand.push(ByHand {
+                        path: path.into(),
+                        place: "in [alias]".into(),
+                        lines: format!("xtask = {quoted}\n"),
+                    }),
+                }
+            }
+        }
+        let base = text.as_ref().unwrap_or(old);
+        let there = base.get(&["profile", "xtask"]).is_some();
+        if there || self.manifest.get(&["profile", "xtask"]).is_some() {
+            self.in_place.push("there is a profile `xtask`".into());
+        } else {
+            let means = Toml::parse(texts::profile()).ok();
+            let profile = means.as_ref().and_then(|t| t.get(&["profile", "xtask"])).cloned();
+            let with_profile = base.with_end(texts::profile(), |meaning| {
+                let profiles = meaning.as_object_mut()?.entry("profile").or_insert_with(|| Json::Object(Default::default()));
+                profiles.as_object_mut()?.insert("xtask".into(), profile?);
+                Some(())
+            });
+            match with_profile {
+                Some(edited) => text = Some(edited),
+                None => self.by_hand.push(ByHand {
+                    path: path.into(),
+                    place: "the profile, which makes backstop fast".into(),
+                    lines: texts::profile().into(),
+                }),
+            }
+        }
+        let after = text?.text().to_owned();
+        Some(Change { path: path.into(), before: (!new).then(|| old.text().to_owned()), after })
+    }
+
+    // ---- CI
+
+    fn ci(&mut self) -> Result<Vec<Change>> {
+        let mut out = Vec::new();
+        let store = self.store().to_owned();
+        for ci in &self.options.ci {
+            let (path, text) = texts::ci(*ci, &store);
+            match read_text(&self.root, path)? {
+                None => out.push(Change { path: path.into(), before: None, after: text }),
+                Some(there) if there == text || there.contains("xtask backup") => {
+                    self.in_place.push(format!("`{}` is there", show_path(path)));
+                }
+                Some(_) => self.by_hand.push(ByHand {
+                    path: path.into(),
+                    place: "the job; the file is somebody else's".into(),
+                    lines: text,
+                }),
+            }
+        }
+        Ok(out)
+    }
+
+    /// The store's directory, as the settings name it.
+    pub(super) fn store(&self) -> &str {
+        let of = |table: &str| self.manifest.get(&[table, "metadata", "backstop", "store"]).and_then(Json::as_str);
+        let plain = |s: &&str| {
+            s.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b)) && !s.is_empty()
+        };
+        of("workspace").or_else(|| of("package")).filter(plain).unwrap_or("backup")
+    }
+
+    pub(super) fn by_hand(&mut self, lines: ByHand) {
+        self.by_hand.push(lines);
+    }
+
+    pub(super) fn note(&mut self, text: String) {
+        self.notes.push(text);
+    }
+
+    /// A path dependency that the xtask gets, below the root.
+    pub(super) fn backstop_below_root(&self) -> Option<PathBuf> {
+        let Some(Dependency::Path(path)) = &self.options.dependency else { return None };
+        let full = canonical(&self.load.directory.join(path)).ok()?;
+        full.strip_prefix(&self.root).ok().map(Path::to_path_buf)
+    }
+}
+
+/// The configuration that cargo reads: the old name wins where both are there.
+fn config_path(root: &Path) -> &'static Path {
+    let old = Path::new(".cargo/config");
+    if root.join(old).is_file() { old } else { Path::new(".cargo/config.toml") }
+}
+
+/// Whether a Rust version is older than another.
+pub(super) fn is_older(version: &str, than: &str) -> bool {
+    let parts = |v: &str| -> Vec<u32> { v.split('.').map(|n| n.parse().unwrap_or(0)).collect() };
+    let (mut a, mut b) = (parts(version), parts(than));
+    a.resize(3, 0);
+    b.resize(3, 0);
+    a < b
+}
+
+/// `to` as seen from the directory `from`; both absolute.
+fn relative(from: &Path, to: &Path) -> PathBuf {
+    let (from, to): (Vec<_>, Vec<_>) = (from.components().collect(), to.components().collect());
+    let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let up = std::iter::repeat_n(Path::new(".."), from.len() - common);
+    up.chain(to[common..].iter().map(|c| Path::new(c.as_os_str()))).collect()
+}
+
+/// A file below the root that lines may be added to; `None` where there is none.
+fn read_text(root: &Path, path: &Path) -> Result<Option<String>> {
+    let full = root.join(path);
+    match std::fs::read(&full) {
+        Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|e| {
+            Error::new(ErrorKind::Workspace, format!("`{}` is not UTF-8", show_path(&full))).with_source(e)
+        }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).during("read", &full),
+    }
+}
+
+fn broken(path: &Path) -> impl Fn(String) -> Error + use<'_> {
+    move |e| {
+        Error::new(ErrorKind::Workspace, format!("`{}` is not TOML", show_path(path)))
+            .with_details(e.lines().map(crate::path::show_text))
+    }
+}
+
+/// The same, read.
+pub(super) fn read_toml(root: &Path, path: &Path) -> Result<Option<Toml>> {
+    read_text(root, path)?.map(|text| Toml::parse(&text).map_err(broken(&root.join(path)))).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_seen_from_where_it_is_written() {
+        for (from, to, path) in
+            [("/a/b", "/a/c", "../c"), ("/a/b", "/a/b/c", "c"), ("/a/b", "/", "../.."), ("/a", "/b/c", "../b/c")]
+        {
+            assert_eq!(relative(Path::new(from), Path::new(to)), Path::new(path));
+        }
+    }
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        assert!(is_older("1.9", "1.89") && is_older("1.88.1", "1.89") && !is_older("1.89", "1.89.0"));
+        assert!(!is_older("1.100", "1.89"));
+    }
+}

@@ -1,0 +1,158 @@
+//! What is written into a workspace, and what a person is told to write.
+
+use std::path::Path;
+
+use super::edit::quoted;
+use super::{Ci, Dependency};
+
+/// This project's own configuration: the alias, and the profile with the reasons for it.
+pub(super) const CONFIG: &str = include_str!("../../.cargo/config.toml");
+
+/// The alias's value.
+pub(super) const ALIAS: &str = "run --quiet --profile xtask --package xtask --";
+
+/// The profile's part of [`CONFIG`], with the comment above it.
+pub(super) fn profile() -> &'static str {
+    CONFIG.split_once("\n\n").map_or(CONFIG, |(_alias, profile)| profile)
+}
+
+pub(super) const MAIN: &str = "\
+//! `cargo xtask`: restore points of this workspace, made and brought back by backstop.
+
+use std::process::ExitCode;
+
+/// Runs the command that stands behind `cargo xtask`.
+fn main() -> ExitCode {
+    backstop::cli::main()
+}
+";
+
+/// For an xtask that has a `main` already, whatever that gives back.
+pub(super) const MAIN_BY_HAND: &str = "\
+fn main() -> std::process::ExitCode {
+    if let Some(code) = backstop::cli::run_if_asked() {
+        return code;
+    }
+    // The `main` that was here, renamed.
+    std::process::Termination::report(xtask_main())
+}
+";
+
+/// The keys that the xtask takes from `[workspace.package]`, and its edition where it takes none.
+#[derive(Debug, Default)]
+pub(super) struct Inherited {
+    pub(super) keys: Vec<&'static str>,
+    pub(super) edition: Option<String>,
+    pub(super) lints: bool,
+}
+
+pub(super) fn xtask_manifest(inherited: &Inherited, dependency: &str) -> String {
+    let mut out = String::from("[package]\nname = \"xtask\"\nversion = \"0.0.0\"\n");
+    if let Some(edition) = &inherited.edition {
+        out += &format!("edition = {}\n", quoted(edition));
+    }
+    for key in &inherited.keys {
+        out += &format!("{key}.workspace = true\n");
+    }
+    out += &format!("publish = false\n\n[dependencies]\n{dependency}\n");
+    if inherited.lints {
+        out += "\n[lints]\nworkspace = true\n";
+    }
+    out
+}
+
+/// The dependency's line. A path is what stands between the quotes.
+pub(super) fn dependency(dependency: &Dependency) -> String {
+    let source = match dependency {
+        Dependency::Path(path) => format!("path = {}", quoted(&path.to_string_lossy())),
+        Dependency::Git { url, reference: None } => format!("git = {}", quoted(url)),
+        Dependency::Git { url, reference: Some((key, value)) } => {
+            format!("git = {}, {key} = {}", quoted(url), quoted(value))
+        }
+        Dependency::Version(version) => format!("version = {}", quoted(version)),
+    };
+    format!("backstop = {{ {source}, features = [\"cli\"] }}")
+}
+
+/// The dependency's line where the workspace's own table names it.
+pub(super) const DEPENDENCY_OF_WORKSPACE: &str = "backstop = { workspace = true, features = [\"cli\"] }";
+
+/// The file of a CI system, and what is in it. `store` is the store's directory, as seen from the root.
+pub(super) fn ci(ci: Ci, store: &str) -> (&'static Path, String) {
+    let (path, template) = match ci {
+        Ci::Github => (".github/workflows/backstop.yml", GITHUB),
+        Ci::Gitlab => (".gitlab-ci.yml", GITLAB),
+    };
+    (Path::new(path), template.replace("STORE", store))
+}
+
+const GITHUB: &str = r#"# A verified restore point of each push and pull request, kept as an artifact.
+# Bring one back: unpack its archive, a plain tar, or put the files where they
+# lay in the store.
+name: backstop
+on: [push, pull_request]
+permissions:
+  contents: read
+jobs:
+  restore-point:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: cargo xtask backup -m "$GITHUB_SHA"
+      - run: cargo xtask validate
+      - uses: actions/upload-artifact@v4
+        with:
+          name: restore-point
+          path: |
+            STORE/archives/
+            STORE/checksums/
+            STORE/metadata/
+          retention-days: 14
+"#;
+
+const GITLAB: &str = r#"# A verified restore point of each pipeline, kept as an artifact.
+# Bring one back: unpack its archive, a plain tar, or put the files where they
+# lay in the store.
+backstop:
+  image: rust:latest
+  script:
+    - cargo xtask backup -m "$CI_COMMIT_SHA"
+    - cargo xtask validate
+  artifacts:
+    paths:
+      - STORE/archives/
+      - STORE/checksums/
+      - STORE/metadata/
+    expire_in: 2 weeks
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::super::edit::Toml;
+    use super::*;
+
+    #[test]
+    fn this_projects_configuration_is_an_alias_and_then_a_profile() {
+        let whole = Toml::parse(CONFIG).unwrap();
+        assert_eq!(whole.get(&["alias", "xtask"]).and_then(|v| v.as_str()), Some(ALIAS));
+        let profile = Toml::parse(profile()).unwrap();
+        assert_eq!(profile.get(&["profile", "xtask"]), whole.get(&["profile", "xtask"]));
+        assert!(profile.get(&["alias"]).is_none() && profile.get(&["profile", "xtask", "package"]).is_some());
+        assert_eq!(whole.get(&["profile"]).and_then(|v| v.as_object()).map(|t| t.len()), Some(1));
+    }
+
+    #[test]
+    fn a_dependency_says_where_it_comes_from() {
+        let git = |reference| Dependency::Git { url: "https://example.org/b".into(), reference };
+        for (from, line) in [
+            (Dependency::Version("0.1".into()), r#"version = "0.1""#),
+            (Dependency::Path("../b \"x".into()), r#"path = "../b \"x""#),
+            (git(None), r#"git = "https://example.org/b""#),
+            (git(Some(("tag", "v1".into()))), r#"git = "https://example.org/b", tag = "v1""#),
+        ] {
+            let made = dependency(&from);
+            assert_eq!(made, format!("backstop = {{ {line}, features = [\"cli\"] }}"));
+            assert!(Toml::parse(&made).is_ok(), "{made}");
+        }
+    }
+}
