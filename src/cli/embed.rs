@@ -77,7 +77,11 @@ impl Subcommand for Command {
     }
 
     fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
-        Self::with_flags(command, args::Command::augment_subcommands_for_update, Global::augment_args_for_update)
+        Self::with_flags(
+            command,
+            args::Command::augment_subcommands_for_update,
+            Global::augment_args_for_update,
+        )
     }
 
     fn has_subcommand(name: &str) -> bool {

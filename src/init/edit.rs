@@ -261,7 +261,10 @@ mod tests {
                 "[workspace]\nmembers = [\n  \"a\",\n]\nx = 1\n",
                 "[workspace]\nmembers = [\n  \"a\",\n  \"xtask\",\n]\nx = 1\n",
             ),
-            ("[workspace]\nmembers = [\n  \"a\"\n]\n", "[workspace]\nmembers = [\n  \"a\",\n  \"xtask\"\n]\n"),
+            (
+                "[workspace]\nmembers = [\n  \"a\"\n]\n",
+                "[workspace]\nmembers = [\n  \"a\",\n  \"xtask\"\n]\n",
+            ),
             (
                 "[workspace]\nmembers = [\n\t\"a\", # one, two\n\t# \"c\",\n]\n",
                 "[workspace]\nmembers = [\n\t\"a\", # one, two\n\t\"xtask\",\n\t# \"c\",\n]\n",
@@ -336,7 +339,10 @@ mod tests {
             assert!(toml.with_string("workspace", "members", "xtask").is_none(), "{before}");
         }
         let toml = Toml::parse("[alias]\nxtask = \"x\"\n").unwrap();
-        assert!(toml.with_entry("alias", "xtask", "\"y\"", &Json::from("y")).is_none(), "a key is given twice");
+        assert!(
+            toml.with_entry("alias", "xtask", "\"y\"", &Json::from("y")).is_none(),
+            "a key is given twice"
+        );
         let twice = toml.with_end("[alias]\nb = 1\n", |m| insert(m, "alias", "b", &Json::from(1)));
         assert!(twice.is_none(), "a table is defined twice");
         let wrong = toml.with_end("[other]\nb = 1\n", |m| insert(m, "alias", "b", &Json::from(1)));

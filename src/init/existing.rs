@@ -43,7 +43,8 @@ impl Alias {
     }
 
     pub(super) fn has_profile(&self) -> bool {
-        self.value(&["--profile"]).is_some() || matches!(self, Alias::Words(w) if w.iter().any(|w| w == "--release"))
+        self.value(&["--profile"]).is_some()
+            || matches!(self, Alias::Words(w) if w.iter().any(|w| w == "--release"))
     }
 }
 
@@ -76,11 +77,6 @@ impl Xtask {
             Xtask::Missing { .. } | Xtask::Unlisted => None,
         }
     }
-
-    /// Whether `cargo xtask` runs it, once all is done that the plan names.
-    pub(super) fn is_reached_by_cargo(&self, alias: &Alias) -> bool {
-        !matches!((self, alias), (Xtask::Foreign { member: false, .. }, Alias::Missing))
-    }
 }
 
 impl Planner<'_> {
@@ -96,7 +92,8 @@ impl Planner<'_> {
         if let Alias::Words(words) = alias
             && name != "xtask"
         {
-            let message = format!("the alias `xtask` in `{}` runs no package of this workspace", show_path(config));
+            let message =
+                format!("the alias `xtask` in `{}` runs no package of this workspace", show_path(config));
             return Err(Error::new(ErrorKind::Settings, message)
                 .with_details([format!("xtask = {}", crate::path::show_text(&words.join(" ")))])
                 .with_help("give that alias another name, or correct it"));
@@ -127,7 +124,8 @@ impl Planner<'_> {
 
     fn member(&self, package: &Package) -> Xtask {
         let asks = package.dependencies.iter().any(|d| d.name == "backstop");
-        let main = package.targets.iter().find(|t| t.is_bin()).map(|t| t.src_path.clone().into_std_path_buf());
+        let main =
+            package.targets.iter().find(|t| t.is_bin()).map(|t| t.src_path.clone().into_std_path_buf());
         let manifest = package.manifest_path.clone().into_std_path_buf();
         let main = main.unwrap_or_else(|| manifest.with_file_name("src").join("main.rs"));
         if asks && mentions_backstop(&main) {
@@ -175,7 +173,8 @@ impl Planner<'_> {
         {
             exclude.push(path.to_string_lossy().into_owned());
         }
-        let directories = made.iter().filter_map(|p| p.iter().next()?.to_str()).filter(|d| !d.contains(".yml"));
+        let directories =
+            made.iter().filter_map(|p| p.iter().next()?.to_str()).filter(|d| !d.contains(".yml"));
         let at_root: Vec<&str> = directories.chain([self.store()]).collect();
         for directory in at_root {
             if self.takes_by_glob(directory) {
@@ -190,12 +189,14 @@ impl Planner<'_> {
         let clean = |m: &&str| m.trim_start_matches("./").trim_end_matches('/') == "xtask";
         let named = self.manifest.strings(&["workspace", "members"]).iter().any(clean);
         let members = if listed || named { vec![] } else { vec![("members", "xtask".to_owned())] };
-        let additions: Vec<_> = members.into_iter().chain(exclude.into_iter().map(|e| ("exclude", e))).collect();
+        let additions: Vec<_> =
+            members.into_iter().chain(exclude.into_iter().map(|e| ("exclude", e))).collect();
         let mut edited: Option<Toml> = None;
         for (key, value) in additions {
             let base = edited.as_ref().unwrap_or(&self.manifest);
             let new = base.with_string("workspace", key, &value).ok_or_else(|| {
-                let message = format!("no way to add to `{key}` in `{}`", show_path(&self.root.join("Cargo.toml")));
+                let message =
+                    format!("no way to add to `{key}` in `{}`", show_path(&self.root.join("Cargo.toml")));
                 Error::new(ErrorKind::Workspace, message).with_help(format!(
                     "add it yourself, and run `init` again: `{key} = [\"{value}\"]` in [workspace]"
                 ))
@@ -229,12 +230,15 @@ impl Planner<'_> {
                 continue;
             }
             let Ok(Some(toml)) = read_toml(directory, Path::new("Cargo.toml")) else { continue };
-            let has_workspace = toml.get(&["workspace"]).is_some() || toml.get(&["package", "workspace"]).is_some();
+            let has_workspace =
+                toml.get(&["workspace"]).is_some() || toml.get(&["package", "workspace"]).is_some();
             if has_workspace {
                 continue;
             }
             let vendored = directory.join(".cargo-checksum.json").exists();
-            out.push(if vendored { directory.parent().unwrap_or(directory) } else { directory }.to_path_buf());
+            out.push(
+                if vendored { directory.parent().unwrap_or(directory) } else { directory }.to_path_buf(),
+            );
         }
         out.iter().filter_map(|d| d.strip_prefix(&self.root).ok()?.to_str().map(str::to_owned)).collect()
     }

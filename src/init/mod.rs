@@ -63,8 +63,6 @@ pub struct InitPlan {
     pub in_place: Vec<String>,
     /// What a person should know.
     pub notes: Vec<String>,
-    /// How the commands are called afterwards.
-    pub command: String,
     /// What has to be true of the outcome.
     expected: Expected,
 }

@@ -13,9 +13,6 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::path::{canonical, show_path};
 use crate::workspace::{LoadOptions, metadata};
 
-/// The oldest Rust that compiles backstop.
-const RUST: &str = env!("CARGO_PKG_RUST_VERSION");
-
 /// Asks cargo what the workspace is, and computes what has to be made and added.
 ///
 /// # Errors
@@ -94,7 +91,6 @@ impl Planner<'_> {
         changes.extend(ci);
         self.notes_on_git(&changes);
         Ok(InitPlan {
-            command: if xtask.is_reached_by_cargo(&alias) { "cargo xtask".into() } else { String::new() },
             expected: Expected {
                 load: LoadOptions {
                     manifest_path: Some(self.root.join("Cargo.toml")),
@@ -136,13 +132,12 @@ impl Planner<'_> {
         Ok(files)
     }
 
-    /// As `cargo new` does it: the keys of the workspace are inherited, those that can be true of the xtask.
+    /// As `cargo new` does it, the xtask inherits from the workspace; not its `rust-version`, which is not the xtask's.
     fn inherited(&self) -> Inherited {
-        let of_workspace = |key: &str| self.manifest.get(&["workspace", "package", key]).and_then(Json::as_str);
-        let mut out = Inherited {
-            lints: self.manifest.get(&["workspace", "lints"]).is_some(),
-            ..Inherited::default()
-        };
+        let of_workspace =
+            |key: &str| self.manifest.get(&["workspace", "package", key]).and_then(Json::as_str);
+        let mut out =
+            Inherited { lints: self.manifest.get(&["workspace", "lints"]).is_some(), ..Inherited::default() };
         match of_workspace("edition") {
             // There a path to another crate needs `extern crate`.
             None | Some("2015") => {
@@ -150,9 +145,6 @@ impl Planner<'_> {
                 out.edition = Some(newest.filter(|e| e != "2015").unwrap_or_else(|| "2021".into()));
             }
             Some(_) => out.keys.push("edition"),
-        }
-        if of_workspace("rust-version").is_some_and(|v| !is_older(v, RUST)) {
-            out.keys.push("rust-version");
         }
         if of_workspace("license").is_some() {
             out.keys.push("license");
@@ -185,7 +177,8 @@ impl Planner<'_> {
             Error::new(ErrorKind::Usage, format!("{what} in `{}`", show_path(given)))
                 .with_help("--path names the directory that holds backstop's Cargo.toml")
         };
-        let full = canonical(&self.load.directory.join(given)).map_err(|e| wrong("no package").with_source(e))?;
+        let full =
+            canonical(&self.load.directory.join(given)).map_err(|e| wrong("no package").with_source(e))?;
         let manifest = read_toml(&full, Path::new("Cargo.toml"))?.ok_or_else(|| wrong("no Cargo.toml"))?;
         if manifest.get(&["package", "name"]).and_then(Json::as_str) != Some("backstop") {
             return Err(wrong("no package `backstop`"));
@@ -233,7 +226,13 @@ impl Planner<'_> {
         let Some(old) = old else {
             let member = matches!(xtask, Xtask::Foreign { member: false, .. });
             if member || of_manifest {
-                return Ok(self.config_in_parts(path, &Toml::parse("").map_err(broken(path))?, alias, xtask, true));
+                return Ok(self.config_in_parts(
+                    path,
+                    &Toml::parse("").map_err(broken(path))?,
+                    alias,
+                    xtask,
+                    true,
+                ));
             }
             return Ok(Some(Change { path: path.into(), before: None, after: texts::CONFIG.into() }));
         };
@@ -291,7 +290,10 @@ impl Planner<'_> {
             let means = Toml::parse(texts::profile()).ok();
             let profile = means.as_ref().and_then(|t| t.get(&["profile", "xtask"])).cloned();
             let with_profile = base.with_end(texts::profile(), |meaning| {
-                let profiles = meaning.as_object_mut()?.entry("profile").or_insert_with(|| Json::Object(Default::default()));
+                let profiles = meaning
+                    .as_object_mut()?
+                    .entry("profile")
+                    .or_insert_with(|| Json::Object(Default::default()));
                 profiles.as_object_mut()?.insert("xtask".into(), profile?);
                 Some(())
             });
@@ -332,10 +334,10 @@ impl Planner<'_> {
 
     /// The store's directory, as the settings name it.
     pub(super) fn store(&self) -> &str {
-        let of = |table: &str| self.manifest.get(&[table, "metadata", "backstop", "store"]).and_then(Json::as_str);
-        let plain = |s: &&str| {
-            s.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b)) && !s.is_empty()
-        };
+        let of =
+            |table: &str| self.manifest.get(&[table, "metadata", "backstop", "store"]).and_then(Json::as_str);
+        let plain =
+            |s: &&str| s.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b)) && !s.is_empty();
         of("workspace").or_else(|| of("package")).filter(plain).unwrap_or("backup")
     }
 
@@ -408,9 +410,12 @@ mod tests {
 
     #[test]
     fn a_path_is_seen_from_where_it_is_written() {
-        for (from, to, path) in
-            [("/a/b", "/a/c", "../c"), ("/a/b", "/a/b/c", "c"), ("/a/b", "/", "../.."), ("/a", "/b/c", "../b/c")]
-        {
+        for (from, to, path) in [
+            ("/a/b", "/a/c", "../c"),
+            ("/a/b", "/a/b/c", "c"),
+            ("/a/b", "/", "../.."),
+            ("/a", "/b/c", "../b/c"),
+        ] {
             assert_eq!(relative(Path::new(from), Path::new(to)), Path::new(path));
         }
     }

@@ -17,7 +17,7 @@ pub(super) fn profile() -> &'static str {
 }
 
 pub(super) const MAIN: &str = "\
-//! `cargo xtask`: restore points of this workspace, made and brought back by backstop.
+//! `cargo xtask`: verified restore points of this workspace.
 
 use std::process::ExitCode;
 
@@ -86,7 +86,7 @@ pub(super) fn ci(ci: Ci, store: &str) -> (&'static Path, String) {
     (Path::new(path), template.replace("STORE", store))
 }
 
-const GITHUB: &str = r#"# A verified restore point of each push and pull request, kept as an artifact.
+const GITHUB: &str = r#"# A verified restore point of each push and pull request, as an artifact.
 # Bring one back: unpack its archive, a plain tar, or put the files where they
 # lay in the store.
 name: backstop
@@ -110,7 +110,7 @@ jobs:
           retention-days: 14
 "#;
 
-const GITLAB: &str = r#"# A verified restore point of each pipeline, kept as an artifact.
+const GITLAB: &str = r#"# A verified restore point of each pipeline, as an artifact.
 # Bring one back: unpack its archive, a plain tar, or put the files where they
 # lay in the store.
 backstop:

@@ -7,6 +7,7 @@ mod backup;
 mod cli;
 mod cuts;
 mod golden;
+mod init;
 mod inputs;
 mod kinds;
 mod property;

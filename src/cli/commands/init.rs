@@ -50,8 +50,7 @@ enum CiArg {
 impl InitArgs {
     fn options(&self) -> Result<InitOptions> {
         let named = |key, value: &Option<String>| value.clone().map(|value| (key, value));
-        let reference =
-            named("rev", &self.rev).or(named("tag", &self.tag)).or(named("branch", &self.branch));
+        let reference = named("rev", &self.rev).or(named("tag", &self.tag)).or(named("branch", &self.branch));
         let dependency = match (&self.path, &self.git, &self.requirement) {
             (Some(path), _, _) => Some(Dependency::Path(path.clone())),
             (_, Some(url), _) => Some(Dependency::Git { url: url.clone(), reference }),

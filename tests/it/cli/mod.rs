@@ -4,6 +4,7 @@
 mod broken;
 mod concurrency;
 mod exit_codes;
+mod init;
 mod kinds_of_workspaces;
 mod next_build;
 mod output;
