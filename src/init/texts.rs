@@ -87,8 +87,7 @@ pub(super) fn ci(ci: Ci, store: &str) -> (&'static Path, String) {
 }
 
 const GITHUB: &str = r#"# A verified restore point of each push and pull request, as an artifact.
-# Bring one back: unpack its archive, a plain tar, or put the files where they
-# lay in the store.
+# Its archive is a plain tar, which any tar unpacks.
 name: backstop
 on: [push, pull_request]
 permissions:
@@ -111,8 +110,7 @@ jobs:
 "#;
 
 const GITLAB: &str = r#"# A verified restore point of each pipeline, as an artifact.
-# Bring one back: unpack its archive, a plain tar, or put the files where they
-# lay in the store.
+# Its archive is a plain tar, which any tar unpacks.
 backstop:
   image: rust:latest
   script:
