@@ -1,5 +1,6 @@
-//! The processes that the library starts: `cargo metadata`, version queries, and git's read-only commands.
-//! Nothing else is ever run, and nothing of the workspace's choosing by a rollback.
+//! The processes that the library starts: `cargo metadata`, version queries, git's read-only commands, and the copies
+//! in a store's `scripts/` that are this very program's. Nothing else is ever run, and nothing of the workspace's
+//! choosing by a rollback.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -40,6 +41,16 @@ fn run(command: xshell::Cmd<'_>) -> Result<Answer> {
 pub(crate) fn tool(program: &OsStr, dir: &Path, args: &[&OsStr]) -> Result<Answer> {
     let shell = shell(dir)?;
     run(cmd!(shell, "{program} {args...}"))
+}
+
+/// Runs a script's interpreter in `dir`, without what would make it load other code first.
+pub(crate) fn interpreter(program: &str, dir: &Path, args: &[&OsStr]) -> Result<Answer> {
+    let shell = shell(dir)?;
+    let mut command = cmd!(shell, "{program} {args...}");
+    for name in ["BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"] {
+        command = command.env_remove(name);
+    }
+    run(command)
 }
 
 /// Runs git in `dir`, shut off from everything that could make it write, run a hook or look elsewhere.

@@ -48,26 +48,40 @@ impl StoreLock<'_> {
             }
             return Ok(false);
         }
+        let prove = |new: &Path| {
+            prove_executable(store, new, id).map_err(|problem| {
+                Error::new(ErrorKind::Io, format!("the copy of this executable {problem}")).with_help(
+                    "is the store on a file system mounted `noexec`? keep it elsewhere: --store DIR",
+                )
+            })
+        };
+        self.keep_in_scripts(EXECUTABLE, &bytes, digest, prove)?;
+        Ok(true)
+    }
+
+    /// Puts a new file into `scripts/`, once it has proven itself under another name, and records its digest.
+    pub(super) fn keep_in_scripts(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        digest: Digest,
+        prove: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        let (layout, fs) = (self.store().layout(), self.store().fs());
+        let path = layout.scripts().join(name);
         let new = crate::fsx::temporary_sibling(&path);
-        let written = super::write_private(fs, &new, &bytes)
-            .and_then(|()| fs.set_mode(&new, Mode::new(0o500)).during("change the mode of", &new));
-        if let Err(e) = written {
+        let good = super::write_private(fs, &new, bytes)
+            .and_then(|()| fs.set_mode(&new, Mode::new(0o500)).during("change the mode of", &new))
+            .and_then(|()| prove(&new));
+        if let Err(e) = good {
             let _ = fs.remove_file(&new);
             return Err(e);
-        }
-        if let Err(problem) = prove_executable(store, &new, id) {
-            fs.remove_file(&new).during("remove", &new)?;
-            return Err(Error::new(ErrorKind::Io, format!("the copy of this executable {problem}"))
-                .with_help(
-                    "is the store on a file system mounted `noexec`? keep it elsewhere: --store DIR",
-                ));
         }
         fs.sync(&new).during("sync", &new)?;
         fs.rename(&new, &path).during("rename into place", &path)?;
         fs.sync(&layout.scripts()).during("sync", layout.scripts())?;
         self.update_info(|info| {
-            info.scripts.insert(EXECUTABLE.into(), digest);
-        })?;
-        Ok(true)
+            info.scripts.insert(name.into(), digest);
+        })
     }
 }

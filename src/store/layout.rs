@@ -10,6 +10,10 @@ pub const STORE_FILE: &str = "store.json";
 pub const MANIFEST_FILE: &str = "backup_manifest.json";
 /// The name of the copied executable in `scripts/`.
 pub const EXECUTABLE: &str = "backstop";
+/// The name of the rollback script for bash in `scripts/`.
+pub const ROLLBACK_SH: &str = "rollback.sh";
+/// The name of the rollback script for Python in `scripts/`.
+pub const ROLLBACK_PY: &str = "rollback.py";
 
 /// The paths of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -117,10 +117,12 @@ impl<'a> StoreLock<'a> {
         Ok(id)
     }
 
-    /// The newest id that was ever given, also where `store.json` was put back from an older copy.
+    /// The newest id that was ever given, also where `store.json` was put back from an older copy, and where a
+    /// script gave it: those do not write `store.json`.
     fn newest_id(&self) -> Result<Option<Id>> {
         let newest_listed = self.store.catalogue()?.all().iter().map(|l| l.id.clone()).max();
-        Ok(newest_listed.max(self.store.info()?.last_id))
+        let newest_rollback = rollback_ids(&self.store.layout)?.max();
+        Ok(newest_listed.max(newest_rollback).max(self.store.info()?.last_id))
     }
 
     /// Says that the restore point under way is complete, or given up.
@@ -215,6 +217,17 @@ impl<'a> StoreLock<'a> {
         }
         Ok(())
     }
+}
+
+/// The ids of rollbacks that left something: a closed journal, a report, what they displaced or staged.
+fn rollback_ids(layout: &Layout) -> Result<impl Iterator<Item = Id>> {
+    let dir = layout.rollback_dir();
+    let entries = std::fs::read_dir(&dir).during("read directory", &dir)?;
+    Ok(entries.flatten().filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let rest = ["rollback_", "displaced_", "stage_"].iter().find_map(|kind| name.strip_prefix(kind))?;
+        rest.split('.').next()?.parse().ok()
+    }))
 }
 
 /// The manifest of a session directory that was renamed into place: the rename is what makes it whole.

@@ -12,6 +12,7 @@ mod layout;
 mod lock;
 mod log;
 pub(crate) mod nul;
+mod scripts;
 mod status;
 
 use std::io;
@@ -25,9 +26,10 @@ pub(crate) use executable::prove_executable;
 pub use info::StoreInfo;
 pub(crate) use info::{is_store, read_strict, serves};
 pub(crate) use layout::DIRECTORIES;
-pub use layout::{EXECUTABLE, Layout, MANIFEST_FILE, STORE_FILE};
+pub use layout::{EXECUTABLE, Layout, MANIFEST_FILE, ROLLBACK_PY, ROLLBACK_SH, STORE_FILE};
 pub use lock::{StoreLock, Wait};
 pub(crate) use log::Log;
+pub(crate) use scripts::{SCRIPTS, Script, Trial};
 pub use status::{DrillLevel, Drilled, InvalidLevel, Pin, PointStatus, Validated};
 
 use crate::error::{Error, ErrorKind, IoContext, Result};

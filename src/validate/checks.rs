@@ -15,8 +15,7 @@ use crate::event::{Context, Event};
 use crate::manifest::{Entry, Kind, Manifest, Mode};
 use crate::path::{RelPath, show_path};
 use crate::store::{
-    DIRECTORIES, EXECUTABLE, Listed, MANIFEST_FILE, Store, checksum_list, conf, parse_checksum_list,
-    read_manifest,
+    DIRECTORIES, Listed, MANIFEST_FILE, Store, checksum_list, parse_checksum_list, read_manifest,
 };
 
 /// What is looked at.
@@ -28,7 +27,7 @@ pub(super) struct Subject<'a> {
     pub(super) context: &'a Context<'a>,
 }
 
-const UNKNOWN: &str = "cannot be judged: no copy of the manifest is sound";
+pub(super) const UNKNOWN: &str = "cannot be judged: no copy of the manifest is sound";
 
 impl Subject<'_> {
     pub(super) fn ask(&self, check: &mut Check) -> Result<()> {
@@ -43,7 +42,7 @@ impl Subject<'_> {
         Ok(())
     }
 
-    fn shown(&self, path: &Path) -> String {
+    pub(super) fn shown(&self, path: &Path) -> String {
         show_path(path.strip_prefix(self.store.layout().dir()).unwrap_or(path))
     }
 
@@ -420,52 +419,6 @@ impl Subject<'_> {
             Err(Fault::Member(text)) => report(None, format!("the part at byte {} {text}", member.offset)),
             Err(Fault::Entry(index, text)) => report(Some(manifest.entries[index].shown()), text),
             Err(Fault::Visit(e)) => report(None, e.to_string()),
-        }
-    }
-
-    fn scripts(&self, check: &mut Check) {
-        let layout = self.store.layout();
-        let conf_path = layout.conf(&self.listed.label, &self.listed.id);
-        check.checked += 1;
-        match (std::fs::read(&conf_path), self.manifest) {
-            (Err(e), _) => check.find(self.shown(&conf_path), format!("cannot be read: {e}")),
-            (Ok(_), None) => check.find(self.shown(&conf_path), UNKNOWN),
-            (Ok(bytes), Some(manifest)) if bytes != conf(manifest) => {
-                check.find(self.shown(&conf_path), "does not say what the manifest says");
-            }
-            _ => {}
-        }
-        let path = layout.executable();
-        let place = self.shown(&path);
-        check.checked += 2;
-        let recorded = self.store.info().ok().and_then(|info| info.scripts.get(EXECUTABLE).copied());
-        let found = std::fs::read(&path).map(|bytes| Digest::of(&bytes));
-        match (&found, recorded) {
-            (Err(e), _) => return check.find(place, format!("cannot be read: {e}")),
-            (Ok(_), None) => return check.find(place, "has no digest on record in store.json"),
-            (Ok(found), Some(recorded)) if *found != recorded => {
-                // Altered: not run.
-                return check.find(place, "is not the file that store.json records");
-            }
-            _ => {}
-        }
-        if !std::fs::metadata(&path).is_ok_and(|m| Mode::new(m.mode()).is_executable()) {
-            return check.find(place, "may not be executed");
-        }
-        if self.store.is_cut_off() {
-            return check
-                .notes
-                .push("no dry run while a rollback is cut off: it refuses to plan another".into());
-        }
-        // What lies in a store is run only where it is the very program that asks.
-        if self.cache.running.is_none() || self.cache.running != recorded {
-            let text =
-                "no dry run: it is not the program that runs now; the next `backup` replaces it".into();
-            return check.notes.push(text);
-        }
-        check.checked += 1;
-        if let Err(problem) = crate::store::prove_executable(self.store, &path, &self.listed.id) {
-            check.find(place, problem);
         }
     }
 

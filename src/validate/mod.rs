@@ -3,9 +3,10 @@
 //! **Invariant:** only this module makes a [`VerifiedSession`], and a rollback plan takes nothing else.
 
 mod checks;
+mod scripts;
 mod verified;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -87,7 +88,7 @@ impl Validation {
             Validation::ArchiveIntegrity => {
                 "a rollback needs the archive only where the session is damaged; make a new one with `backup`"
             }
-            Validation::RollbackScripts => "the next `backup` writes the executable anew",
+            Validation::RollbackScripts => "the next `backup` writes what is wrong in scripts/ anew",
         }
     }
 }
@@ -161,6 +162,9 @@ impl ValidationReport {
 pub struct InodeCache {
     digests: Mutex<HashMap<(u64, u64), Option<Digest>>>,
     running: Option<Digest>,
+    /// Scripts that a dry run has shown to work, or that cannot be tried here: what each restore point has for them
+    /// is compared byte for byte.
+    proven: Mutex<BTreeSet<&'static str>>,
 }
 
 impl InodeCache {
@@ -171,6 +175,16 @@ impl InodeCache {
     pub fn of_program(running: &std::path::Path) -> Result<Self> {
         let bytes = std::fs::read(running).during("read", running)?;
         Ok(InodeCache { running: Some(Digest::of(&bytes)), ..InodeCache::default() })
+    }
+
+    fn is_proven(&self, script: &str) -> bool {
+        self.proven.lock().is_ok_and(|proven| proven.contains(script))
+    }
+
+    fn prove(&self, script: &'static str) {
+        if let Ok(mut proven) = self.proven.lock() {
+            proven.insert(script);
+        }
     }
 }
 

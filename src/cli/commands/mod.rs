@@ -145,14 +145,15 @@ impl Session<'_> {
             skip_unchanged: args.skip_unchanged,
         };
         let outcome = backup(&lock, &set, &options, &context)?;
-        let copied = self.keep_executable(&lock, &outcome)?;
+        let (executable_copied, scripts_written) = self.keep_scripts(&lock, &outcome);
         self.progress.clear();
         let view = render::BackupView {
             set: &set,
             store: &store,
             outcome: &outcome,
             bring_back: self.bring_back(&store),
-            executable_copied: copied,
+            executable_copied,
+            scripts_written,
         };
         let text = if self.json() { render::backup_json(&view) } else { render::backup(&self.term, &view) };
         self.report(&text);
@@ -228,24 +229,27 @@ impl Session<'_> {
         .with_help(format!("add `exclude = [\"{name}\"]` to [workspace] in Cargo.toml, or keep the store elsewhere: --store DIR")))
     }
 
-    /// A restore point that was made counts, whatever becomes of the executable's copy.
-    fn keep_executable(&self, lock: &StoreLock<'_>, outcome: &BackupOutcome) -> Result<bool> {
-        let (BackupOutcome::Made(_), Some(running)) = (outcome, &self.env.executable) else {
-            return Ok(false);
-        };
-        let BackupOutcome::Made(report) = outcome else { return Ok(false) };
-        let kept = lock.keep_executable(running, &report.manifest.id);
-        match kept {
-            Ok(copied) => Ok(copied),
-            Err(e) => {
-                self.context()
-                    .note(format!("{e}; the restore point is made, and `rollback` needs cargo to run"));
-                if let Some(help) = e.help() {
-                    self.context().note(help.to_owned());
-                }
-                Ok(false)
+    /// A restore point that was made counts, whatever becomes of the copies in `scripts/`.
+    fn keep_scripts(&self, lock: &StoreLock<'_>, outcome: &BackupOutcome) -> (bool, Vec<&'static str>) {
+        let BackupOutcome::Made(report) = outcome else { return (false, Vec::new()) };
+        let id = &report.manifest.id;
+        let tell = |e: Error, what: &str| {
+            self.context().note(format!("{e}; the restore point is made, and {what}"));
+            if let Some(help) = e.help() {
+                self.context().note(help.to_owned());
             }
-        }
+        };
+        let running = self.env.executable.as_ref();
+        let copied = running.map(|running| lock.keep_executable(running, id)).unwrap_or(Ok(false));
+        let copied = copied.unwrap_or_else(|e| {
+            tell(e, "`rollback` needs cargo to run");
+            false
+        });
+        let scripts = lock.keep_scripts(id).unwrap_or_else(|e| {
+            tell(e, "the executable brings it back");
+            Vec::new()
+        });
+        (copied, scripts)
     }
 
     /// The commands that bring a state back: the one that was used, and the one that needs no cargo.

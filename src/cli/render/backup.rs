@@ -21,6 +21,7 @@ pub(in crate::cli) struct BackupView<'a> {
     pub(in crate::cli) outcome: &'a BackupOutcome,
     pub(in crate::cli) bring_back: BringBack,
     pub(in crate::cli) executable_copied: bool,
+    pub(in crate::cli) scripts_written: Vec<&'static str>,
 }
 
 /// The column in which the status lines' text begins.
@@ -236,6 +237,7 @@ pub(in crate::cli) fn backup_json(view: &BackupView<'_>) -> String {
                 "store": show_path(view.store.layout().dir()),
                 "log": show_path(&report.log),
                 "executable_copied": view.executable_copied,
+                "scripts_written": view.scripts_written,
                 "bring_back": view.bring_back.command(&format!("rollback -t {}", m.id)),
                 "skipped": skipped,
                 "unprotected": unprotected,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::road::tools_without_git;
+use super::road::tools_without;
 use super::row::{Row, Tree, row};
 use crate::cli::program;
 use crate::support::World;
@@ -97,7 +97,7 @@ fn broken() -> Vec<Row> {
         row("git is not on PATH", change)
             .with(repository)
             .leaves(UNJUDGED)
-            .started(|cli, w| cli.env("PATH", tools_without_git(w.temp.path())))
+            .started(|cli, w| cli.env("PATH", tools_without(w.temp.path(), &["git"])))
             .says("cannot be judged"),
         row("git does not work", change).with(repository).leaves(UNJUDGED).started(|cli, w| {
             let dir = w.temp.path().join("broken-git");
@@ -121,7 +121,7 @@ fn broken() -> Vec<Row> {
             write(w.at(LIB), "modified\n");
             write(w.at("crates/alpha/src/added.rs"), "added\n");
         })
-        .started(|cli, w| cli.env("PATH", tools_without_git(w.temp.path()))),
+        .started(|cli, w| cli.env("PATH", tools_without(w.temp.path(), &["git"]))),
         row("variables that would lead git elsewhere", change)
             .with(repository)
             .leaves(Tree::BackBut(IGNORED))

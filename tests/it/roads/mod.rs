@@ -9,6 +9,7 @@ mod asked;
 mod changed;
 mod damaged;
 mod git;
+mod kept;
 mod named;
 mod placed;
 mod road;

@@ -143,14 +143,14 @@ fn planted() -> Vec<Row> {
             change(w);
             let dir = w.temp.path().join("evil");
             write(dir.join("env"), format!("touch '{}'\n", w.at("hacked").display()));
-            for name in ["json", "os", "sitecustomize", "usercustomize"] {
+            for name in ["argparse", "tarfile", "gzip"] {
                 write(dir.join(name).with_extension("py"), format!("open({:?}, 'w')\n", w.at("hacked")));
             }
         })
         .started(|cli, w| {
             let dir = w.temp.path().join("evil");
             cli.env("PYTHONPATH", &dir)
-                .env("PYTHONSTARTUP", dir.join("json.py"))
+                .env("PYTHONSTARTUP", dir.join("gzip.py"))
                 .env("PYTHONINSPECT", "1")
                 .env("ENV", dir.join("env"))
                 .env("CDPATH", "/")
@@ -160,13 +160,15 @@ fn planted() -> Vec<Row> {
                 .env("GZIP", "-9")
                 .env("TMPDIR", "/nowhere")
         }),
-        row("functions in the environment", change).started(|cli, w| {
+        row("functions in the environment and in a file that bash reads first", change).started(|cli, w| {
+            const NAMES: [&str; 10] =
+                ["mv", "cat", "rm", "git", "printf", "read", "cd", "sha256sum", "test", "local"];
             let body = format!("() {{ touch '{}'; }}", w.at("hacked").display());
-            let mut cli = cli;
-            for name in ["mv", "cat", "rm", "git", "printf", "read", "cd", "sha256sum", "test", "local"] {
-                cli = cli.env(&format!("BASH_FUNC_{name}%%"), &body);
-            }
-            cli
+            let first = w.temp.path().join("first");
+            write(&first, NAMES.map(|name| format!("{name} {body}\n")).concat());
+            NAMES
+                .iter()
+                .fold(cli.env("BASH_ENV", first), |cli, name| cli.env(&format!("BASH_FUNC_{name}%%"), &body))
         }),
     ]
 }

@@ -126,8 +126,8 @@ fn answer(command: &mut Command) -> Option<PathBuf> {
     Some(PathBuf::from(text.trim())).filter(|path| path.is_file())
 }
 
-/// A directory with every program of `PATH` but git.
-pub(super) fn tools_without_git(dir: &Path) -> PathBuf {
+/// A directory with every program of `PATH` but those whose names begin so.
+pub(super) fn tools_without(dir: &Path, without: &[&str]) -> PathBuf {
     let tools = dir.join("tools");
     if tools.exists() {
         return tools;
@@ -136,7 +136,7 @@ pub(super) fn tools_without_git(dir: &Path) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     for program in std::env::split_paths(&path).filter_map(|d| fs::read_dir(d).ok()).flatten().flatten() {
         let name = program.file_name();
-        if !name.to_string_lossy().starts_with("git") {
+        if !without.iter().any(|start| name.to_string_lossy().starts_with(start)) {
             // The first one of a name wins, as it does on `PATH`.
             let _ = std::os::unix::fs::symlink(program.path(), tools.join(name));
         }

@@ -71,8 +71,8 @@ fn transcript(road: Road, seen: &Seen) -> String {
 /// The workspace and the store as they are before each road begins.
 pub(super) struct Ground {
     pub(super) world: World,
-    saved: PathBuf,
-    base: PathBuf,
+    /// What is put back, and from where.
+    parts: Vec<(PathBuf, PathBuf)>,
     pub(super) good: Picture,
 }
 
@@ -80,24 +80,28 @@ impl Ground {
     /// Builds a workspace, and a restore point of it.
     pub(super) fn new(row: &Row) -> Self {
         let mut world = World::on(TempDir::fast(), row.fixture);
-        let base = world.temp.path().join("place");
+        let mut live = vec![world.temp.path().join("place")];
         if let Some(store) = row.store {
-            world.dir = world.root.parent().unwrap().join(store);
+            world.dir = world.temp.path().join(store);
+            live.push(world.dir.clone());
         }
         (row.furnish)(&world);
         if world.listed_or_none() == 0 {
             world.backup();
         }
         let good = world.picture();
-        let saved = world.temp.path().join("saved");
-        copy_tree(&base, &saved);
-        Ground { world, saved, base, good }
+        let saved = |i: usize| world.temp.path().join(format!("saved-{i}"));
+        let parts: Vec<_> = live.into_iter().enumerate().map(|(i, live)| (live, saved(i))).collect();
+        parts.iter().for_each(|(live, saved)| copy_tree(live, saved));
+        Ground { world, parts, good }
     }
 
     /// Puts everything back to the restore point's making.
-    pub(super) fn load(&mut self) {
-        remove_tree(&self.base);
-        copy_tree(&self.saved, &self.base);
+    pub(super) fn load(&self) {
+        for (live, saved) in &self.parts {
+            remove_tree(live);
+            copy_tree(saved, live);
+        }
     }
 }
 
@@ -108,7 +112,7 @@ impl World {
 }
 
 fn run_row(row: &Row) -> Vec<(Road, Seen)> {
-    let mut ground = Ground::new(row);
+    let ground = Ground::new(row);
     let roads = Road::here().iter();
     roads
         .map(|road| {

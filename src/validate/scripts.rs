@@ -1,0 +1,112 @@
+//! ROLLBACK_SCRIPTS: whether what brings the workspace back is there, unaltered, and works.
+//!
+//! **Invariant.** What lies in a store is run only where it is this very program, or a script with the very text that
+//! this program has: a store that came with somebody's workspace chooses nothing that runs.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::Check;
+use super::checks::{Subject, UNKNOWN};
+use crate::digest::Digest;
+use crate::manifest::Mode;
+use crate::store::{EXECUTABLE, SCRIPTS, Script, Trial, conf, prove_executable};
+
+impl Subject<'_> {
+    pub(super) fn scripts(&self, check: &mut Check) {
+        self.script_fields(check);
+        let cut_off = self.store.is_cut_off();
+        if cut_off {
+            check.notes.push("no dry run while a rollback is cut off: it refuses to plan another".into());
+        }
+        self.executable(check, cut_off);
+        for script in SCRIPTS {
+            self.script(script, check, cut_off);
+        }
+    }
+
+    /// The fields that the scripts read of this restore point.
+    fn script_fields(&self, check: &mut Check) {
+        let path = self.store.layout().conf(&self.listed.label, &self.listed.id);
+        check.checked += 1;
+        match (std::fs::read(&path), self.manifest) {
+            (Err(e), _) => check.find(self.shown(&path), format!("cannot be read: {e}")),
+            (Ok(_), None) => check.find(self.shown(&path), UNKNOWN),
+            (Ok(bytes), Some(manifest)) if bytes != conf(manifest) => {
+                check.find(self.shown(&path), "does not say what the manifest says");
+            }
+            _ => {}
+        }
+    }
+
+    fn recorded(&self, name: &str) -> Option<Digest> {
+        self.store.info().ok().and_then(|info| info.scripts.get(name).copied())
+    }
+
+    /// Whether a file is the recorded one and may be run; finds what is wrong otherwise.
+    fn unaltered(&self, path: &Path, name: &str, check: &mut Check) -> Option<Digest> {
+        check.checked += 2;
+        let place = self.shown(path);
+        let problem = match (std::fs::read(path).map(|bytes| Digest::of(&bytes)), self.recorded(name)) {
+            (Err(e), _) => format!("cannot be read: {e}"),
+            (Ok(_), None) => "has no digest on record in store.json".into(),
+            // Altered: not run.
+            (Ok(found), Some(recorded)) if found != recorded => {
+                "is not the file that store.json records".into()
+            }
+            _ if !std::fs::metadata(path).is_ok_and(|m| Mode::new(m.mode()).is_executable()) => {
+                "may not be executed".into()
+            }
+            (Ok(found), _) => return Some(found),
+        };
+        check.find(place, problem);
+        None
+    }
+
+    fn executable(&self, check: &mut Check, cut_off: bool) {
+        let path = self.store.layout().executable();
+        let Some(found) = self.unaltered(&path, EXECUTABLE, check) else { return };
+        if cut_off {
+            return;
+        }
+        if self.cache.running != Some(found) {
+            let text =
+                "no dry run of backstop: it is not the program that runs now; the next `backup` replaces it";
+            return check.notes.push(text.into());
+        }
+        check.checked += 1;
+        if let Err(problem) = prove_executable(self.store, &path, &self.listed.id) {
+            check.find(self.shown(&path), problem);
+        }
+    }
+
+    fn script(&self, script: &Script, check: &mut Check, cut_off: bool) {
+        let path = script.path(self.store);
+        let missing = path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+        if missing && self.recorded(script.name).is_none() {
+            // A store that an earlier version made. It brings the workspace back all the same.
+            let text = format!("{} is not there yet: the next `backup` writes it", script.name);
+            return check.notes.push(text);
+        }
+        let Some(found) = self.unaltered(&path, script.name, check) else { return };
+        if found != script.digest() {
+            let text = format!(
+                "no dry run of {}: it is another version's; the next `backup` replaces it",
+                script.name
+            );
+            return check.notes.push(text);
+        }
+        if cut_off || self.cache.is_proven(script.name) {
+            return;
+        }
+        check.checked += 2;
+        match script.prove(self.store, &path, &self.listed.id) {
+            Trial::Proven => self.cache.prove(script.name),
+            Trial::Untried(why) => {
+                self.cache.prove(script.name);
+                check.notes.push(format!("no dry run of {}: {why}", script.name));
+            }
+            Trial::Failed(problem) => check.find(self.shown(&path), problem),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The scripts in a store: written by `backup`, held against the program by `validate`, run only where they are its
+//! own.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use backstop::digest::Digest;
+use backstop::store::{ROLLBACK_PY, Wait};
+use serde_json::{Value, json};
+
+use super::road::{python, tools_without};
+use crate::cli::{backed_up, backstop};
+use crate::support::World;
+use crate::support::edit::{chmod, overwrite, remove, write};
+
+const NAMES: &[&str] = &[ROLLBACK_PY];
+
+fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/rollback").join(name)
+}
+
+fn kept(world: &World, name: &str) -> PathBuf {
+    world.dir.join("scripts").join(name)
+}
+
+fn info(world: &World) -> Value {
+    serde_json::from_slice(&fs::read(world.dir.join("store.json")).unwrap()).unwrap()
+}
+
+/// What ROLLBACK_SCRIPTS says, and how `validate` ends.
+fn judged(world: &World) -> (i32, Value) {
+    let run = backstop(&world.root).args(["validate", "--format", "json"]).run();
+    let report = run.json();
+    let checks = report["restore_points"][0]["validations"].as_array().unwrap();
+    let check = checks.iter().find(|c| c["validation"] == "ROLLBACK_SCRIPTS").unwrap().clone();
+    (run.code.unwrap(), check)
+}
+
+fn findings(world: &World, code: i32) -> String {
+    let (found, check) = judged(world);
+    assert_eq!(found, code, "{check:#}");
+    check["findings"].to_string()
+}
+
+/// A text that leaves a mark where somebody runs it.
+fn trap(world: &World, name: &str) -> (String, PathBuf) {
+    let mark = world.temp.path().join("mark");
+    let text = if name == ROLLBACK_PY {
+        format!("open({:?}, 'w')\n", mark)
+    } else {
+        format!("touch '{}'\n", mark.display())
+    };
+    (text, mark)
+}
+
+#[test]
+fn a_backup_writes_the_scripts_once_and_records_what_they_are() {
+    let world = World::new("virtual");
+    let report = backstop(&world.root).args(["backup", "--format", "json"]).ends(0).json();
+    assert_eq!(report["scripts_written"], json!(NAMES));
+    let stamps = || -> Vec<(u64, u32)> {
+        let meta = NAMES.iter().map(|name| kept(&world, name).metadata().unwrap());
+        meta.map(|m| (m.ino(), m.mode() & 0o7777)).collect()
+    };
+    let first = stamps();
+    for name in NAMES {
+        let text = fs::read(kept(&world, name)).unwrap();
+        assert!(text == fs::read(source(name)).unwrap(), "{name}");
+        assert_eq!(info(&world)["scripts"][name], json!(Digest::of(&text).to_string()));
+    }
+    assert!(first.iter().all(|(_, mode)| *mode == 0o500), "{first:?}");
+    let report = backstop(&world.root).args(["backup", "--format", "json"]).ends(0).json();
+    assert_eq!((report["scripts_written"].clone(), stamps()), (json!([]), first));
+    let (code, check) = judged(&world);
+    assert_eq!((code, &check["findings"], &check["notes"]), (0, &json!([]), &json!([])));
+}
+
+#[test]
+fn an_altered_script_is_named_never_run_and_written_anew() {
+    for name in NAMES {
+        let world = backed_up();
+        let (text, mark) = trap(&world, name);
+        overwrite(kept(&world, name), |bytes| *bytes = text.into_bytes());
+        assert!(findings(&world, 1).contains("is not the file that store.json records"), "{name}");
+        assert!(!mark.exists(), "{name} was run");
+        backstop(&world.root).arg("backup").ends(0);
+        assert_eq!(findings(&world, 0), "[]", "{name}");
+        assert!(!mark.exists(), "{name} was run");
+    }
+}
+
+#[test]
+fn a_script_that_came_with_a_store_is_never_run_whatever_the_store_says_of_it() {
+    for name in NAMES {
+        let world = backed_up();
+        let (text, mark) = trap(&world, name);
+        let digest = Digest::of(text.as_bytes()).to_string();
+        overwrite(kept(&world, name), |bytes| *bytes = text.into_bytes());
+        let mut info = info(&world);
+        info["scripts"][name] = digest.into();
+        write(world.dir.join("store.json"), info.to_string());
+        let (code, check) = judged(&world);
+        assert_eq!(code, 0, "{check:#}");
+        assert!(check["notes"].to_string().contains("another version's"), "{check:#}");
+        backstop(&world.root).arg("backup").ends(0);
+        assert_eq!(findings(&world, 0), "[]");
+        assert!(!mark.exists(), "{name} was run");
+    }
+}
+
+#[test]
+fn a_missing_script_is_a_finding_and_in_a_store_that_never_had_it_a_note() {
+    for name in NAMES {
+        let world = backed_up();
+        remove(kept(&world, name));
+        assert!(findings(&world, 1).contains("cannot be read"), "{name}");
+        let mut info = info(&world);
+        info["scripts"].as_object_mut().unwrap().remove(*name);
+        write(world.dir.join("store.json"), info.to_string());
+        let (code, check) = judged(&world);
+        assert_eq!(code, 0, "{check:#}");
+        assert!(check["notes"].to_string().contains(&format!("{name} is not there yet")), "{check:#}");
+        backstop(&world.root).arg("backup").ends(0);
+        assert!(kept(&world, name).exists());
+        assert_eq!(judged(&world).1["notes"], json!([]));
+    }
+}
+
+#[test]
+fn a_script_that_may_not_be_executed_is_a_finding_and_mended_by_the_next_backup() {
+    for name in NAMES {
+        let world = backed_up();
+        chmod(kept(&world, name), 0o400);
+        assert!(findings(&world, 1).contains("may not be executed"), "{name}");
+        backstop(&world.root).arg("backup").ends(0);
+        assert_eq!(findings(&world, 0), "[]");
+    }
+}
+
+#[test]
+fn a_missing_interpreter_is_no_fault_and_is_named() {
+    let world = World::new("virtual");
+    let tools = tools_without(world.temp.path(), &["python"]);
+    backstop(&world.root).arg("backup").env("PATH", &tools).ends(0);
+    assert!(kept(&world, ROLLBACK_PY).exists());
+    let run = backstop(&world.root).arg("validate").env("PATH", &tools).ends(0);
+    assert!(run.out.contains("there is no python3 on PATH"), "{}", run.out);
+}
+
+#[test]
+fn the_scripts_are_written_by_whoever_holds_the_lock_and_names_are_given() {
+    let world = World::new("virtual");
+    let id = world.backup().manifest.id;
+    let store = world.store();
+    let context = world.context();
+    let lock = store.lock(Wait::No, context.interrupt, context.observer).unwrap();
+    assert_eq!(lock.keep_scripts(&id).unwrap(), NAMES);
+    assert_eq!(lock.keep_scripts(&id).unwrap(), [""; 0]);
+}
+
+#[test]
+fn what_a_script_did_is_known_to_the_next_id() {
+    let world = World::new("single");
+    let id = world.backup().manifest.id;
+    for name in ["rollback_{}.journal", "displaced_{}", "rollback_{}.json"] {
+        let before = world.backup().manifest.id;
+        let given = before.next().next().next();
+        write(world.dir.join("rollback").join(name.replace("{}", given.as_str())), "");
+        assert_eq!(world.backup().manifest.id, given.next(), "{name} after {id}");
+    }
+}
+
+#[test]
+fn the_python_script_is_read_by_python_3_8() {
+    let Some(python) = python() else {
+        eprintln!("skipped: there is no Python to read it");
+        return;
+    };
+    let text = "import ast, sys; ast.parse(open(sys.argv[1], 'rb').read(), feature_version=(3, 8))";
+    let read = Command::new(python).args(["-I", "-c", text]).arg(source(ROLLBACK_PY)).output().unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+}
