@@ -3,6 +3,7 @@
 
 mod broken;
 mod concurrency;
+mod embedding;
 mod exit_codes;
 mod init;
 mod kinds_of_workspaces;
