@@ -149,7 +149,7 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 /// What the fixture cannot carry: links, modes, empty directories, and for root other owners.
-fn furnish(root: &Path) {
+pub(crate) fn furnish(root: &Path) {
     let (alpha, beta) = (root.join("crates/alpha"), root.join("crates/beta"));
     link("src/lib.rs", alpha.join("link"));
     mkdir(alpha.join("empty"));
@@ -167,7 +167,7 @@ fn furnish(root: &Path) {
 }
 
 /// One of each change that a rollback has to take back.
-fn vandalise(root: &Path) {
+pub(crate) fn vandalise(root: &Path) {
     let (alpha, beta) = (root.join("crates/alpha"), root.join("crates/beta"));
     write(alpha.join("src/lib.rs"), "broken");
     remove(alpha.join("src/util.rs"));

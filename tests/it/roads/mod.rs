@@ -7,6 +7,7 @@
 
 mod asked;
 mod changed;
+mod crossed;
 mod damaged;
 mod git;
 mod kept;
