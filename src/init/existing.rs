@@ -6,9 +6,9 @@ use cargo_metadata::Package;
 use serde_json::Value as Json;
 use walkdir::WalkDir;
 
+use super::Change;
 use super::edit::Toml;
 use super::plan::{Planner, is_older, read_toml};
-use super::{ByHand, Change};
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::show_path;
 use crate::process;
@@ -160,9 +160,9 @@ impl Planner<'_> {
         globs.any(|glob| fast_glob::glob_match(&glob, clean(directory)))
     }
 
-    /// The root manifest with the xtask among its members, and out of them what is none.
-    pub(super) fn root_manifest(&mut self, made: &[&Path], listed: bool) -> Result<Option<Change>> {
-        let was_alone = self.manifest.get(&["workspace"]).is_none();
+    /// The root manifest with the xtask among its members, where it `joins` them, and out of them what is none.
+    pub(super) fn root_manifest(&mut self, made: &[&Path], joins: bool) -> Result<Option<Change>> {
+        let was_alone = joins && self.manifest.get(&["workspace"]).is_none();
         let mut exclude: Vec<String> = Vec::new();
         if was_alone {
             exclude.extend(self.packages_of_their_own());
@@ -188,7 +188,7 @@ impl Planner<'_> {
 
         let clean = |m: &&str| m.trim_start_matches("./").trim_end_matches('/') == "xtask";
         let named = self.manifest.strings(&["workspace", "members"]).iter().any(clean);
-        let members = if listed || named { vec![] } else { vec![("members", "xtask".to_owned())] };
+        let members = if named || !joins { vec![] } else { vec![("members", "xtask".to_owned())] };
         let additions: Vec<_> =
             members.into_iter().chain(exclude.into_iter().map(|e| ("exclude", e))).collect();
         let mut edited: Option<Toml> = None;
@@ -241,15 +241,6 @@ impl Planner<'_> {
             );
         }
         out.iter().filter_map(|d| d.strip_prefix(&self.root).ok()?.to_str().map(str::to_owned)).collect()
-    }
-
-    pub(super) fn store_by_hand(&mut self) {
-        let store = self.store().to_owned();
-        self.by_hand(ByHand {
-            path: "Cargo.toml".into(),
-            place: "in [workspace], since a glob in `members` takes the store for a member".into(),
-            lines: format!("exclude = [\"{store}\"]\n"),
-        });
     }
 
     // ---- notes

@@ -71,23 +71,18 @@ impl Planner<'_> {
         let config_change = self.config(config, old_config, &alias, &xtask)?;
         let ci = self.ci()?;
         let becomes_member = matches!(xtask, Xtask::Missing { .. } | Xtask::Unlisted);
-        let mut root_change = None;
-        let mut listed = true;
+        let made: Vec<&Path> = config_change.iter().chain(&ci).map(|c| c.path.as_path()).collect();
+        let joins = becomes_member && !self.takes_by_glob("xtask");
+        let root_change = self.root_manifest(&made, joins)?;
         if becomes_member {
-            let made: Vec<&Path> = config_change.iter().chain(&ci).map(|c| c.path.as_path()).collect();
-            listed = self.takes_by_glob("xtask");
-            root_change = self.root_manifest(&made, listed)?;
             self.notes_on_members();
-        } else if self.takes_by_glob(self.store()) {
-            self.store_by_hand();
         }
         // Whatever cuts this short: cargo never sees a member that is not there, nor takes for one what is none.
         let mut changes = Vec::new();
-        let early = listed;
-        changes.extend(root_change.clone().filter(|_| early));
+        changes.extend(root_change.clone().filter(|_| !joins));
         changes.extend(config_change);
         changes.append(&mut files);
-        changes.extend(root_change.filter(|_| !early));
+        changes.extend(root_change.filter(|_| joins));
         changes.extend(ci);
         self.notes_on_git(&changes);
         Ok(InitPlan {
@@ -314,7 +309,8 @@ impl Planner<'_> {
 
     fn ci(&mut self) -> Result<Vec<Change>> {
         let mut out = Vec::new();
-        let store = self.store().to_owned();
+        let below = |store: &&str| !store.starts_with('/') && !store.split('/').any(|part| part == "..");
+        let store = Some(self.store()).filter(below).unwrap_or("backup").to_owned();
         for ci in &self.options.ci {
             let (path, text) = texts::ci(*ci, &store);
             match read_text(&self.root, path)? {
@@ -339,10 +335,6 @@ impl Planner<'_> {
         let plain =
             |s: &&str| s.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b)) && !s.is_empty();
         of("workspace").or_else(|| of("package")).filter(plain).unwrap_or("backup")
-    }
-
-    pub(super) fn by_hand(&mut self, lines: ByHand) {
-        self.by_hand.push(lines);
     }
 
     pub(super) fn note(&mut self, text: String) {

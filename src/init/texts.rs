@@ -77,7 +77,8 @@ pub(super) fn dependency(dependency: &Dependency) -> String {
 /// The dependency's line where the workspace's own table names it.
 pub(super) const DEPENDENCY_OF_WORKSPACE: &str = "backstop = { workspace = true, features = [\"cli\"] }";
 
-/// The file of a CI system, and what is in it. `store` is the store's directory, as seen from the root.
+/// The file of a CI system, and what is in it. `store` is the store's directory, as seen from the root and below it:
+/// artifacts lie there.
 pub(super) fn ci(ci: Ci, store: &str) -> (&'static Path, String) {
     let (path, template) = match ci {
         Ci::Github => (".github/workflows/backstop.yml", GITHUB),
@@ -95,6 +96,8 @@ permissions:
 jobs:
   restore-point:
     runs-on: ubuntu-latest
+    env:
+      BACKSTOP_STORE: STORE
     steps:
       - uses: actions/checkout@v4
       - run: cargo xtask backup -m "$GITHUB_SHA"
@@ -113,6 +116,8 @@ const GITLAB: &str = r#"# A verified restore point of each pipeline, as an artif
 # Its archive is a plain tar, which any tar unpacks.
 backstop:
   image: rust:latest
+  variables:
+    BACKSTOP_STORE: STORE
   script:
     - cargo xtask backup -m "$CI_COMMIT_SHA"
     - cargo xtask validate

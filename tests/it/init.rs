@@ -341,6 +341,20 @@ fn an_xtask_of_somebodys_own_is_shown_the_lines_and_not_changed() {
 }
 
 #[test]
+fn the_store_is_kept_out_of_the_members_beside_an_xtask_of_somebodys_own_too() {
+    let place = Place::with_manifest(
+        "[workspace]\nresolver = \"2\"\nmembers = [\"*\"]\nexclude = [\".cargo\"]\n\n\
+         [workspace.metadata.backstop]\nstore = \"points\"\n",
+        &[("xtask/Cargo.toml", FOREIGN), ("xtask/src/main.rs", "fn main() {}\n"), (".cargo/config.toml", "")],
+    );
+    let plan = place.init();
+    assert_eq!(plan.by_hand.len(), 2);
+    assert!(place.text("Cargo.toml").contains("exclude = [\".cargo\", \"points\"]\n"));
+    mkdir(place.root.join("points"));
+    assert_eq!(place.members(), ["xtask"]);
+}
+
+#[test]
 fn the_package_that_the_alias_runs_is_the_xtask_whatever_its_name() {
     let place = Place::with_manifest(
         &format!("{LIB}\n[workspace]\nmembers = [\"tools/dev\"]\n"),
