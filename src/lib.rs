@@ -86,7 +86,11 @@ pub mod cli;
 #[cfg(feature = "engine")]
 pub mod clock;
 #[cfg(feature = "engine")]
+mod compile;
+#[cfg(feature = "engine")]
 pub mod digest;
+#[cfg(feature = "engine")]
+pub mod drill;
 #[cfg(feature = "engine")]
 mod error;
 #[cfg(feature = "engine")]
@@ -97,6 +101,8 @@ pub mod explain;
 pub mod fsx;
 #[cfg(feature = "install")]
 pub mod init;
+#[cfg(feature = "engine")]
+mod job;
 #[cfg(feature = "engine")]
 pub mod manifest;
 #[cfg(feature = "engine")]

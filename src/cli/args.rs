@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::commands::ExplainArgs;
 #[cfg(feature = "install")]
 use super::commands::{CompletionsArgs, InitArgs};
+use crate::store::DrillLevel;
 
 /// Verified restore points for Cargo workspaces.
 ///
@@ -135,6 +136,12 @@ pub(super) struct Validate {
     /// Every restore point
     #[arg(long)]
     pub(super) all: bool,
+    /// Restores to a scratch place and climbs: bytes, manifest, resolves, compiles [default] or tests
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "compiles")]
+    pub(super) drill: Option<DrillLevel>,
+    /// Where drills work [default: a cache directory of the user]
+    #[arg(long, value_name = "DIR", requires = "drill")]
+    pub(super) scratch: Option<PathBuf>,
     /// Exit code 5 where another run holds the store
     #[arg(long)]
     pub(super) no_wait: bool,

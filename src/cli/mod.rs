@@ -125,6 +125,8 @@ pub(crate) struct Env {
     pub(crate) store: Option<PathBuf>,
     /// `CARGO`, or `cargo`.
     pub(crate) cargo: OsString,
+    /// Where caches belong: `XDG_CACHE_HOME`, or what the system has in its place.
+    pub(crate) cache: PathBuf,
     /// `NO_COLOR` is set.
     pub(crate) no_color: bool,
     /// `BACKSTOP_PORTABLE` is set: the fallbacks for calls that only Linux has are used, for tests of them.
@@ -146,6 +148,12 @@ impl Env {
             executable: std::env::current_exe().ok(),
             store: given("BACKSTOP_STORE").map(PathBuf::from),
             cargo: given("CARGO").unwrap_or_else(|| "cargo".into()),
+            cache: given("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute()).unwrap_or_else(
+                || {
+                    let below = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };
+                    given("HOME").map_or_else(std::env::temp_dir, |home| PathBuf::from(home).join(below))
+                },
+            ),
             no_color: given("NO_COLOR").is_some(),
             portable: given("BACKSTOP_PORTABLE").is_some(),
         }

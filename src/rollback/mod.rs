@@ -37,6 +37,7 @@ use plan::{Selection, needed};
 pub use present::LeftAlone;
 use present::Present;
 pub use restore::{RestoreReport, restore_to};
+pub(crate) use restore::{Times, extract};
 pub use thing::Thing;
 pub use undo::plan_undo;
 

@@ -48,16 +48,27 @@ pub fn restore_to(
     let started = context.clock.now();
     let log = Log::open(store, "rollback", &Id::at(started), context.clock, context.observer);
     log.line(&format!("restore of {} to {}", listed.backup_id(), show_path(directory)));
-    let result = run(store, listed, directory, options, &context.with(&*log));
+    let result = extract(store, listed, directory, options, Times::Kept, &context.with(&*log));
     log.end(&result, |r| format!("{} files, {} links, {} directories", r.files, r.symlinks, r.directories));
     result
 }
 
-fn run(
+/// Which modification times restored files get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Times {
+    /// Those that were recorded.
+    Kept,
+    /// The present's: cargo has to look at every one of them.
+    Present,
+}
+
+/// [`restore_to`] without a log of its own.
+pub(crate) fn extract(
     store: &Store,
     listed: &Listed,
     directory: &Path,
     options: &RollbackOptions,
+    times: Times,
     context: &Context<'_>,
 ) -> Result<RestoreReport> {
     let there = directory.ancestors().find_map(|dir| crate::path::canonical(dir).ok());
@@ -87,7 +98,7 @@ fn run(
         .with_help("`show -v` names all that it holds; what lies outside the workspace needs --outside"));
     }
     let verified = verify_sources(store, listed, manifest, &wanted, options.from, context)?;
-    let restore = Restore { store, listed, verified: &verified, directory, context };
+    let restore = Restore { store, listed, verified: &verified, directory, times, context };
     restore.refuse_occupied(options.outside)?;
     restore.run(&wanted).map_err(|e| restore.partial(e, &wanted))
 }
@@ -97,6 +108,7 @@ struct Restore<'a> {
     listed: &'a Listed,
     verified: &'a VerifiedSession,
     directory: &'a Path,
+    times: Times,
     context: &'a Context<'a>,
 }
 
@@ -199,7 +211,9 @@ impl Restore<'_> {
                 }
                 Kind::Symlink { target } => {
                     self.fs().symlink(target.as_os_str(), &path).during("create", &path)?;
-                    self.fs().set_mtime(&path, entry.mtime).during("touch", &path)?;
+                    if self.times == Times::Kept {
+                        self.fs().set_mtime(&path, entry.mtime).during("touch", &path)?;
+                    }
                     report.symlinks += 1;
                 }
                 Kind::File { .. } => {
@@ -238,7 +252,10 @@ impl Restore<'_> {
                 format!("`{}` does not hold what was written to it", show_path(path)),
             ));
         }
-        file.finish(entry.mode, entry.mtime).during("finish", path)
+        match self.times {
+            Times::Kept => file.finish(entry.mode, entry.mtime).during("finish", path),
+            Times::Present => file.set_mode(entry.mode).during("finish", path),
+        }
     }
 
     fn write_archived(&self, wanted: &[usize]) -> Result<()> {
@@ -280,7 +297,9 @@ impl Restore<'_> {
             if entry.kind == Kind::Directory {
                 let path = self.root_directory(&entry.root)?.join(&entry.path);
                 self.fs().set_mode(&path, entry.mode).during("change the mode of", &path)?;
-                self.fs().set_mtime(&path, entry.mtime).during("touch", &path)?;
+                if self.times == Times::Kept {
+                    self.fs().set_mtime(&path, entry.mtime).during("touch", &path)?;
+                }
             }
         }
         Ok(())

@@ -11,13 +11,26 @@ use serde_json::{Map, Value};
 use super::glob;
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::{show_path, show_text};
+use crate::store::DrillLevel;
 
 /// The settings' table of the workspace, as it is named in messages.
 pub(crate) const WORKSPACE_TABLE: &str = "workspace.metadata.backstop";
 /// The settings' table of a package, as it is named in messages.
 pub(crate) const PACKAGE_TABLE: &str = "package.metadata.backstop";
 
-const KEYS: [&str; 8] = ["label", "store", "scope", "include", "exclude", "outside", "keep", "checkpoint"];
+const KEYS: [&str; 11] = [
+    "label",
+    "store",
+    "scope",
+    "include",
+    "exclude",
+    "outside",
+    "keep",
+    "checkpoint",
+    "check",
+    "test",
+    "drill",
+];
 const PACKAGE_KEYS: [&str; 2] = ["include", "exclude"];
 const KEEP_KEYS: [&str; 7] = ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within"];
 const CHECKPOINT_KEYS: [&str; 6] = ["id", "name", "run", "timeout", "cwd", "env"];
@@ -44,6 +57,25 @@ pub struct Settings {
     pub keep: Option<KeepSetting>,
     /// The workspace's own checkpoints, in the order of the manifest.
     pub checkpoints: Vec<CheckpointSetting>,
+    /// How cargo is asked whether the workspace compiles.
+    pub build: BuildSetting,
+    /// How far a drill climbs where nobody says it.
+    pub drill: Option<DrillLevel>,
+}
+
+/// How cargo is asked whether a workspace compiles, by CP004 and by drills.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildSetting {
+    /// The arguments of `cargo check`: `--workspace --all-targets` where nothing is set.
+    pub check: Vec<String>,
+    /// The arguments of `cargo test`; `None` where CP004 is to run no tests.
+    pub test: Option<Vec<String>>,
+}
+
+impl Default for BuildSetting {
+    fn default() -> Self {
+        BuildSetting { check: vec!["--workspace".into(), "--all-targets".into()], test: None }
+    }
 }
 
 /// How much of the workspace is protected.
@@ -154,6 +186,21 @@ impl Source<'_> {
         items.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
     }
 
+    /// Arguments for cargo: what backstop itself has to say is not theirs.
+    fn arguments(self, map: &Map<String, Value>, key: &str) -> Result<Vec<String>> {
+        const OWN: [&str; 5] = ["--message-format", "--target-dir", "--manifest-path", "--config", "-Z"];
+        let words = self.texts(map, key)?;
+        let wrong = |word: &&String| {
+            word.contains('\0') || word.as_str() == "--" || OWN.iter().any(|flag| word.starts_with(flag))
+        };
+        match words.iter().find(wrong) {
+            None => Ok(words),
+            Some(word) => Err(self
+                .error(format!("`{key}` in `[{}]` has the argument `{}`", self.table, show_text(word)))
+                .with_help("it chooses packages, targets, features or a profile; backstop gives the rest")),
+        }
+    }
+
     fn patterns(
         self,
         map: &Map<String, Value>,
@@ -197,6 +244,19 @@ pub(crate) fn read_all(
     if into.outside.iter().any(|text| text.trim().is_empty() || text.contains('\0')) {
         return Err(source.wrong("outside", "an array of directories"));
     }
+    if map.contains_key("check") {
+        into.build.check = source.arguments(map, "check")?;
+    }
+    if map.contains_key("test") {
+        into.build.test = Some(source.arguments(map, "test")?);
+    }
+    into.drill = match source.text(map, "drill")? {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            let levels = DrillLevel::ALL.map(DrillLevel::name).join("\", \"");
+            source.wrong("drill", &format!("one of \"{levels}\""))
+        })?),
+    };
     into.keep = map.get("keep").map(|value| read_keep(value, source)).transpose()?;
     if let Some(value) = map.get("checkpoint") {
         let list = value.as_array().ok_or_else(|| source.wrong("checkpoint", "an array of tables"))?;

@@ -94,6 +94,15 @@ pub struct Drilled {
     pub level: Option<DrillLevel>,
 }
 
+/// Whether the workspace compiled while it was what the restore point holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compiled {
+    /// When that was tried, to the second.
+    pub at: SystemTime,
+    /// Whether it compiled.
+    pub passed: bool,
+}
+
 /// What is known of a restore point besides what it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PointStatus {
@@ -103,6 +112,8 @@ pub struct PointStatus {
     pub validated: Option<Validated>,
     /// Its last drill.
     pub drilled: Option<Drilled>,
+    /// Whether the workspace itself compiled then; `None` where nobody tried.
+    pub compiled: Option<Compiled>,
     /// Lines that a later version wrote; they are kept.
     other: Vec<String>,
 }
@@ -126,6 +137,9 @@ impl PointStatus {
                 ("validated", Some(at), "passed" | "failed") => {
                     status.validated = Some(Validated { at, passed: rest == "passed" });
                 }
+                ("workspace-compiled", Some(at), "passed" | "failed") => {
+                    status.compiled = Some(Compiled { at, passed: rest == "passed" });
+                }
                 ("drilled", Some(at), "none") => status.drilled = Some(Drilled { at, level: None }),
                 ("drilled", Some(at), level) if level.parse::<DrillLevel>().is_ok() => {
                     status.drilled = Some(Drilled { at, level: level.parse().ok() });
@@ -143,13 +157,18 @@ impl PointStatus {
             let message = pin.message.as_deref().map(escape).unwrap_or_default();
             lines.push(format!("pinned {at} {message}").trim_end().to_owned());
         }
+        let verdict = |passed| if passed { "passed" } else { "failed" };
         if let Some(validated) = self.validated {
-            let verdict = if validated.passed { "passed" } else { "failed" };
+            let verdict = verdict(validated.passed);
             lines.push(format!("validated {} {verdict}", rfc3339_seconds(validated.at)));
         }
         if let Some(drilled) = self.drilled {
             let level = drilled.level.map_or("none", DrillLevel::name);
             lines.push(format!("drilled {} {level}", rfc3339_seconds(drilled.at)));
+        }
+        if let Some(compiled) = self.compiled {
+            let verdict = verdict(compiled.passed);
+            lines.push(format!("workspace-compiled {} {verdict}", rfc3339_seconds(compiled.at)));
         }
         lines.extend(self.other.iter().cloned());
         lines.join("\n") + "\n"
@@ -217,6 +236,7 @@ mod tests {
             pinned: Some(Pin { at: Some(at("2026-11-23T05:40:00Z")), message: Some("a\\n b\nc\r".into()) }),
             validated: Some(Validated { at: at("2026-11-23T05:41:00Z"), passed: false }),
             drilled: Some(Drilled { at: at("2026-11-23T05:42:00Z"), level: Some(DrillLevel::Compiles) }),
+            compiled: Some(Compiled { at: at("2026-11-23T05:39:00Z"), passed: true }),
             other: vec!["signed 2030-01-01T00:00:00Z by nobody".into()],
         };
         assert_eq!(PointStatus::parse(&status.to_text()), status);

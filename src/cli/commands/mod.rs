@@ -1,5 +1,6 @@
 //! Each command: find, run, render.
 
+mod drill;
 mod explain;
 #[cfg(feature = "install")]
 mod init;
@@ -289,12 +290,18 @@ impl Session<'_> {
             .collect::<Result<Vec<_>>>()?;
         drop(shared);
         self.record(&store, &reports);
-        let passed = reports.iter().all(crate::validate::ValidationReport::passed);
+        let drills = match args.drill {
+            Some(level) => self.drill(&store, &listed, level, args.scratch.as_deref())?,
+            None => Vec::new(),
+        };
+        let passed = reports.iter().all(crate::validate::ValidationReport::passed)
+            && drills.iter().all(crate::drill::DrillReport::passed);
         let code = if passed { exit::DONE } else { exit::FINDINGS };
         let text = if self.json() {
-            render::validate_json(&reports, code)
+            render::validate_json(&reports, &drills, code)
         } else {
-            render::validate(&self.term, &reports, store.is_cut_off())
+            let drills: String = drills.iter().map(|drill| render::drill(&self.term, drill)).collect();
+            render::validate(&self.term, &reports, store.is_cut_off()) + &drills
         };
         self.report(&text);
         Ok(code)

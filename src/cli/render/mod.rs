@@ -2,6 +2,7 @@
 //! that it is given; none prints. The JSON is described in `src/cli/output.schema.json`.
 
 mod backup;
+mod drill;
 mod explain;
 #[cfg(feature = "install")]
 mod init;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 pub(super) use backup::{BackupView, backup, backup_json};
+pub(super) use drill::drill;
 pub(super) use explain::{explain, explain_json};
 #[cfg(feature = "install")]
 pub(super) use init::{file_json, init, init_json};

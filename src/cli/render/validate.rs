@@ -4,9 +4,11 @@ use std::fmt::Write;
 
 use serde_json::json;
 
+use super::drill::drill_json;
 use super::object;
 use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, plural, sentences};
 use crate::clock::show_duration;
+use crate::drill::DrillReport;
 use crate::path::show_path;
 use crate::validate::{Check, ValidationReport};
 
@@ -82,7 +84,11 @@ fn findings(out: &mut String, term: &Term, check: &Check) -> std::fmt::Result {
 }
 
 /// The report for programs.
-pub(in crate::cli) fn validate_json(reports: &[ValidationReport], code: u8) -> String {
+pub(in crate::cli) fn validate_json(
+    reports: &[ValidationReport],
+    drills: &[DrillReport],
+    code: u8,
+) -> String {
     let reports: Vec<_> = reports
         .iter()
         .map(|r| {
@@ -113,6 +119,7 @@ pub(in crate::cli) fn validate_json(reports: &[ValidationReport], code: u8) -> S
                 "root_hash": r.root_hash,
                 "passed": r.passed(),
                 "validations": checks,
+                "drill": drills.iter().find(|d| d.id == r.id).map(drill_json),
                 "seconds": r.elapsed.as_secs_f64(),
                 "log": show_path(&r.log),
             })

@@ -339,6 +339,10 @@ fn validate_good_and_with_findings_are_as_the_schema_says() {
     for check in good["restore_points"][0]["validations"].as_array().unwrap() {
         assert!(check["checked"].as_u64().unwrap() > 0, "{check}");
     }
+    let scratch = world.temp.path().join("scratch");
+    let drilled = backstop(&world.root).args(["validate", "--drill=manifest", "--scratch"]).args([scratch]);
+    let drilled = drilled.args(JSON).ends(0).json();
+    assert_eq!(drilled["restore_points"][0]["drill"]["reached"], json!("manifest"));
     let session = world.dir.join(format!("session_{}", newest(&world)));
     overwrite(session.join("files/crates/alpha/src/lib.rs"), |b| b.push(b'x'));
     let bad = backstop(&world.root).arg("validate").args(JSON).ends(1).json();

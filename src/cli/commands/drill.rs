@@ -1,0 +1,64 @@
+//! `validate --drill`: restores to a scratch place and climbs.
+
+use std::path::{Path, PathBuf};
+
+use super::Session;
+use crate::drill::{DrillOptions, DrillReport, drill, record, scratch_below};
+use crate::error::{ErrorKind, Result};
+use crate::store::{DrillLevel, Listed, Store, Wait};
+
+impl Session<'_> {
+    /// Drills each of `listed`, and records how far it came.
+    pub(super) fn drill(
+        &self,
+        store: &Store,
+        listed: &[Listed],
+        level: DrillLevel,
+        scratch: Option<&Path>,
+    ) -> Result<Vec<DrillReport>> {
+        let context = self.context();
+        let options = DrillOptions {
+            level,
+            scratch: match scratch {
+                Some(dir) => self.env.absolute(dir),
+                None => scratch_below(&self.env.cache),
+            },
+            seeds: self.target_directories(store),
+            cargo: self.env.cargo.clone(),
+        };
+        if level >= DrillLevel::Resolves {
+            context.note(format!(
+                "a drill up to `{level}` runs cargo, and with it build scripts of the restored code"
+            ));
+        }
+        listed
+            .iter()
+            .map(|listed| {
+                let report = drill(store, listed, &options, &context)?;
+                let recorded = store
+                    .lock(Wait::Yes, &self.interrupt, &self.progress)
+                    .and_then(|lock| record(&lock, &report, &context));
+                // A store that cannot be written to is drilled all the same.
+                if let Err(e) = recorded
+                    && e.kind() == ErrorKind::Interrupted
+                {
+                    return Err(e);
+                }
+                Ok(report)
+            })
+            .collect()
+    }
+
+    /// Where compiled dependencies may lie: what cargo says, or the usual place where the workspace is broken.
+    fn target_directories(&self, store: &Store) -> Vec<PathBuf> {
+        let options = crate::workspace::LoadOptions {
+            manifest_path: Some(store.root().join("Cargo.toml")),
+            directory: store.root().to_path_buf(),
+            cargo: self.env.cargo.clone(),
+        };
+        match crate::workspace::load(&options) {
+            Ok(workspace) => workspace.target_directories,
+            Err(_) => vec![store.root().join("target")],
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Asking cargo whether a workspace resolves, compiles and passes its tests, and reading its answer: which errors
+//! stand where, and how many units it really compiled. What it finds fresh proves nothing.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::error::Result;
+use crate::event::Interrupt;
+use crate::job::{Ended, Job};
+use crate::path::show_text;
+use crate::select::settings::BuildSetting;
+use crate::validate::Finding;
+
+/// How cargo is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Cargo<'a> {
+    pub(crate) program: &'a OsStr,
+    /// The workspace root.
+    pub(crate) directory: &'a Path,
+    /// A target directory in place of the workspace's own.
+    pub(crate) target: Option<&'a Path>,
+    /// `Cargo.lock` may not change.
+    pub(crate) locked: bool,
+    /// Nothing may be downloaded.
+    pub(crate) offline: bool,
+    pub(crate) time_limit: Option<Duration>,
+}
+
+/// What cargo answered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answer {
+    /// Whether it ended with exit code 0.
+    pub(crate) ok: bool,
+    /// The command, as a person would type it.
+    pub(crate) command: String,
+    /// Units that were compiled in this run.
+    pub(crate) compiled: u64,
+    /// Units that were fresh already.
+    pub(crate) fresh: u64,
+    /// Tests that passed, where tests were run.
+    pub(crate) tests_passed: u64,
+    /// What is wrong; at least one where it is not ok.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// What a `cargo run` around this process sets for it and is none of the inner cargo's business.
+const OF_THE_OUTER_RUN: [&str; 12] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_PATH",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_VERSION",
+    "CARGO_PKG_AUTHORS",
+    "CARGO_PKG_DESCRIPTION",
+    "CARGO_PKG_HOMEPAGE",
+    "CARGO_PKG_REPOSITORY",
+    "CARGO_PKG_LICENSE",
+    "CARGO_BIN_NAME",
+    "CARGO_CRATE_NAME",
+    "OUT_DIR",
+];
+/// More errors than anybody reads.
+const FINDINGS: usize = 20;
+
+impl Cargo<'_> {
+    /// Whether `Cargo.lock` fits the manifests and everything in it is known offline.
+    pub(crate) fn resolve(&self, interrupt: &Interrupt) -> Result<Answer> {
+        self.run(["update", "--workspace"], interrupt)
+    }
+
+    /// Compiles what the settings ask for, without linking.
+    pub(crate) fn check(&self, build: &BuildSetting, interrupt: &Interrupt) -> Result<Answer> {
+        let words = build.check.iter().map(String::as_str);
+        self.run(["check", JSON].into_iter().chain(words), interrupt)
+    }
+
+    /// Compiles and runs the tests; all of the workspace where the settings name none.
+    pub(crate) fn test(&self, build: &BuildSetting, interrupt: &Interrupt) -> Result<Answer> {
+        let all = ["--workspace".to_owned()];
+        let words = build.test.as_deref().unwrap_or(&all).iter().map(String::as_str);
+        self.run(["test", "--no-fail-fast", JSON].into_iter().chain(words), interrupt)
+    }
+
+    fn run<'w>(&self, words: impl IntoIterator<Item = &'w str>, interrupt: &Interrupt) -> Result<Answer> {
+        let mut args: Vec<OsString> = words.into_iter().map(OsString::from).collect();
+        let flags = [("--locked", self.locked), ("--offline", self.offline)];
+        args.extend(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| OsString::from(flag)));
+        let mut env: BTreeMap<OsString, OsString> = BTreeMap::new();
+        if let Some(target) = self.target {
+            // The build directory is set apart from the target directory by some.
+            for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"] {
+                env.insert(name.into(), target.into());
+            }
+            // In a copy there is no store, and nothing that a guard could ask for.
+            env.insert("BACKSTOP_GUARD".into(), "off".into());
+        }
+        env.insert("CARGO_TERM_COLOR".into(), "never".into());
+        let job = Job {
+            program: self.program,
+            args: &args,
+            directory: self.directory,
+            env: &env,
+            without: &OF_THE_OUTER_RUN,
+            time_limit: self.time_limit,
+        };
+        let mut answer = Answer::default();
+        let ended = job.run(interrupt, |line| answer.take(line))?;
+        let shown = Job { args: &args.iter().filter(|a| *a != JSON).cloned().collect::<Vec<_>>(), ..job };
+        answer.command = shown.shown();
+        answer.end(&ended);
+        Ok(answer)
+    }
+}
+
+const JSON: &str = "--message-format=json";
+
+#[derive(Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+enum Message {
+    CompilerArtifact {
+        fresh: bool,
+    },
+    CompilerMessage {
+        message: Diagnostic,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Diagnostic {
+    level: String,
+    message: String,
+    #[serde(default)]
+    spans: Vec<Span>,
+}
+
+#[derive(Deserialize)]
+struct Span {
+    file_name: String,
+    line_start: u64,
+    is_primary: bool,
+}
+
+impl Answer {
+    fn take(&mut self, line: &[u8]) {
+        if line.starts_with(b"{\"reason\"") {
+            match serde_json::from_slice(line) {
+                Ok(Message::CompilerArtifact { fresh }) => {
+                    *if fresh { &mut self.fresh } else { &mut self.compiled } += 1
+                }
+                Ok(Message::CompilerMessage { message }) if message.level == "error" => self.error(&message),
+                Ok(_) | Err(_) => {}
+            }
+        } else if let Ok(text) = std::str::from_utf8(line) {
+            self.test_line(text);
+        }
+    }
+
+    fn error(&mut self, diagnostic: &Diagnostic) {
+        // The last of them only counts the others.
+        if diagnostic.message.starts_with("aborting due to") || diagnostic.spans.is_empty() {
+            return;
+        }
+        let span = diagnostic.spans.iter().find(|s| s.is_primary).unwrap_or(&diagnostic.spans[0]);
+        let finding = Finding {
+            place: show_text(&format!("{}:{}", span.file_name, span.line_start)),
+            problem: show_text(&diagnostic.message),
+        };
+        // A library and its tests are compiled apart, and say the same.
+        if self.findings.len() < FINDINGS && !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
+    }
+
+    /// What libtest prints.
+    fn test_line(&mut self, text: &str) {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        match words.as_slice() {
+            ["test", "result:", _, passed, "passed;", ..] => {
+                self.tests_passed += passed.parse::<u64>().unwrap_or(0);
+            }
+            ["test", name @ .., "...", "FAILED"] if self.findings.len() < FINDINGS => {
+                let place = show_text(&name.join(" "));
+                self.findings.push(Finding { place, problem: "the test fails".into() });
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, ended: &Ended) {
+        self.ok = ended.ok;
+        if ended.ok {
+            self.findings.clear();
+        } else if self.findings.is_empty() {
+            let from = ended.stderr.iter().position(|l| l.starts_with("error"));
+            let lines = ended.stderr[from.unwrap_or(0)..].iter().map(|l| show_text(l.trim()));
+            let mut problem = String::new();
+            for line in lines.filter(|l| !l.is_empty()).take(6) {
+                let between = if problem.is_empty() || problem.ends_with(':') { "" } else { ";" };
+                problem = format!("{problem}{between} {line}");
+            }
+            let said = problem.trim_start().trim_start_matches("error: ");
+            let problem = if said.is_empty() { ended.how.clone() } else { said.to_owned() };
+            self.findings.push(Finding { place: "cargo".into(), problem });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(ok: bool, stderr: &[&str]) -> Ended {
+        Ended { ok, how: "exit code 101".into(), stderr: stderr.iter().map(|l| (*l).to_owned()).collect() }
+    }
+
+    #[test]
+    fn errors_are_found_with_their_places_and_fresh_units_are_told_from_compiled_ones() {
+        let mut answer = Answer::default();
+        for line in [
+            r#"{"reason":"compiler-artifact","package_id":"x","fresh":true}"#,
+            r#"{"reason":"compiler-artifact","package_id":"x","fresh":false}"#,
+            r#"{"reason":"compiler-message","message":{"level":"warning","message":"unused","spans":[]}}"#,
+            r#"{"reason":"compiler-message","message":{"level":"error","message":"mismatched types","spans":[
+                {"file_name":"a.rs","line_start":1,"is_primary":false},
+                {"file_name":"src/b.rs","line_start":7,"is_primary":true}]}}"#,
+            r#"{"reason":"compiler-message","message":{"level":"error","message":"aborting due to 1 previous error","spans":[]}}"#,
+            r#"{"reason":"build-finished","success":false}"#,
+        ] {
+            answer.take(line.replace('\n', "").as_bytes());
+        }
+        answer.end(&ended(false, &["error: could not compile"]));
+        assert_eq!((answer.compiled, answer.fresh), (1, 1));
+        let found = Finding { place: "src/b.rs:7".into(), problem: "mismatched types".into() };
+        assert_eq!(answer.findings, [found]);
+    }
+
+    #[test]
+    fn what_cargo_itself_says_is_found_where_no_compiler_spoke() {
+        let mut answer = Answer::default();
+        answer.end(&ended(false, &["    Updating x", "error: no matching package", "", "Caused by: y"]));
+        assert_eq!(answer.findings[0].problem, "no matching package; Caused by: y");
+        let mut silent = Answer::default();
+        silent.end(&ended(false, &[]));
+        assert_eq!(silent.findings[0].problem, "exit code 101");
+    }
+
+    #[test]
+    fn tests_are_counted_and_those_that_fail_are_named() {
+        let mut answer = Answer::default();
+        for line in [
+            "test a::b ... ok",
+            "test a::c ... FAILED",
+            "test result: FAILED. 1 passed; 1 failed; 0 ignored",
+            "test result: ok. 4 passed; 0 failed; 0 ignored",
+        ] {
+            answer.take(line.as_bytes());
+        }
+        answer.end(&ended(false, &[]));
+        assert_eq!(answer.tests_passed, 5);
+        assert_eq!(answer.findings[0].place, "a::c");
+    }
+}

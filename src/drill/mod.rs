@@ -1,0 +1,338 @@
+//! The drill: a restore point is restored from its archive alone to a scratch place and climbed level by level, up
+//! to "its tests pass". What it proves it has done, and it says what it counted.
+//!
+//! **Invariants.** The workspace and its target directory are neither read for the proof nor written to: the copy is
+//! built in a target directory of the drill's own. Every file is extracted anew with the present as its time, so that
+//! cargo takes nothing of it for fresh; a build that compiled nothing fails. Builds run offline and, where the
+//! restore point has a `Cargo.lock`, locked.
+//!
+//! A build runs build scripts and macros of the workspace: whoever runs a drill runs code of that workspace.
+
+mod place;
+mod seed;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::compile::{Answer, Cargo};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Context, Event, plural};
+use crate::manifest::{Id, Manifest};
+use crate::path::RelPath;
+use crate::rollback::{RollbackOptions, Times, extract};
+use crate::store::{DrillLevel, Drilled, Listed, Log, Store, StoreLock};
+use crate::validate::{Finding, From, verify_sources};
+use crate::workspace::{LoadOptions, Workspace, load};
+use place::Place;
+
+/// How a drill is run.
+#[derive(Debug, Clone)]
+pub struct DrillOptions {
+    /// How far it is to climb.
+    pub level: DrillLevel,
+    /// A directory outside every workspace, made where it is missing. What later drills can use again stays there.
+    pub scratch: PathBuf,
+    /// Target directories that compiled dependencies are taken from, the first time.
+    pub seeds: Vec<PathBuf>,
+    /// The cargo to run.
+    pub cargo: OsString,
+}
+
+/// What one rung of the ladder found.
+#[derive(Debug, Clone)]
+pub struct Rung {
+    /// Which.
+    pub level: DrillLevel,
+    /// How many things it looked at. None is a failure.
+    pub checked: u64,
+    /// What it counted: `files`, `entries`, `packages`, `units compiled`, `tests`.
+    pub unit: &'static str,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// What is worth knowing and no fault.
+    pub notes: Vec<String>,
+    /// The command that was run, where one was.
+    pub command: Option<String>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl Rung {
+    /// Whether it looked at something and found nothing wrong.
+    pub fn passed(&self) -> bool {
+        self.checked > 0 && self.findings.is_empty()
+    }
+}
+
+/// What a drill found.
+#[derive(Debug, Clone)]
+pub struct DrillReport {
+    /// Its backup id.
+    pub backup_id: String,
+    /// Its id.
+    pub id: Id,
+    /// How far it was to climb.
+    pub wanted: DrillLevel,
+    /// The rungs that were tried, in order; the last one may have failed.
+    pub rungs: Vec<Rung>,
+    /// What is known of the workspace when the restore point was made: whether it compiled.
+    pub compiled_then: Option<bool>,
+    /// The log.
+    pub log: PathBuf,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl DrillReport {
+    /// The highest level that was reached.
+    pub fn reached(&self) -> Option<DrillLevel> {
+        self.rungs.iter().take_while(|r| r.passed()).last().map(|r| r.level)
+    }
+
+    /// Whether it climbed as far as it was to.
+    pub fn passed(&self) -> bool {
+        self.reached() == Some(self.wanted)
+    }
+
+    /// The first rung that failed.
+    pub fn failed(&self) -> Option<&Rung> {
+        self.rungs.iter().find(|r| !r.passed())
+    }
+}
+
+/// Restores a restore point to a scratch place and climbs.
+///
+/// # Errors
+/// `Interrupted`; `Io` where the scratch place cannot be written; `Usage` where it lies in the workspace. What is
+/// wrong with the restore point is in the report.
+pub fn drill(
+    store: &Store,
+    listed: &Listed,
+    options: &DrillOptions,
+    context: &Context<'_>,
+) -> Result<DrillReport> {
+    let started = context.clock.now();
+    let log = Log::open(store, "validation", &Id::at(started), context.clock, context.observer);
+    log.line(&format!("drill of {} up to {}", listed.backup_id(), options.level));
+    let inner = context.with(&*log);
+    let result = climb(store, listed, options, &inner).map(|rungs| DrillReport {
+        backup_id: listed.backup_id(),
+        id: listed.id.clone(),
+        wanted: options.level,
+        rungs,
+        compiled_then: store.status(listed).compiled.map(|c| c.passed),
+        log: log.path().clone(),
+        elapsed: context.clock.now().duration_since(started).unwrap_or_default(),
+    });
+    if let Ok(report) = &result {
+        for rung in &report.rungs {
+            let verdict = if rung.passed() { "passed" } else { "failed" };
+            log.line(&format!("{} {verdict}: {} {}", rung.level, rung.checked, rung.unit));
+            for finding in &rung.findings {
+                log.line(&format!("finding: {} {}: {}", rung.level, finding.place, finding.problem));
+            }
+        }
+    }
+    log.end(&result, |r| r.reached().map_or("nothing was reached".into(), |l| format!("reached {l}")));
+    result
+}
+
+/// Records how far a drill came in the restore point's status.
+///
+/// # Errors
+/// Kind `Io`. A restore point that is gone by now is no error.
+pub fn record(lock: &StoreLock<'_>, report: &DrillReport, context: &Context<'_>) -> Result<()> {
+    let catalogue = lock.store().catalogue()?;
+    let Some(listed) = catalogue.all().iter().find(|l| l.id == report.id) else { return Ok(()) };
+    let drilled = Drilled { at: context.clock.now(), level: report.reached() };
+    lock.update_status(listed, |status| {
+        // A shorter climb that went well takes nothing away from a longer one before it.
+        let higher = status.drilled.is_some_and(|d| report.passed() && d.level > drilled.level);
+        if !higher {
+            status.drilled = Some(drilled);
+        }
+    })
+}
+
+fn climb(store: &Store, listed: &Listed, options: &DrillOptions, context: &Context<'_>) -> Result<Vec<Rung>> {
+    let manifest = match store.manifest(listed) {
+        Ok(manifest) => manifest,
+        Err(e) => return Ok(vec![unreadable(DrillLevel::Bytes, &e)]),
+    };
+    let place = Place::prepare(store, &manifest, &options.scratch, context)?;
+    let climb = Climb { store, listed, manifest: &manifest, options, place: &place, context };
+    let mut rungs = Vec::new();
+    for level in DrillLevel::ALL.into_iter().filter(|level| *level <= options.level) {
+        context.interrupt.check()?;
+        context.observer.on(&Event::Phase { verb: "Drilling", what: level.name().to_owned(), total: 0 });
+        let begun = context.clock.now();
+        let mut rung = climb.rung(level)?;
+        rung.elapsed = context.clock.now().duration_since(begun).unwrap_or_default();
+        let passed = rung.passed();
+        rungs.push(rung);
+        if !passed {
+            break;
+        }
+    }
+    place.clear()?;
+    Ok(rungs)
+}
+
+fn unreadable(level: DrillLevel, e: &Error) -> Rung {
+    let details = e.details().iter().map(|d| Finding { place: d.clone(), problem: "is damaged".into() });
+    let mut findings: Vec<Finding> = details.collect();
+    if findings.is_empty() {
+        findings.push(Finding { place: "the restore point".into(), problem: e.to_string() });
+    }
+    Rung { findings, ..rung(level, 0, "files") }
+}
+
+fn rung(level: DrillLevel, checked: u64, unit: &'static str) -> Rung {
+    Rung {
+        level,
+        checked,
+        unit,
+        findings: Vec::new(),
+        notes: Vec::new(),
+        command: None,
+        elapsed: Duration::ZERO,
+    }
+}
+
+struct Climb<'a> {
+    store: &'a Store,
+    listed: &'a Listed,
+    manifest: &'a Manifest,
+    options: &'a DrillOptions,
+    place: &'a Place,
+    context: &'a Context<'a>,
+}
+
+impl Climb<'_> {
+    fn rung(&self, level: DrillLevel) -> Result<Rung> {
+        match level {
+            DrillLevel::Bytes => self.bytes(),
+            DrillLevel::Manifest => self.extracted(),
+            DrillLevel::Resolves => self.resolves(),
+            DrillLevel::Compiles => self.compiles(),
+            DrillLevel::Tests => self.tests(),
+        }
+    }
+
+    /// Every file, from the archive alone.
+    fn bytes(&self) -> Result<Rung> {
+        let all: Vec<usize> = (0..self.manifest.entries.len()).collect();
+        let verified =
+            verify_sources(self.store, self.listed, self.manifest.clone(), &all, From::Archive, self.context);
+        match verified {
+            Ok(_) => Ok(rung(DrillLevel::Bytes, self.manifest.totals.files, "files")),
+            Err(e) if e.kind() == ErrorKind::Damaged => Ok(unreadable(DrillLevel::Bytes, &e)),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The copy is what the manifest says: no more, no less.
+    fn extracted(&self) -> Result<Rung> {
+        let options = RollbackOptions { from: From::Archive, outside: true, ..RollbackOptions::default() };
+        let done =
+            extract(self.store, self.listed, self.place.workspace(), &options, Times::Present, self.context);
+        match done {
+            Ok(_) => {}
+            Err(e) if e.kind() == ErrorKind::Damaged => return Ok(unreadable(DrillLevel::Manifest, &e)),
+            Err(e) => return Err(e),
+        }
+        let mut out = rung(DrillLevel::Manifest, self.manifest.entries.len() as u64, "entries");
+        out.findings = self.place.compare(self.manifest)?;
+        Ok(out)
+    }
+
+    fn cargo(&self) -> Cargo<'_> {
+        let locked = RelPath::new("Cargo.lock").is_ok_and(|path| self.manifest.find("", &path).is_some());
+        Cargo {
+            program: &self.options.cargo,
+            directory: self.place.workspace(),
+            target: Some(self.place.target()),
+            locked,
+            offline: true,
+            time_limit: None,
+        }
+    }
+
+    /// The copy as cargo describes it: its settings are those that were backed up.
+    fn load(&self) -> Result<Workspace> {
+        load(&LoadOptions {
+            manifest_path: Some(self.place.workspace().join("Cargo.toml")),
+            directory: self.place.workspace().to_path_buf(),
+            cargo: self.options.cargo.clone(),
+        })
+    }
+
+    fn resolves(&self) -> Result<Rung> {
+        let mut out = rung(DrillLevel::Resolves, 0, "packages");
+        match self.load() {
+            Ok(workspace) => {
+                let answer = self.cargo().resolve(self.context.interrupt)?;
+                out =
+                    self.answered(DrillLevel::Resolves, workspace.packages.len() as u64, "packages", answer);
+            }
+            Err(e) => {
+                let place = "cargo metadata".to_owned();
+                let details =
+                    e.details().iter().map(|d| Finding { place: place.clone(), problem: d.clone() });
+                out.findings.extend(details);
+                if out.findings.is_empty() {
+                    out.findings.push(Finding { place, problem: e.to_string() });
+                }
+            }
+        }
+        if !self.cargo().locked {
+            out.notes.push("it has no Cargo.lock: versions were chosen anew".into());
+        }
+        Ok(out)
+    }
+
+    fn compiles(&self) -> Result<Rung> {
+        let mut notes = Vec::new();
+        let local = self.place.local_crates(self.manifest);
+        let seeded =
+            seed::seed(self.store.fs(), &self.options.seeds, self.place.target(), &local, self.context);
+        match seeded {
+            Ok(0) => {}
+            Ok(n) => {
+                let what = plural(n, "compiled dependency", "compiled dependencies");
+                notes.push(format!("{what} taken from the workspace's target directory"));
+            }
+            Err(e) => notes.push(format!("nothing was taken from the workspace's target directory: {e}")),
+        }
+        let build = self.load()?.settings.build;
+        let answer = self.cargo().check(&build, self.context.interrupt)?;
+        let compiled = answer.compiled;
+        let mut out = self.answered(DrillLevel::Compiles, compiled, "units compiled", answer);
+        out.notes.extend(notes);
+        Ok(out)
+    }
+
+    fn tests(&self) -> Result<Rung> {
+        let build = self.load()?.settings.build;
+        let answer = self.cargo().test(&build, self.context.interrupt)?;
+        let passed = answer.tests_passed;
+        Ok(self.answered(DrillLevel::Tests, passed, "tests", answer))
+    }
+
+    fn answered(&self, level: DrillLevel, checked: u64, unit: &'static str, answer: Answer) -> Rung {
+        let mut out = rung(level, checked, unit);
+        out.command = Some(answer.command);
+        out.findings = answer.findings;
+        if answer.ok && checked == 0 {
+            let problem = format!("ended well with 0 {unit}, which proves nothing");
+            out.findings.push(Finding { place: "cargo".into(), problem });
+        }
+        out
+    }
+}
+
+/// The default place for drills below a cache directory: `backstop/drill`.
+pub fn scratch_below(cache: &Path) -> PathBuf {
+    cache.join("backstop").join("drill")
+}

@@ -1,0 +1,232 @@
+//! Processes that may take minutes and are of the workspace's choosing: a build in a drill, a checkpoint of the
+//! settings. Each runs in a process group of its own, so that it ends with all that it started: at its time limit, or
+//! when the user asks to stop.
+//!
+//! Listing, showing, comparing, validating and rolling back start none.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use xshell::{Shell, cmd};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Interrupt;
+
+/// What is to be run.
+#[derive(Debug, Clone)]
+pub(crate) struct Job<'a> {
+    pub(crate) program: &'a OsStr,
+    pub(crate) args: &'a [OsString],
+    pub(crate) directory: &'a Path,
+    /// Variables that are set for it; the others are those of this process.
+    pub(crate) env: &'a BTreeMap<OsString, OsString>,
+    /// Variables that it does not get.
+    pub(crate) without: &'a [&'a str],
+    pub(crate) time_limit: Option<Duration>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Whether it ended by itself and with exit code 0.
+    pub(crate) ok: bool,
+    /// For people: `exit code 101`, `killed by signal 9`, `time limit of 60 s reached`.
+    pub(crate) how: String,
+    /// The last lines that it wrote to standard error.
+    pub(crate) stderr: Vec<String>,
+}
+
+/// How many lines of standard error are kept.
+const KEPT: usize = 200;
+/// A line that is longer is cut: a program may print anything.
+const LINE: u64 = 1 << 20;
+/// How long a pipe that somebody still holds is listened to when the job has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How often a running job is looked at.
+const PULSE: Duration = Duration::from_millis(20);
+
+impl Job<'_> {
+    /// As a person would type it.
+    pub(crate) fn shown(&self) -> String {
+        let words = std::iter::once(self.program).chain(self.args.iter().map(OsString::as_os_str));
+        words.map(|w| crate::path::show_path(Path::new(w))).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Runs it. Each line of standard output is handed to `line` as it comes, without its end.
+    ///
+    /// # Errors
+    /// `Workspace` where it cannot be started; `Interrupted` where the user asked to stop: it is killed then.
+    pub(crate) fn run(&self, interrupt: &Interrupt, mut line: impl FnMut(&[u8])) -> Result<Ended> {
+        let failed = |e: std::io::Error| {
+            Error::new(ErrorKind::Workspace, format!("failed to run `{}`", self.shown())).with_source(e)
+        };
+        let mut command = self.command()?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().map_err(failed)?;
+        let group = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let kill = || {
+            if let Some(group) = group {
+                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            }
+        };
+        let (lines, errors) = (stream(child.stdout.take()), stream(child.stderr.take()));
+        let started = Instant::now();
+        let mut stderr = VecDeque::new();
+        let mut keep = |text: Vec<u8>| {
+            stderr.push_back(String::from_utf8_lossy(&text).into_owned());
+            if stderr.len() > KEPT {
+                stderr.pop_front();
+            }
+        };
+        let status = loop {
+            lines.try_iter().for_each(|l| line(&l));
+            errors.try_iter().for_each(&mut keep);
+            if let Some(status) = child.try_wait().map_err(failed)? {
+                // What it left running in its group may go on for ever, and holds the pipes.
+                kill();
+                break Some(status);
+            }
+            if interrupt.is_set() {
+                kill();
+                let _ = child.wait();
+                interrupt.check()?;
+            }
+            if self.time_limit.is_some_and(|limit| started.elapsed() > limit) {
+                kill();
+                let _ = child.wait();
+                break None;
+            }
+            std::thread::sleep(PULSE);
+        };
+        // What left the group as well is not waited for.
+        while let Ok(l) = lines.recv_timeout(LAST_WORDS) {
+            line(&l);
+        }
+        while let Ok(text) = errors.recv_timeout(LAST_WORDS) {
+            keep(text);
+        }
+        Ok(Ended {
+            ok: status.is_some_and(|s| s.success()),
+            how: match (status, self.time_limit) {
+                (Some(status), _) => how(status),
+                (None, limit) => format!(
+                    "time limit of {} reached",
+                    crate::clock::show_duration(limit.unwrap_or_default())
+                ),
+            },
+            stderr: stderr.into(),
+        })
+    }
+
+    fn command(&self) -> Result<Command> {
+        let shell = Shell::new()
+            .map_err(|e| Error::new(ErrorKind::Io, "failed to find the current directory").with_source(e))?;
+        shell.change_dir(self.directory);
+        let (program, args) = (self.program, self.args);
+        let mut command: Command = cmd!(shell, "{program} {args...}").into();
+        command.current_dir(self.directory).envs(self.env);
+        for name in self.without {
+            command.env_remove(name);
+        }
+        Ok(command)
+    }
+}
+
+fn how(status: std::process::ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "ended in an unknown way".into(),
+    }
+}
+
+/// Reads lines on a thread of its own, so that a full pipe never blocks the job.
+fn stream(from: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+    let (send, receive) = mpsc::sync_channel(256);
+    if let Some(from) = from {
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(from);
+            loop {
+                let mut line = Vec::new();
+                let read = (&mut reader).take(LINE).read_until(b'\n', &mut line);
+                if !read.is_ok_and(|n| n > 0) {
+                    return;
+                }
+                if line.ends_with(b"\n") {
+                    line.pop();
+                }
+                if send.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    receive
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(
+        script: &str,
+        time_limit: Option<Duration>,
+        interrupt: &Interrupt,
+    ) -> (Result<Ended>, Vec<String>) {
+        let args = ["-c".into(), script.into()];
+        let env = BTreeMap::from([("JOB_SAYS".into(), "hello".into())]);
+        let job =
+            Job { program: OsStr::new("sh"), args: &args, directory: Path::new("/"), env: &env, time_limit };
+        let mut lines = Vec::new();
+        let ended = job.run(interrupt, |l| lines.push(String::from_utf8_lossy(l).into_owned()));
+        (ended, lines)
+    }
+
+    #[test]
+    fn a_jobs_output_exit_code_and_environment_come_through() {
+        let (ended, lines) = run("echo $JOB_SAYS; pwd; echo why >&2; exit 3", None, &Interrupt::default());
+        let ended = ended.unwrap();
+        assert_eq!(
+            (ended.ok, ended.how.as_str(), lines),
+            (false, "exit code 3", vec!["hello".into(), "/".into()])
+        );
+        assert_eq!(ended.stderr, ["why"]);
+        assert!(run("true", None, &Interrupt::default()).0.unwrap().ok);
+    }
+
+    #[test]
+    fn more_output_than_a_pipe_holds_blocks_nothing() {
+        let (ended, lines) = run(
+            "i=0; while [ $i -lt 4000 ]; do echo $i 0123456789012345678901234567890123456789; i=$((i+1)); done",
+            None,
+            &Interrupt::default(),
+        );
+        assert!(ended.unwrap().ok);
+        assert_eq!(lines.len(), 4000);
+    }
+
+    #[test]
+    fn at_its_time_limit_a_job_ends_with_all_that_it_started() {
+        let limit = Some(Duration::from_millis(100));
+        let started = Instant::now();
+        let (ended, _) = run("sleep 60 & sleep 60", limit, &Interrupt::default());
+        let ended = ended.unwrap();
+        assert!(!ended.ok && ended.how.starts_with("time limit of"), "{}", ended.how);
+        assert!(started.elapsed() < Duration::from_secs(30), "the first sleep held the pipe");
+    }
+
+    #[test]
+    fn a_job_stops_when_the_user_asks_to() {
+        let interrupt = Interrupt::default();
+        interrupt.flag().store(true, std::sync::atomic::Ordering::Relaxed);
+        let (ended, _) = run("sleep 60", None, &interrupt);
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::Interrupted);
+    }
+}
