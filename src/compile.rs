@@ -118,14 +118,12 @@ impl Cargo<'_> {
 const JSON: &str = "--message-format=json";
 
 #[derive(Deserialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
+#[serde(tag = "reason")]
 enum Message {
-    CompilerArtifact {
-        fresh: bool,
-    },
-    CompilerMessage {
-        message: Diagnostic,
-    },
+    #[serde(rename = "compiler-artifact")]
+    Artifact { fresh: bool },
+    #[serde(rename = "compiler-message")]
+    Diagnosed { message: Diagnostic },
     #[serde(other)]
     Other,
 }
@@ -149,10 +147,10 @@ impl Answer {
     fn take(&mut self, line: &[u8]) {
         if line.starts_with(b"{\"reason\"") {
             match serde_json::from_slice(line) {
-                Ok(Message::CompilerArtifact { fresh }) => {
+                Ok(Message::Artifact { fresh }) => {
                     *if fresh { &mut self.fresh } else { &mut self.compiled } += 1
                 }
-                Ok(Message::CompilerMessage { message }) if message.level == "error" => self.error(&message),
+                Ok(Message::Diagnosed { message }) if message.level == "error" => self.error(&message),
                 Ok(_) | Err(_) => {}
             }
         } else if let Ok(text) = std::str::from_utf8(line) {

@@ -182,8 +182,14 @@ mod tests {
     ) -> (Result<Ended>, Vec<String>) {
         let args = ["-c".into(), script.into()];
         let env = BTreeMap::from([("JOB_SAYS".into(), "hello".into())]);
-        let job =
-            Job { program: OsStr::new("sh"), args: &args, directory: Path::new("/"), env: &env, time_limit };
+        let job = Job {
+            program: OsStr::new("sh"),
+            args: &args,
+            directory: Path::new("/"),
+            env: &env,
+            without: &[],
+            time_limit,
+        };
         let mut lines = Vec::new();
         let ended = job.run(interrupt, |l| lines.push(String::from_utf8_lossy(l).into_owned()));
         (ended, lines)

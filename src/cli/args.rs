@@ -136,10 +136,10 @@ pub(super) struct Validate {
     /// Every restore point
     #[arg(long)]
     pub(super) all: bool,
-    /// Restores to a scratch place and climbs: bytes, manifest, resolves, compiles [default] or tests
+    /// Drills as well, up to a level [default: compiles]
     #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "compiles")]
     pub(super) drill: Option<DrillLevel>,
-    /// Where drills work [default: a cache directory of the user]
+    /// Where drills work [default: the user's cache]
     #[arg(long, value_name = "DIR", requires = "drill")]
     pub(super) scratch: Option<PathBuf>,
     /// Exit code 5 where another run holds the store

@@ -29,12 +29,8 @@ pub(crate) use layout::DIRECTORIES;
 pub use layout::{EXECUTABLE, Layout, MANIFEST_FILE, ROLLBACK_PY, ROLLBACK_SH, STORE_FILE};
 pub use lock::{StoreLock, Wait};
 pub(crate) use log::Log;
-<<<<<<< HEAD
 pub(crate) use scripts::{SCRIPTS, Script, Trial};
-pub use status::{DrillLevel, Drilled, InvalidLevel, Pin, PointStatus, Validated};
-=======
 pub use status::{Compiled, DrillLevel, Drilled, InvalidLevel, Pin, PointStatus, Validated};
->>>>>>> 5650515 (The drill: a restore point restored from its archive alone, climbed up to its tests)
 
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::fsx::Fs;
