@@ -240,6 +240,32 @@ fn modes() -> Vec<Row> {
             write(w.at("crates/alpha/locked/file"), "before\n");
             chmod(w.at("crates/alpha/locked"), 0o555);
         }),
+        row("somebody whom permissions bind, and read-only files and directories", |w| {
+            opened(w.at("crates/alpha/locked"), || {
+                write(w.at("crates/alpha/locked/added"), "added\n");
+                remove(w.at("crates/alpha/locked/file"));
+            });
+            chmod(w.at(LIB), 0);
+            chmod(w.at("crates/beta"), 0o555);
+        })
+        .with(|w| {
+            write(w.at("crates/alpha/locked/file"), "before\n");
+            chmod(w.at("crates/alpha/locked"), 0o555);
+        })
+        .bound_by_permissions(),
+        row("somebody whom permissions bind, and a file that he may not read", |w| {
+            write(w.at(LIB), "modified\n");
+            chmod(w.at(LIB), 0);
+            write(w.at("crates/alpha/secret"), "added\n");
+            chmod(w.at("crates/alpha/secret"), 0);
+        })
+        .bound_by_permissions(),
+        row("somebody whom permissions bind, and a directory that he may not enter", |w| {
+            write(w.at(LIB), "modified\n");
+            chmod(w.at("crates/alpha/src"), 0);
+        })
+        .bound_by_permissions()
+        .refused(3),
         row("what belongs to somebody else stays his", |w| {
             own(w);
             write(w.at(LIB), "modified\n");

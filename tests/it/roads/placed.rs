@@ -48,6 +48,14 @@ fn elsewhere() -> Vec<Row> {
             .stored("points")
             .moved("moved")
             .started(|cli, w| cli.arg("--manifest-path").arg(w.temp.path().join("moved/Cargo.toml"))),
+        row("a store on another file system", |w| crate::cuts::vandalise(&w.root))
+            .with(|w| crate::cuts::furnish(&w.root))
+            .stored_on_another_file_system(),
+        row("an undo across file systems, and its undo", |w| crate::cuts::vandalise(&w.root))
+            .with(|w| crate::cuts::furnish(&w.root))
+            .stored_on_another_file_system()
+            .then(&["--undo", "-f"], 0)
+            .then(&["--undo", "-f"], 0),
         row("through a link to the workspace", change).started(|cli, w| {
             let link = w.temp.path().join("linked");
             remove(&link);

@@ -1,12 +1,16 @@
 //! The three roads: how each is put into a store and started.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use crate::cli::{Cli, executable, program};
-use crate::support::edit::{chmod, mkdir, remove};
+use crate::support::edit::{chmod, is_root, mkdir, remove};
+
+/// Somebody who is not root.
+pub(super) const NOBODY: u32 = 65534;
 
 /// One way back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +49,16 @@ impl Road {
             Road::Python => missing_script("rollback.py")
                 .or_else(|| python().is_none().then(|| "no Python 3.8 or later".into())),
         }
+    }
+
+    /// Whether another user can run its interpreter.
+    pub(super) fn runs_for(self, user: u32) -> bool {
+        let interpreter = match self {
+            Road::Executable => return true,
+            Road::Bash => bash(),
+            Road::Python => python(),
+        };
+        interpreter.is_some_and(|path| runs_for(&path, user))
     }
 
     /// Its name in `scripts/`.
@@ -113,11 +127,24 @@ pub(super) fn bash() -> Option<PathBuf> {
     BASH.get_or_init(|| answer(Command::new("bash").args(["-c", "type -P bash"]))).clone()
 }
 
-/// The interpreter itself: what is called `python3` may be a script that picks one.
+/// The interpreter itself: what is called `python3` may be a script that picks one. One that others than root can run
+/// too is preferred.
 pub(super) fn python() -> Option<PathBuf> {
     static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
     let text = "import sys; print(sys.executable if sys.version_info >= (3, 8) else '')";
-    PYTHON.get_or_init(|| answer(Command::new("python3").args(["-I", "-c", text]))).clone()
+    let find = || {
+        let ask = |name: &str| answer(Command::new(name).args(["-I", "-c", text]));
+        let found: Vec<PathBuf> = ["python3", "/usr/bin/python3"].into_iter().filter_map(ask).collect();
+        let open = found.iter().find(|path| !is_root() || runs_for(path, NOBODY));
+        open.or(found.first()).cloned()
+    };
+    PYTHON.get_or_init(find).clone()
+}
+
+fn runs_for(interpreter: &Path, user: u32) -> bool {
+    let status =
+        Command::new(interpreter).args(["-c", ""]).uid(user).gid(user).stderr(Stdio::null()).status();
+    status.is_ok_and(|s| s.success())
 }
 
 fn answer(command: &mut Command) -> Option<PathBuf> {

@@ -38,6 +38,10 @@ pub(super) struct Row {
     pub(super) moved: Option<&'static str>,
     /// Where the store stands, beside the workspace.
     pub(super) store: Option<&'static str>,
+    /// The store stands on another file system than the workspace.
+    pub(super) apart: bool,
+    /// Everything belongs to somebody whom permission bits bind, and he runs it.
+    pub(super) bound: bool,
     /// Whether a rollback is cut off afterwards.
     pub(super) cut_off: bool,
     /// Each road says it in its own way.
@@ -63,6 +67,8 @@ pub(super) fn row(name: &'static str, edit: fn(&World)) -> Row {
         start: |cli, _| cli,
         moved: None,
         store: None,
+        apart: false,
+        bound: false,
         cut_off: false,
         own_words: false,
         may_refuse: &[],
@@ -117,6 +123,14 @@ impl Row {
 
     pub(super) fn stored(self, at: &'static str) -> Self {
         Row { store: Some(at), ..self }
+    }
+
+    pub(super) fn stored_on_another_file_system(self) -> Self {
+        Row { apart: true, ..self }
+    }
+
+    pub(super) fn bound_by_permissions(self) -> Self {
+        Row { bound: true, ..self }
     }
 
     pub(super) fn cut_off(self) -> Self {

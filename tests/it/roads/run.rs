@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use backstop::rollback::{Journal, read_journal};
 
-use super::road::{Road, install};
+use super::road::{NOBODY, Road, install};
 use super::row::{Row, Tree};
 use crate::cli::Run;
+use crate::support::edit::is_root;
 use crate::support::temp::remove_tree;
 use crate::support::tree::{Node, What, copy_tree};
 use crate::support::{Picture, TempDir, World};
@@ -71,18 +73,31 @@ fn transcript(road: Road, seen: &Seen) -> String {
 /// The workspace and the store as they are before each road begins.
 pub(super) struct Ground {
     pub(super) world: World,
+    _other: Option<TempDir>,
     /// What is put back, and from where.
     parts: Vec<(PathBuf, PathBuf)>,
     pub(super) good: Picture,
 }
 
 impl Ground {
-    /// Builds a workspace, and a restore point of it.
-    pub(super) fn new(row: &Row) -> Self {
-        let mut world = World::on(TempDir::fast(), row.fixture);
+    /// Builds a workspace, and a restore point of it. `None`, said aloud, where the row cannot be tested here.
+    pub(super) fn new(row: &Row) -> Option<Self> {
+        let (other, temp) = match (row.apart, TempDir::apart()) {
+            (false, _) => (None, TempDir::fast()),
+            (true, Some((other, temp))) => (Some(other), temp),
+            (true, None) => {
+                eprintln!("skipped: {}: there is only one file system to write to", row.name);
+                return None;
+            }
+        };
+        let mut world = World::on(temp, row.fixture);
         let mut live = vec![world.temp.path().join("place")];
         if let Some(store) = row.store {
             world.dir = world.temp.path().join(store);
+            live.push(world.dir.clone());
+        }
+        if let Some(other) = &other {
+            world.dir = other.path().join("points");
             live.push(world.dir.clone());
         }
         (row.furnish)(&world);
@@ -90,10 +105,14 @@ impl Ground {
             world.backup();
         }
         let good = world.picture();
+        if row.bound {
+            own(world.temp.path());
+        }
+        let good = if row.bound { world.picture() } else { good };
         let saved = |i: usize| world.temp.path().join(format!("saved-{i}"));
         let parts: Vec<_> = live.into_iter().enumerate().map(|(i, live)| (live, saved(i))).collect();
         parts.iter().for_each(|(live, saved)| copy_tree(live, saved));
-        Ground { world, parts, good }
+        Some(Ground { world, _other: other, parts, good })
     }
 
     /// Puts everything back to the restore point's making.
@@ -111,9 +130,26 @@ impl World {
     }
 }
 
+/// Gives everything to somebody whom permission bits bind, where the process may.
+fn own(path: &Path) {
+    if is_root() {
+        std::os::unix::fs::lchown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        let meta = path.symlink_metadata().unwrap();
+        if meta.is_dir() {
+            fs::read_dir(path).unwrap().for_each(|e| own(&e.unwrap().path()));
+        }
+    }
+}
+
 fn run_row(row: &Row) -> Vec<(Road, Seen)> {
-    let ground = Ground::new(row);
-    let roads = Road::here().iter();
+    let Some(ground) = Ground::new(row) else { return Vec::new() };
+    let roads = Road::here().iter().filter(|road| {
+        let able = !row.bound || !is_root() || road.runs_for(NOBODY);
+        if !able {
+            eprintln!("skipped: {}: nobody but root can run {road:?}", row.name);
+        }
+        able
+    });
     roads
         .map(|road| {
             ground.load();
@@ -126,6 +162,10 @@ fn run_road(road: Road, row: &Row, ground: &Ground) -> Seen {
     let world = &ground.world;
     install(&world.dir);
     (row.edit)(world);
+    if row.bound {
+        own(world.temp.path());
+        own(&world.dir);
+    }
     let place = |path: &Path| match row.moved {
         Some(to) => world.temp.path().join(to).join(path.strip_prefix(&world.root).unwrap_or(path)),
         None => path.to_path_buf(),
@@ -144,7 +184,11 @@ fn run_road(road: Road, row: &Row, ground: &Ground) -> Seen {
     let runs: Vec<Run> = row
         .runs
         .iter()
-        .map(|(args, _)| (row.start)(road.start(&dir).at(&root), world).args(*args).run())
+        .map(|(args, _)| {
+            let cli = (row.start)(road.start(&dir).at(&root), world).args(*args);
+            let bound = row.bound && is_root();
+            cli.with(|c| drop(bound.then(|| c.uid(NOBODY).gid(NOBODY)))).run()
+        })
         .collect();
     let now = Picture::with_times(&root, &[&dir]);
     let mut seen = Seen {
@@ -275,7 +319,7 @@ fn compare(first: &Seen, other: &Seen, row: &Row) -> Vec<String> {
     say("the displaced", String::new(), first.displaced.diff(&other.displaced));
     say("the files with a new time", format!("{:?}", first.fresh), format!("{:?}", other.fresh));
     say("the journals", intent(first.journal.as_ref()), intent(other.journal.as_ref()));
-    for key in ["format", "purpose", "counts", "verified", "mismatches", "unreadable"] {
+    for key in ["format", "purpose", "counts", "verified", "mismatches"] {
         let value = |seen: &Seen| format!("{:?}", seen.report.as_ref().and_then(|r| r.get(key)));
         say(&format!("the reports' {key}"), value(first), value(other));
     }
@@ -300,9 +344,16 @@ fn intent(journal: Option<&Journal>) -> String {
 fn words(out: &str) -> String {
     let lines = out.lines().filter(|line| {
         let line = line.trim_start();
-        !["Git  ", "git itself", "State before: ", "Undo this: ", "Resume: "]
-            .iter()
-            .any(|p| line.starts_with(p))
+        ![
+            "Git  ",
+            "git itself",
+            "State before: ",
+            "note: not in the restore point of the state before: ",
+            "Undo this: ",
+            "Resume: ",
+        ]
+        .iter()
+        .any(|p| line.starts_with(p))
     });
     let lines = lines.map(|line| match line.split_once(" read back in ") {
         Some((front, _)) => format!("{front} read back"),
