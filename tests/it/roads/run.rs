@@ -187,7 +187,12 @@ fn run_road(road: Road, row: &Row, ground: &Ground) -> Seen {
         .map(|(args, _)| {
             let cli = (row.start)(road.start(&dir).at(&root), world).args(*args);
             let bound = row.bound && is_root();
-            cli.with(|c| drop(bound.then(|| c.uid(NOBODY).gid(NOBODY)))).run()
+            cli.with(|c| {
+                if bound {
+                    c.uid(NOBODY).gid(NOBODY);
+                }
+            })
+            .run()
         })
         .collect();
     let now = Picture::with_times(&root, &[&dir]);
