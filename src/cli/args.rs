@@ -33,7 +33,7 @@ pub(super) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(super) struct Global {
-    /// The workspace's Cargo.toml; a rollback never reads it
+    /// The workspace's Cargo.toml, or where it stood
     #[arg(long, global = true, value_name = "PATH")]
     pub(super) manifest_path: Option<PathBuf>,
     /// The store [env: BACKSTOP_STORE] [default: backup]

@@ -6,6 +6,7 @@
 //! cargo does not take the outcome, what was made is taken back.
 
 mod apply;
+mod config;
 mod edit;
 mod existing;
 mod plan;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{Metadata, Package};
 use serde_json::Value as Json;
 
+use super::config::config_path;
 use super::edit::Toml;
 use super::existing::{Alias, Xtask};
 use super::texts::{self, Inherited};
@@ -42,8 +43,8 @@ pub(super) struct Planner<'a> {
     load: &'a LoadOptions,
     pub(super) metadata: &'a Metadata,
     pub(super) manifest: Toml,
-    in_place: Vec<String>,
-    by_hand: Vec<ByHand>,
+    pub(super) in_place: Vec<String>,
+    pub(super) by_hand: Vec<ByHand>,
     notes: Vec<String>,
     pub(super) root: PathBuf,
 }
@@ -68,7 +69,7 @@ impl Planner<'_> {
                 Vec::new()
             }
         };
-        let config_change = self.config(config, old_config, &alias, &xtask)?;
+        let config_change = self.config(config, old_config.as_ref(), &alias, &xtask)?;
         let ci = self.ci()?;
         let becomes_member = matches!(xtask, Xtask::Missing { .. } | Xtask::Unlisted);
         let made: Vec<&Path> = config_change.iter().chain(&ci).map(|c| c.path.as_path()).collect();
@@ -208,103 +209,6 @@ impl Planner<'_> {
         Ok(())
     }
 
-    // ---- the configuration
-
-    fn config(
-        &mut self,
-        path: &Path,
-        old: Option<Toml>,
-        alias: &Alias,
-        xtask: &Xtask,
-    ) -> Result<Option<Change>> {
-        let of_manifest = self.manifest.get(&["profile", "xtask"]).is_some();
-        let Some(old) = old else {
-            let member = matches!(xtask, Xtask::Foreign { member: false, .. });
-            if member || of_manifest {
-                return Ok(self.config_in_parts(
-                    path,
-                    &Toml::parse("").map_err(broken(path))?,
-                    alias,
-                    xtask,
-                    true,
-                ));
-            }
-            return Ok(Some(Change { path: path.into(), before: None, after: texts::CONFIG.into() }));
-        };
-        Ok(self.config_in_parts(path, &old, alias, xtask, false))
-    }
-
-    fn config_in_parts(
-        &mut self,
-        path: &Path,
-        old: &Toml,
-        alias: &Alias,
-        xtask: &Xtask,
-        new: bool,
-    ) -> Option<Change> {
-        let shown = show_path(path);
-        let mut text: Option<Toml> = None;
-        match (alias, xtask) {
-            (Alias::Words(words), _) => {
-                if !alias.has_profile() {
-                    self.notes.push(format!(
-                        "the alias `xtask` in `{shown}` is kept; with `--profile xtask` behind its `run`, backstop \
-                         hashes and compresses many times faster"
-                    ));
-                } else {
-                    self.in_place.push(format!("the alias is `{}`", words.join(" ")));
-                }
-            }
-            (Alias::Missing, Xtask::Foreign { member: false, manifest, .. }) => self.by_hand.push(ByHand {
-                path: path.into(),
-                place: "the alias, since the xtask is no member of the workspace".into(),
-                lines: format!(
-                    "[alias]\nxtask = \"run --quiet --profile xtask --manifest-path {} --\"\n",
-                    self.below(manifest)
-                ),
-            }),
-            (Alias::Missing, _) => {
-                let package = xtask.package().unwrap_or("xtask");
-                let value = texts::ALIAS.replace("--package xtask", &format!("--package {package}"));
-                let quoted = super::edit::quoted(&value);
-                match old.with_entry("alias", "xtask", &quoted, &Json::from(value)) {
-                    Some(edited) => text = Some(edited),
-                    None => self.by_hand.push(ByHand {
-                        path: path.into(),
-                        place: "in [alias]".into(),
-                        lines: format!("xtask = {quoted}\n"),
-                    }),
-                }
-            }
-        }
-        let base = text.as_ref().unwrap_or(old);
-        let there = base.get(&["profile", "xtask"]).is_some();
-        if there || self.manifest.get(&["profile", "xtask"]).is_some() {
-            self.in_place.push("there is a profile `xtask`".into());
-        } else {
-            let means = Toml::parse(texts::profile()).ok();
-            let profile = means.as_ref().and_then(|t| t.get(&["profile", "xtask"])).cloned();
-            let with_profile = base.with_end(texts::profile(), |meaning| {
-                let profiles = meaning
-                    .as_object_mut()?
-                    .entry("profile")
-                    .or_insert_with(|| Json::Object(Default::default()));
-                profiles.as_object_mut()?.insert("xtask".into(), profile?);
-                Some(())
-            });
-            match with_profile {
-                Some(edited) => text = Some(edited),
-                None => self.by_hand.push(ByHand {
-                    path: path.into(),
-                    place: "the profile, which makes backstop fast".into(),
-                    lines: texts::profile().into(),
-                }),
-            }
-        }
-        let after = text?.text().to_owned();
-        Some(Change { path: path.into(), before: (!new).then(|| old.text().to_owned()), after })
-    }
-
     // ---- CI
 
     fn ci(&mut self) -> Result<Vec<Change>> {
@@ -349,12 +253,6 @@ impl Planner<'_> {
     }
 }
 
-/// The configuration that cargo reads: the old name wins where both are there.
-fn config_path(root: &Path) -> &'static Path {
-    let old = Path::new(".cargo/config");
-    if root.join(old).is_file() { old } else { Path::new(".cargo/config.toml") }
-}
-
 /// Whether a Rust version is older than another.
 pub(super) fn is_older(version: &str, than: &str) -> bool {
     let parts = |v: &str| -> Vec<u32> { v.split('.').map(|n| n.parse().unwrap_or(0)).collect() };
@@ -384,7 +282,7 @@ fn read_text(root: &Path, path: &Path) -> Result<Option<String>> {
     }
 }
 
-fn broken(path: &Path) -> impl Fn(String) -> Error + use<'_> {
+pub(super) fn broken(path: &Path) -> impl Fn(String) -> Error + use<'_> {
     move |e| {
         Error::new(ErrorKind::Workspace, format!("`{}` is not TOML", show_path(path)))
             .with_details(e.lines().map(crate::path::show_text))

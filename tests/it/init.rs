@@ -155,6 +155,18 @@ fn a_single_package_becomes_a_workspace_and_the_packages_below_it_stay_their_own
 }
 
 #[test]
+fn a_path_dependency_below_a_single_package_stays_a_package_of_its_own() {
+    let manifest = format!("{LIB}\n[dependencies]\nderive = {{ path = \"derive\" }}\n");
+    let derive = [("derive/Cargo.toml", "[package]\nname = \"derive\"\n"), ("derive/src/lib.rs", "")];
+    let place = Place::with_manifest(&manifest, &derive);
+    place.init();
+    assert!(place.text("Cargo.toml").ends_with("members = [\"xtask\"]\nexclude = [\"derive\"]\n"));
+    assert_eq!(place.members(), ["a", "xtask"]);
+    let inner = Place { _temp: TempDir::fast(), root: place.root.join("derive") };
+    assert_eq!(inner.members(), ["derive"]);
+}
+
+#[test]
 fn a_package_that_is_a_workspace_keeps_what_it_has() {
     for (table, after) in [
         ("[workspace]\n", "[workspace]\nmembers = [\"xtask\"]\n"),
