@@ -19,6 +19,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+pub(crate) use output::asked;
+
 use crate::support::World;
 use crate::support::edit::{chmod, remove, write};
 

@@ -1,6 +1,6 @@
 //! What people see: complete, true, clean, and in its place.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -601,11 +601,21 @@ pub(super) fn at_a_terminal(
     meanwhile: &str,
     no_color: bool,
 ) -> Option<Run> {
+    let command: Vec<OsString> =
+        [super::executable().into()].into_iter().chain(args.iter().map(OsString::from)).collect();
+    asked(&world.root, &command, answer, meanwhile, no_color)
+}
+
+/// The same for any command, in `dir`.
+pub(crate) fn asked(
+    dir: &Path,
+    command: &[OsString],
+    answer: &str,
+    meanwhile: &str,
+    no_color: bool,
+) -> Option<Run> {
     if std::process::Command::new("python3").args(["-c", "import pty"]).status().is_ok_and(|s| s.success()) {
-        let cli = program("python3", &world.root)
-            .args(["-c", TERMINAL, answer, meanwhile])
-            .arg(super::executable())
-            .args(args);
+        let cli = program("python3", dir).args(["-c", TERMINAL, answer, meanwhile]).args(command);
         let cli = cli.env("TERM", "xterm");
         return Some(if no_color { cli.env("NO_COLOR", "1") } else { cli }.run());
     }

@@ -6,6 +6,7 @@
 //! name other scripts than this project's, `BACKSTOP_TEST_ROW` picks rows by a part of their name.
 
 mod asked;
+mod asking;
 mod changed;
 mod crossed;
 mod damaged;

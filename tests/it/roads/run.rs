@@ -305,10 +305,18 @@ impl Seen {
             other => self.complaints.push(format!("its report: {other:?}")),
         }
         match fs::read_to_string(dir.join(format!("logs/rollback_{id}.log"))) {
-            Ok(text) if text.ends_with('\n') && !text.chars().any(|c| c.is_control() && c != '\n') => {}
+            Ok(text) if text.ends_with('\n') && text.lines().all(is_log_line) => {}
             other => self.complaints.push(format!("its log: {other:?}")),
         }
     }
+}
+
+/// `2026-11-23T05:40:00.003Z text`, no control characters.
+fn is_log_line(line: &str) -> bool {
+    let begins = line.split_once(' ').is_some_and(|(instant, _)| {
+        instant.ends_with('Z') && instant.as_bytes().get(10) == Some(&b'T') && instant.starts_with("20")
+    });
+    begins && !line.chars().any(char::is_control)
 }
 
 /// What one road did otherwise than the executable.
@@ -324,6 +332,11 @@ fn compare(first: &Seen, other: &Seen, row: &Row) -> Vec<String> {
     say("the displaced", String::new(), first.displaced.diff(&other.displaced));
     say("the files with a new time", format!("{:?}", first.fresh), format!("{:?}", other.fresh));
     say("the journals", intent(first.journal.as_ref()), intent(other.journal.as_ref()));
+    let keys = |seen: &Seen| match &seen.report {
+        Some(serde_json::Value::Object(report)) => format!("{:?}", report.keys().collect::<Vec<_>>()),
+        _ => "none".into(),
+    };
+    say("the reports' fields", keys(first), keys(other));
     for key in ["format", "purpose", "counts", "verified", "mismatches"] {
         let value = |seen: &Seen| format!("{:?}", seen.report.as_ref().and_then(|r| r.get(key)));
         say(&format!("the reports' {key}"), value(first), value(other));
