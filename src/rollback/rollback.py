@@ -962,18 +962,18 @@ class Store:
     def is_cut_off(self):
         return os.path.exists(self.journal())
 
-    def command(self, option):
+    def command(self, option, absolute=False):
         """How this script is called, as a person would type it."""
         script = self.path(b"scripts", b"rollback.py")
         if not os.path.exists(script):
             return f"{shell(os.path.realpath(os.fsencode(__file__)))} --store {shell(self.directory)} {option}"
         here = current_directory()
-        if here and script.startswith(here + b"/"):
+        if here and script.startswith(here + b"/") and not absolute:
             script = script[len(here) + 1:]
         return f"{shell(script)} {option}"
 
     def ways_out(self):
-        ways = [f"        {self.command(option)}" for option in ("--resume", "--abort")]
+        ways = [f"        {self.command(option, True)}" for option in ("--resume", "--abort")]
         return "\n".join(["finish it, or take it back:"] + ways)
 
     def refuse_cut_off(self):
