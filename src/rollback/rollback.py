@@ -1,4 +1,12 @@
-#!/usr/bin/env python3
+#!/bin/sh
+""":"
+# For the shell, which is only to find Python, and to start it so that nothing of the surroundings is imported.
+command -v python3 > /dev/null 2>&1 && exec python3 -I -S -B "$0" "$@"
+echo 'error: there is no python3 on PATH' >&2
+echo 'help: use scripts/backstop or scripts/rollback.sh, which need none' >&2
+exit 3
+":"""
+
 """Brings a Cargo workspace back to a restore point, from the store alone.
 
 This is backstop's `rollback` for machines on which the executable beside it does not run. It needs Python 3.8 or
@@ -24,11 +32,12 @@ if sys.version_info < (3, 8):
     sys.stderr.write("error: this needs Python 3.8 or later\nhelp: use scripts/rollback.sh or scripts/backstop\n")
     sys.exit(3)
 if not (sys.flags.isolated and sys.flags.no_site and sys.flags.dont_write_bytecode):
-    # Nothing that lies beside this file, in the current directory or on PYTHONPATH is to be imported. This module
-    # is built in.
+    # Started in another way: nothing that lies beside this file, in the current directory or on PYTHONPATH is to be
+    # imported. This module is built in.
     import posix
 
     try:
+        posix.stat(__file__)
         posix.execv(sys.executable, [sys.executable, "-I", "-S", "-B", __file__] + sys.argv[1:])
     except Exception as failure:
         sys.stderr.write(f"error: Python cannot be started isolated: {failure}\nhelp: python3 -ISB {sys.argv[0]}\n")
@@ -2407,6 +2416,21 @@ class Transaction:
                 except FileNotFoundError:
                     pass
 
+    def renamed(self, what, action, rename, help=None):
+        """Renames between store and workspace; `False` where they lie on different file systems."""
+        with self.doing(what, action):
+            try:
+                rename()
+                return True
+            except FileExistsError:
+                problem = changed_since([f"{action.shown()}: something appeared there"])
+                problem.help = help or problem.help
+                raise problem from None
+            except OSError as failure:
+                if failure.errno != errno.EXDEV:
+                    raise
+        return False
+
     # -- forwards
 
     def forward(self, seen=None):
@@ -2467,15 +2491,7 @@ class Transaction:
         with During("create directory", parent(to)):
             create_directories(parent(to))
         expected = seen[index] if seen else None
-        try:
-            with self.doing("move out", action):
-                try:
-                    tree.move_out(action.path, to)
-                except OSError as failure:
-                    if failure.errno != errno.EXDEV:
-                        raise
-                    raise Across from None
-        except Across:
+        if not self.renamed("move out", action, lambda: tree.move_out(action.path, to)):
             return self.copy_out(tree, action, to, expected)
         # Somebody may have put another file there since the last look. It is safe where it is now; but the plan was
         # made for another.
@@ -2524,17 +2540,7 @@ class Transaction:
         if not done_before:
             if action.displaces():
                 self.move_out(index, action, seen)
-            try:
-                with self.doing("put in place", action):
-                    try:
-                        tree.move_in(staged, action.path)
-                    except OSError as failure:
-                        if failure.errno == errno.EXDEV:
-                            raise Across from None
-                        if failure.errno == errno.EEXIST:
-                            raise changed_since([f"{action.shown()}: something appeared there"]) from None
-                        raise
-            except Across:
+            if not self.renamed("put in place", action, lambda: tree.move_in(staged, action.path)):
                 self.copy_in(tree, index, action, staged)
         self.give_to_owner(tree, action.path, action)
 
@@ -2606,15 +2612,7 @@ class Transaction:
         if is_dir(action.before) and is_dir(now):
             return
         to = staged if ours else self.edited_since(action)
-        try:
-            with self.doing("take back", action):
-                try:
-                    tree.move_out(action.path, to)
-                except OSError as failure:
-                    if failure.errno != errno.EXDEV:
-                        raise
-                    raise Across from None
-        except Across:
+        if not self.renamed("take back", action, lambda: tree.move_out(action.path, to)):
             self.copy_out(tree, action._replace(before=now), to, None)
 
     def edited_since(self, action):
@@ -2634,19 +2632,8 @@ class Transaction:
             # A copy across file systems was cut off between its end and the removal of what was copied.
             with During("remove", source):
                 return os.unlink(source)
-        try:
-            with self.doing("put back", action):
-                try:
-                    tree.move_in(source, action.path)
-                except OSError as failure:
-                    if failure.errno == errno.EXDEV:
-                        raise Across from None
-                    if failure.errno == errno.EEXIST:
-                        problem = changed_since([f"{action.shown()}: something appeared there"])
-                        problem.help = f"its old content is in {show(source)}"
-                        raise problem from None
-                    raise
-        except Across:
+        help = f"its old content is in {show(source)}"
+        if not self.renamed("put back", action, lambda: tree.move_in(source, action.path), help):
             self.copy_back(tree, index, action, source)
         if action.before.kind == b"file":
             with self.doing("touch", action):
@@ -2797,10 +2784,6 @@ class Transaction:
         except Problem as problem:
             cause = "".join(list(causes(problem))[:1])
             tell.note(f"{problem.message}: {cause}; the next command that writes clears that up")
-
-
-class Across(Exception):
-    """Store and workspace lie on different file systems."""
 
 
 class Doing(During):
@@ -3236,9 +3219,9 @@ def parse(arguments):
     parser = Parser(
         prog="rollback.py", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Brings a workspace back to a restore point, from the store alone.",
-        epilog="Exit codes: 0 done; 1 done, and something else changed files meanwhile; 2 wrong\n"
-        "command line; 3 could not be done, nothing was changed; 4 a rollback was cut off:\n"
-        "--resume or --abort; 5 another run holds the store.")
+        epilog="Exit codes:\n  0  done\n  1  done, and something else changed files meanwhile\n  2  wrong command line\n"
+        "  3  could not be done; nothing was changed\n  4  a rollback was cut off: --resume or --abort\n"
+        "  5  another run holds the store")
     add = parser.add_argument
     add("-t", "--timestamp", metavar="TS", help="goes back to an id, the start of one, or `latest`")
     add("--undo", action="store_true", help="undoes the last rollback; can itself be undone")
