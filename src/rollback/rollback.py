@@ -327,6 +327,10 @@ def ancestors(path):
         yield path
 
 
+def is_root_name(name):
+    return name not in (b".", b"..") and b"/" not in name
+
+
 def is_in(path, directory):
     return path == directory or path.startswith(directory + b"/")
 
@@ -1200,6 +1204,9 @@ class Manifest:
             raise ValueError("newer format")
         self.backup_id, self.id, self.label = text(value["backup_id"]), text(value["id"]), text(value["label"])
         self.root_hash, self.message, self.git = text(value["root_hash"]), value.get("message"), value.get("git")
+        told = [self.message] + ([self.git["head"], self.git["branch"]] if self.git is not None else [])
+        if any(each is not None and not isinstance(each, str) for each in told):
+            raise ValueError("no text")
         self.roots = [(text(r["name"]), text(r["path"])) for r in value["roots"]]
         self.entries, self.leading = [], set()
         for e in value["entries"]:
@@ -1246,7 +1253,7 @@ class Manifest:
                 return f"has an entry of a version control system: {shown(e.root, e.path)}"
             size = b"%d" % e.size if e.kind == b"file" else b""
             hasher.update(b"\0".join((e.root, e.path, e.kind, e.mode, size, e.content, b"")))
-        if not names or names[0] or any(name and (b"/" in rel(name)) for name in names):
+        if not names or names[0] or not all(map(is_root_name, names)):
             return "has malformed roots"
         if hasher.hexdigest().encode() != self.root_hash:
             return "has entries that do not give its root hash"
@@ -1815,6 +1822,8 @@ def read_journal(path):
             id, purpose, target, pre_rollback, f.text(), f.list(b"roots", lambda: (f.text(), f.text())),
             f.list(b"unlock", unlocked), f.list(b"touch", root_path), f.list(b"actions", action))
         f.end()
+        if not all(is_root_name(name) for name, _ in journal.roots):
+            raise ValueError("malformed roots")
         return journal, behind.endswith(COMMITTED)
     except ValueError:
         help = "the files that it moved are below rollback/displaced_*; the restore points are untouched: see `list`"
@@ -2102,8 +2111,11 @@ def archived(store, manifest, wanted):
         file = open(store.path(b"archives", name), "rb")
     except OSError:
         return
+    # Every member of ours holds an entry; a file of nothing but starts of members is not followed to its end.
+    attempts = 2 * len(manifest.entries) + 16
     with file:
-        while offset is not None and wanted - seen:
+        while offset is not None and wanted - seen and attempts:
+            attempts -= 1
             try:
                 member = Member(file, offset)
                 yield from members_files(member, manifest.entries, by_name, wanted, seen)
