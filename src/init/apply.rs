@@ -18,8 +18,8 @@ use crate::workspace::metadata;
 /// Writes the files of the plan, and asks cargo whether the workspace is what it is to be.
 ///
 /// # Errors
-/// Where a file changed since the plan was made, a step fails, or cargo does not take the outcome: then nothing is
-/// changed.
+/// Where a file changed since the plan was made, is read-only or lies outside the workspace, a step fails, or cargo
+/// does not take the outcome: then nothing is changed.
 pub fn apply(plan: &InitPlan, fs: &Fs, interrupt: &Interrupt) -> Result<()> {
     let mut work = Work { fs, root: &plan.root, like: Like::read(&plan.root)?, made: Vec::new() };
     let done = work.all(plan, interrupt).and_then(|()| check(&plan.expected, &plan.changes));

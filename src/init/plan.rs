@@ -17,8 +17,8 @@ use crate::workspace::{LoadOptions, metadata};
 /// Asks cargo what the workspace is, and computes what has to be made and added.
 ///
 /// # Errors
-/// Where there is no workspace, the dependency is not known or is no backstop, or a file to add to is read-only or
-/// cannot be understood.
+/// Where there is no workspace, the dependency is not known or is no backstop, something else stands in the xtask's
+/// place, or a manifest or the configuration cannot be understood.
 pub fn plan(options: &InitOptions, load: &LoadOptions) -> Result<InitPlan> {
     let answer = metadata(load, &load.directory, load.manifest_path.as_deref(), &["--no-deps"])?;
     let root = canonical(answer.workspace_root.as_std_path())?;
