@@ -1388,7 +1388,9 @@ def translate(glob):
     while at < len(glob):
         stars = re.compile(rb"\*\*(?:/\*\*(?=/|$))*").match(glob, at)
         if stars:
-            begins, behind = at == 0 or glob[at - 1:at] == b"/", glob[stars.end():stars.end() + 1]
+            # Of `a**/**` the last one counts, and that begins a component.
+            begins = at == 0 or glob[at - 1:at] == b"/" or len(stars.group()) > 2
+            behind = glob[stars.end():stars.end() + 1]
             at = stars.end()
             if begins and behind == b"/":
                 out.append(rb"(?:[^/]*/)*")
