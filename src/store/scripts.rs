@@ -19,6 +19,8 @@ pub(crate) struct Script {
     pub(crate) interpreter: &'static str,
     /// Its text.
     pub(crate) text: &'static [u8],
+    /// What the interpreter gets to show that it is one, and new enough.
+    works: &'static [&'static str],
     /// What the interpreter gets, before the script's path, to read it without running it.
     syntax: &'static [&'static str],
 }
@@ -28,6 +30,7 @@ pub(crate) static SCRIPTS: &[Script] = &[Script {
     name: ROLLBACK_PY,
     interpreter: "python3",
     text: include_bytes!("../rollback/rollback.py"),
+    works: &["-ISB", "-c", "import sys; sys.exit(sys.version_info < (3, 8))"],
     syntax: &["-ISB", "-c", "import sys; compile(open(sys.argv[1], 'rb').read(), sys.argv[1], 'exec')"],
 }];
 
@@ -61,24 +64,34 @@ impl Script {
     /// that the copy has this script's text.
     pub(crate) fn prove(&self, store: &Store, path: &Path, id: &Id) -> Trial {
         let dir = store.layout().dir();
-        let mut read: Vec<&OsStr> = self.syntax.iter().map(OsStr::new).collect();
-        read.push(path.as_os_str());
-        match crate::process::interpreter(self.interpreter, dir, &read) {
+        let run = |args: &[&OsStr]| crate::process::interpreter(self.interpreter, dir, args);
+        let words = |words: &'static [&'static str]| words.iter().map(OsStr::new).collect::<Vec<_>>();
+        match run(&words(self.works)) {
             Err(_) => return Trial::Untried(format!("there is no {} on PATH", self.interpreter)),
             Ok(answer) if !answer.ok => {
+                return Trial::Untried(format!(
+                    "the {} on PATH is too old or does not work",
+                    self.interpreter
+                ));
+            }
+            Ok(_) => {}
+        }
+        match run(&[words(self.syntax), vec![path.as_os_str()]].concat()) {
+            Ok(answer) if answer.ok => {}
+            Ok(answer) => {
                 return Trial::Failed(format!(
                     "cannot be read by {}: {}",
                     self.interpreter,
                     first(&answer.stderr)
                 ));
             }
-            Ok(_) => {}
+            Err(e) => return Trial::Failed(format!("cannot be read: {}", show_text(&e.to_string()))),
         }
         let root = store.root().join("Cargo.toml");
         let mut args: Vec<&OsStr> = vec![path.as_os_str()];
         args.extend(["-t", id.as_str(), "--dry-run", "--quiet", "--manifest-path"].map(OsStr::new));
         args.push(root.as_os_str());
-        match crate::process::interpreter(self.interpreter, dir, &args) {
+        match run(&args) {
             Ok(answer) if answer.ok => Trial::Proven,
             // A script names another road where this machine lacks what it needs.
             Ok(answer) if answer.stderr.contains(self.other()) => Trial::Untried(first(&answer.stderr)),

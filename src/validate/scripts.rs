@@ -99,8 +99,9 @@ impl Subject<'_> {
         if cut_off || self.cache.is_proven(script.name) {
             return;
         }
-        check.checked += 2;
-        match script.prove(self.store, &path, &self.listed.id) {
+        let trial = script.prove(self.store, &path, &self.listed.id);
+        check.checked += if matches!(trial, Trial::Untried(_)) { 0 } else { 2 };
+        match trial {
             Trial::Proven => self.cache.prove(script.name),
             Trial::Untried(why) => {
                 self.cache.prove(script.name);

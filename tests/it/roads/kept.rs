@@ -150,6 +150,61 @@ fn a_missing_interpreter_is_no_fault_and_is_named() {
 }
 
 #[test]
+fn an_interpreter_that_does_not_work_is_no_fault_of_the_scripts_and_is_named() {
+    let world = World::new("virtual");
+    let dir = world.temp.path().join("stubs");
+    for name in ["python3", "bash"] {
+        write(dir.join(name), "#!/bin/sh\necho 'install the developer tools' >&2\nexit 1\n");
+        chmod(dir.join(name), 0o755);
+    }
+    let path = crate::cli::path_with(&dir);
+    backstop(&world.root).arg("backup").env("PATH", &path).ends(0);
+    for name in NAMES {
+        assert!(kept(&world, name).exists(), "{name}");
+    }
+    let run = backstop(&world.root).arg("validate").env("PATH", &path).ends(0);
+    let unbroken = run.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(unbroken.contains("python3 on PATH is too old or does not work"), "{}", run.out);
+}
+
+#[test]
+fn a_script_that_fails_its_dry_run_does_not_take_the_place_of_the_last_good_one() {
+    let world = backed_up();
+    let dir = world.temp.path().join("interpreters");
+    // Interpreters that read every text and fail at every script.
+    for name in ["python3", "bash"] {
+        let text = "#!/bin/sh\ncase \"$*\" in *--dry-run*) echo 'error: boom' >&2; exit 3;; esac\nexit 0\n";
+        write(dir.join(name), text);
+        chmod(dir.join(name), 0o755);
+    }
+    let path = crate::cli::path_with(&dir);
+    for name in NAMES {
+        overwrite(kept(&world, name), |bytes| *bytes = b"the last good one\n".to_vec());
+    }
+    let run = backstop(&world.root).arg("backup").env("PATH", &path).ends(0);
+    run.complains("fails at a dry run: boom");
+    for name in NAMES {
+        assert_eq!(fs::read(kept(&world, name)).unwrap(), b"the last good one\n", "{name}");
+    }
+    let left = fs::read_dir(world.dir.join("scripts")).unwrap().flatten();
+    assert!(!left.into_iter().any(|e| e.file_name().to_string_lossy().starts_with('.')), "a copy was left");
+    backstop(&world.root).arg("backup").ends(0);
+    let run = backstop(&world.root).arg("validate").env("PATH", &path).ends(1);
+    assert!(run.out.contains("fails at a dry run: boom"), "{}", run.out);
+    assert_eq!(findings(&world, 0), "[]");
+}
+
+#[test]
+fn a_script_is_started_by_its_own_name_too() {
+    let world = backed_up();
+    for name in NAMES {
+        crate::cli::spoil(&world.root);
+        let plan = crate::cli::program(kept(&world, name), "/").args(["-t", "latest", "--dry-run"]).ends(0);
+        assert!(plan.out.contains("crates/alpha/name.txt"), "{name}: {}", plan.out);
+    }
+}
+
+#[test]
 fn the_scripts_are_written_by_whoever_holds_the_lock_and_names_are_given() {
     let world = World::new("virtual");
     let id = world.backup().manifest.id;
