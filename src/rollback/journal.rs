@@ -254,7 +254,12 @@ fn decode(mut r: FieldReader<'_>) -> Option<Journal> {
         text => Some(text.parse().ok()?),
     };
     let created = r.text()?.to_owned();
-    let roots = list(r, "roots", |r| Some(Root { name: r.text()?.into(), path: r.text()?.into() }))?;
+    let roots = list(r, "roots", |r| {
+        let root = Root { name: r.text()?.into(), path: r.text()?.into() };
+        // What is moved out of a root goes to a directory of its name.
+        let safe = root.name.is_empty() || RelPath::new(&root.name).is_ok_and(|name| name.parent().is_none());
+        safe.then_some(root)
+    })?;
     let root_path = |r: &mut FieldReader<'_>| -> Option<RootPath> {
         let (root, path) = (r.text()?.to_owned(), RelPath::from_bytes(r.next()?).ok()?);
         // No plan ever names one, so it was not a rollback that wrote this.

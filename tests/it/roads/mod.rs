@@ -11,6 +11,7 @@ mod changed;
 mod crossed;
 mod damaged;
 mod git;
+mod hostile;
 mod kept;
 mod named;
 mod placed;
@@ -43,6 +44,11 @@ fn a_damaged_store_is_met_alike_by_each_road() {
 }
 
 #[test]
+fn what_nobody_of_good_will_wrote_is_refused_by_each_road() {
+    run_rows(hostile::rows());
+}
+
+#[test]
 fn what_git_and_the_settings_keep_out_is_left_alone_by_each_road() {
     run_rows(git::rows());
 }
@@ -54,8 +60,15 @@ fn wherever_workspace_and_store_stand_each_road_finds_them() {
 
 #[test]
 fn the_table_has_sixty_rows_and_no_name_twice() {
-    let tables =
-        [changed::rows(), named::rows(), asked::rows(), damaged::rows(), git::rows(), placed::rows()];
+    let tables = [
+        changed::rows(),
+        named::rows(),
+        asked::rows(),
+        damaged::rows(),
+        hostile::rows(),
+        git::rows(),
+        placed::rows(),
+    ];
     let names: Vec<&str> = tables.iter().flatten().map(|row| row.name).collect();
     assert_eq!(names.len(), names.iter().collect::<BTreeSet<_>>().len(), "{names:#?}");
     assert!(names.len() >= 60, "{} rows", names.len());

@@ -225,6 +225,10 @@ fn run_road(road: Road, row: &Row, ground: &Ground) -> Seen {
         seen.complaints.push(format!("restore points changed:\n{lost}"));
     }
     seen.judge_store(row, &dir);
+    if world.temp.path().join("escape").symlink_metadata().is_ok() {
+        seen.complaints.push("it wrote outside of the workspace".into());
+        remove_tree(&world.temp.path().join("escape"));
+    }
     if let Some(to) = row.moved {
         remove_tree(&world.temp.path().join(to));
     }
