@@ -40,24 +40,30 @@ if not (sys.flags.isolated and sys.flags.no_site and sys.flags.dont_write_byteco
         posix.stat(__file__)
         posix.execv(sys.executable, [sys.executable, "-I", "-S", "-B", __file__] + sys.argv[1:])
     except Exception as failure:
-        sys.stderr.write(f"error: Python cannot be started isolated: {failure}\nhelp: python3 -ISB {sys.argv[0]}\n")
+        sys.stderr.write(f"error: Python cannot be started isolated: {failure}\nhelp: python3 -ISB {sys.argv[0]!r}\n")
         sys.exit(3)
 
-import argparse
-import bisect
-import collections
-import errno
-import fcntl
-import functools
-import hashlib
-import json
-import os
-import re
-import signal
-import stat
-import subprocess
-import time
-import zlib
+try:
+    import argparse
+    import bisect
+    import calendar
+    import collections
+    import errno
+    import fcntl
+    import functools
+    import hashlib
+    import json
+    import os
+    import re
+    import signal
+    import stat
+    import subprocess
+    import time
+    import zlib
+except Exception as failure:
+    sys.stderr.write(f"error: Python's own library cannot be read: {failure}\n")
+    sys.stderr.write("help: use scripts/backstop or scripts/rollback.sh\n")
+    sys.exit(3)
 
 # ---- errors, and what is told
 
@@ -266,8 +272,6 @@ def parse_id(text):
     found = re.fullmatch(rb"(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d)", text)
     if not found:
         return None
-    import calendar
-
     year, month, day, hour, minute, second = map(int, found.groups())
     if not (year and 1 <= month <= 12 and 1 <= day <= calendar.monthrange(year, month)[1]):
         return None
