@@ -1164,7 +1164,9 @@ class Store:
             return proved[0]
         if len({digest for _, digest in copies}) == 1:
             return copies[0][0]
-        text = "differs between its two copies, and nothing says which is right" if copies else "is damaged in both copies"
+        text = "is damaged in both copies"
+        if copies:
+            text = "differs between its two copies, and nothing says which is right"
         raise Problem(
             "damaged", f"the manifest of {name.decode()} {text}", faults,
             help="its archive may still be whole: `tar -xzf` reads it; other restore points: `list`")
@@ -1212,7 +1214,7 @@ class Manifest:
         self.roots = f.list(b"roots", lambda: (f.text(), f.text()))
         self.entries = f.list(b"entries", lambda: an_entry(*[f.next() for _ in range(7)]))
         f.expect(b"scope")
-        self.whole_workspace, self.judged_by_git = f.next() == b"1", f.next() == b"1"
+        _whole_workspace, self.judged_by_git = f.next(), f.next() == b"1"
         self.directories = set(f.list(b"directories", place))
         self.ignored = set(f.list(b"ignored", place))
         self.foreign = set(f.list(b"foreign-packages", place))
@@ -1245,14 +1247,14 @@ class Manifest:
             if e["reasons"] == ["parent"]:
                 self.leading.add((entry.root, entry.path))
         scope = value["scope"]
-        self.whole_workspace, self.judged_by_git = scope.get("whole_workspace", False), scope["git"]
+        self.judged_by_git = scope["git"]
         self.directories, self.ignored, self.foreign = (
             set(map(place, scope[name])) for name in ("directories", "ignored", "foreign_packages"))
         self.unprotected, self.root_entries = (
             set(map(path, scope[name])) for name in ("unprotected_directories", "root_entries"))
         self.excluded = [(*place(p["base"]), text(p["glob"])) for p in scope["excluded"]]
         self.packages = [
-            (text(p.get("root", "")), optional_rel(unescape(p.get("directory") or "")), [path(c) for c in p["crate_roots"]])
+            (*place({"root": p.get("root", ""), "path": p.get("directory")}), [path(c) for c in p["crate_roots"]])
             for p in value["packages"]]
 
     def learn(self, copies):
@@ -1554,7 +1556,9 @@ def never_taken(entry, is_directory, store, has_manifest):
     if b'"backstop_store"' in start_of(os.path.join(entry.path, b"store.json"), 64 * 1024):
         return "store"
     tag = b"Signature: 8a477f597d28d172789f06886806bc55"
-    if (entry.name == b"target" and has_manifest) or start_of(os.path.join(entry.path, b"CACHEDIR.TAG"), len(tag)) == tag:
+    if entry.name == b"target" and has_manifest:
+        return "target"
+    if start_of(os.path.join(entry.path, b"CACHEDIR.TAG"), len(tag)) == tag:
         return "target"
     return None
 
@@ -3039,10 +3043,9 @@ def cut_off(transaction, text, details=(), cause=None):
 
 
 def outcome(store, journal, counts, verified, started):
-    displaced = store.displaced(journal.id)
-    seconds = max(0, time.time_ns() - started) / 10**9
-    result = Outcome(
-        journal.id.decode(), journal.purpose, counts, *verified, displaced if os.path.exists(displaced) else None, seconds)
+    displaced, seconds = store.displaced(journal.id), max(0, time.time_ns() - started) / 10**9
+    displaced = displaced if os.path.exists(displaced) else None
+    result = Outcome(journal.id.decode(), journal.purpose, counts, *verified, displaced, seconds)
     # The report repeats what the journal and the log say; a rollback that is done is not failed for it.
     report = {
         "format": 1, "id": result.id, "purpose": journal.purpose.decode(), "target": journal.target.decode(),
@@ -3259,7 +3262,8 @@ def parse(arguments):
     parser = Parser(
         prog="rollback.py", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Brings a workspace back to a restore point, from the store alone.",
-        epilog="Exit codes:\n  0  done\n  1  done, and something else changed files meanwhile\n  2  wrong command line\n"
+        epilog="Exit codes:\n"
+        "  0  done\n  1  done, and something else changed files meanwhile\n  2  wrong command line\n"
         "  3  could not be done; nothing was changed\n  4  a rollback was cut off: --resume or --abort\n"
         "  5  another run holds the store")
     add = parser.add_argument
