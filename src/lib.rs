@@ -88,6 +88,8 @@ pub mod clock;
 #[cfg(feature = "engine")]
 mod compile;
 #[cfg(feature = "engine")]
+pub mod diff;
+#[cfg(feature = "engine")]
 pub mod digest;
 #[cfg(feature = "engine")]
 pub mod drill;

@@ -35,7 +35,7 @@ pub use journal::{Action, Journal, Origin, Purpose, Verb};
 pub use plan::{Counts, RollbackOptions, RollbackPlan};
 use plan::{Selection, needed};
 pub use present::LeftAlone;
-use present::Present;
+pub(crate) use present::Present;
 pub use restore::{RestoreReport, restore_to};
 pub(crate) use restore::{Times, extract};
 pub use thing::Thing;

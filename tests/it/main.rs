@@ -6,6 +6,7 @@
 mod backup;
 mod cli;
 mod cuts;
+mod diff;
 mod drill;
 mod golden;
 mod init;

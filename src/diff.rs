@@ -1,0 +1,174 @@
+//! What differs between two restore points, or between one and the workspace as it is now. Asks no cargo; the
+//! workspace is looked at by the scope that the restore point recorded, as a rollback does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::Result;
+use crate::event::Context;
+use crate::manifest::{Manifest, Package, Reason, RootName, shown};
+use crate::path::RelPath;
+use crate::rollback::{LeftAlone, Present, Thing};
+use crate::store::{Listed, Store};
+
+/// How something differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChangeKind {
+    /// It stands on the second side only.
+    Added,
+    /// It stands on the first side only.
+    Removed,
+    /// The content of a file, or what a link points at.
+    Content,
+    /// The permission bits alone.
+    Mode,
+    /// A file became a directory or a link, or the other way round.
+    Type,
+}
+
+/// One path that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The root that it lies in; empty for the workspace.
+    pub root: RootName,
+    /// The path below it.
+    pub path: RelPath,
+    /// How it differs.
+    pub kind: ChangeKind,
+    /// What stands on the first side.
+    pub before: Option<Thing>,
+    /// What stands on the second side.
+    pub after: Option<Thing>,
+    /// The package that it lies in.
+    pub package: Option<String>,
+}
+
+impl Change {
+    /// The path as it is shown: `ROOT:path` outside the workspace.
+    pub fn shown(&self) -> String {
+        shown(&self.root, &self.path)
+    }
+}
+
+/// What differs, from the first side to the second.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diff {
+    /// Sorted by root and path. A directory that came or went stands for itself only where it is empty: what is in it
+    /// is named.
+    pub changes: Vec<Change>,
+    /// Files and links that are the same on both sides.
+    pub unchanged: u64,
+    /// What stands in the workspace and is not compared, with the reason.
+    pub left_alone: Vec<(String, LeftAlone)>,
+    /// Roots outside the workspace that are gone.
+    pub missing_roots: Vec<RootName>,
+}
+
+impl Diff {
+    /// Whether both sides are the same, as far as they were compared.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.missing_roots.is_empty()
+    }
+
+    /// How many changes of one kind there are.
+    pub fn count(&self, kind: ChangeKind) -> u64 {
+        self.changes.iter().filter(|change| change.kind == kind).count() as u64
+    }
+}
+
+type Side = BTreeMap<(RootName, RelPath), Thing>;
+
+/// From a restore point to the workspace as it is now.
+///
+/// # Errors
+/// Kind `Damaged` where no copy of the manifest is sound; `Io` and `Workspace` where the workspace cannot be read.
+pub fn diff_live(store: &Store, listed: &Listed, context: &Context<'_>) -> Result<Diff> {
+    let manifest = store.manifest(listed)?;
+    let present = Present::look(store, &manifest, |_| true, context)?;
+    let left_alone =
+        present.left.iter().map(|((root, path), why)| (shown(root, path), why.clone())).collect();
+    let missing: Vec<RootName> = present.missing_roots.iter().map(|r| r.root.name.clone()).collect();
+    let mut before = side(&manifest);
+    before.retain(|(root, _), _| !missing.contains(root));
+    let after: Side = present.known.into_iter().chain(present.added).collect();
+    // A directory above protected files was never compared, only what is in it.
+    let loose = manifest.entries.iter().filter(|e| e.reasons == [Reason::Parent]);
+    let loose = loose.map(|e| (e.root.clone(), e.path.clone())).collect();
+    let diff = compare(before, after, &loose, &manifest.packages);
+    Ok(Diff { left_alone, missing_roots: missing, ..diff })
+}
+
+/// From one restore point to another.
+///
+/// # Errors
+/// Kind `Damaged` where no copy of a manifest is sound.
+pub fn diff_points(store: &Store, a: &Listed, b: &Listed) -> Result<Diff> {
+    let (a, b) = (store.manifest(a)?, store.manifest(b)?);
+    let packages: Vec<Package> = a.packages.iter().chain(&b.packages).cloned().collect();
+    Ok(compare(side(&a), side(&b), &BTreeSet::new(), &packages))
+}
+
+fn side(manifest: &Manifest) -> Side {
+    let entries = manifest.entries.iter();
+    entries.map(|e| ((e.root.clone(), e.path.clone()), Thing::wanted(&e.kind, e.mode))).collect()
+}
+
+fn compare(
+    before: Side,
+    mut after: Side,
+    loose: &BTreeSet<(RootName, RelPath)>,
+    packages: &[Package],
+) -> Diff {
+    let mut changes = Vec::new();
+    let mut unchanged = 0;
+    let mut push = |(root, path): (RootName, RelPath), kind, before, after| {
+        let package = owner(packages, &root, &path);
+        changes.push(Change { root, path, kind, before, after, package });
+    };
+    for (key, old) in before {
+        match after.remove(&key) {
+            None => push(key, ChangeKind::Removed, Some(old), None),
+            Some(new) => match kind(&old, &new) {
+                None => unchanged += u64::from(!new.is_directory()),
+                Some(ChangeKind::Mode) if loose.contains(&key) => {}
+                Some(kind) => push(key, kind, Some(old), Some(new)),
+            },
+        }
+    }
+    for (key, new) in after {
+        push(key, ChangeKind::Added, None, Some(new));
+    }
+    changes.sort_by(|a, b| (&a.root, &a.path).cmp(&(&b.root, &b.path)));
+    drop_implied(&mut changes);
+    Diff { changes, unchanged, left_alone: Vec::new(), missing_roots: Vec::new() }
+}
+
+fn kind(old: &Thing, new: &Thing) -> Option<ChangeKind> {
+    use Thing::{Directory, File, Special, Symlink};
+    match (old, new) {
+        _ if old == new => None,
+        _ if old.same_content(new) => Some(ChangeKind::Mode),
+        (File { .. }, File { .. }) | (Symlink { .. }, Symlink { .. }) => Some(ChangeKind::Content),
+        (Directory { .. }, Directory { .. }) => Some(ChangeKind::Mode),
+        (File { .. } | Directory { .. } | Symlink { .. } | Special, _) => Some(ChangeKind::Type),
+    }
+}
+
+/// A directory that came or went with something in it is told by what is in it.
+fn drop_implied(changes: &mut Vec<Change>) {
+    let comes_or_goes = |c: &Change| matches!(c.kind, ChangeKind::Added | ChangeKind::Removed);
+    let is_dir = |c: &Change| c.before.as_ref().or(c.after.as_ref()).is_some_and(Thing::is_directory);
+    let inhabited: BTreeSet<(RootName, RelPath)> = changes
+        .iter()
+        .flat_map(|c| c.path.ancestors().map(|dir| (c.root.clone(), dir)).collect::<Vec<_>>())
+        .collect();
+    changes.retain(|c| {
+        !(comes_or_goes(c) && is_dir(c) && inhabited.contains(&(c.root.clone(), c.path.clone())))
+    });
+}
+
+/// The innermost package that a path lies in.
+fn owner(packages: &[Package], root: &str, path: &RelPath) -> Option<String> {
+    let holds = |p: &&Package| p.root == root && p.directory.as_ref().is_none_or(|dir| path.is_in(dir));
+    let depth = |p: &&Package| p.directory.as_ref().map_or(0, |dir| dir.as_bytes().len());
+    packages.iter().filter(holds).max_by_key(depth).map(|p| p.name.clone())
+}
