@@ -937,7 +937,7 @@ ask_rules() {
   sort -z <"$W/judged" >"$W/sorted"
   read_list "$W/sorted"
   others=()
-  for line in ${LIST[@]+"${LIST[@]}"}; do
+  for line in "${LIST[@]}"; do
     case $line in
     '? ./') G_ANSWER=swallowed ;;
     '? '*) others[${#others[@]}]=${line:2} ;;
@@ -1006,7 +1006,7 @@ walk() {
       find "${enter[@]:i:500}" -mindepth 1 -maxdepth 1 -type d -fprint0 "$W/level" -print0 -o -print0 \
         2>/dev/null >>"$W/met"
       read_list "$W/level"
-      level+=(${LIST[@]+"${LIST[@]}"})
+      level+=("${LIST[@]}")
     done
     not_stopped || return 1
   done
@@ -1016,10 +1016,10 @@ walk() {
 # What git tracks inside a target directory is found all the same.
 take_tracked() {
   local target path parent
-  for target in ${TARGETS[@]+"${TARGETS[@]}"}; do
+  for target in "${TARGETS[@]}"; do
     ask_git "$1" --literal-pathspecs ls-files -c -z -- "$target" >"$W/tracked" 2>/dev/null || continue
     read_list "$W/tracked"
-    for path in ${LIST[@]+"${LIST[@]}"}; do
+    for path in "${LIST[@]}"; do
       [[ -L ./$path || -e ./$path && ! -d ./$path ]] && leads "./${path%/*}" || continue
       [[ $1/$path == "$STORE"/* ]] && continue
       printf './%s\0' "$path" >>"$W/met"
@@ -1117,14 +1117,14 @@ in_places() { # PATH and the places of one kind: directories, ignored, foreign
 }
 existed_then() {
   local p
-  for p in ${S_UNP[@]+"${S_UNP[@]}"} ${S_TOP[@]+"${S_TOP[@]}"}; do [[ $p == "$1" ]] && return 0; done
+  for p in "${S_UNP[@]}" "${S_TOP[@]}"; do [[ $p == "$1" ]] && return 0; done
   return 1
 }
 holds_path() {
   local b
   in_places "$1" directories && return 0
-  for b in ${BORN[@]+"${BORN[@]}"}; do is_in "$1" "$b" && return 0; done
-  for b in ${BORN[@]+"${BORN[@]}"}; do is_in "$b" "$1" && { existed_then "$1" || return 0; }; done
+  for b in "${BORN[@]}"; do is_in "$1" "$b" && return 0; done
+  for b in "${BORN[@]}"; do is_in "$b" "$1" && { existed_then "$1" || return 0; }; done
   return 1
 }
 
@@ -1138,12 +1138,12 @@ additions() {
   comm -z -23 "$W/all" "$W/known" >"$W/new"
   builtin cd -P -- "$dir" || return 1
   local met=()
-  if ((${#HOLLOW[@]})); then read_list "$W/all"; met=(${LIST[@]+"${LIST[@]}"}); fi
+  if ((${#HOLLOW[@]})); then read_list "$W/all"; met=("${LIST[@]}"); fi
   # A directory whose whole content is ignored comes and goes with it: a cache of some tool.
   hollow=()
-  for h in ${HOLLOW[@]+"${HOLLOW[@]}"}; do
+  for h in "${HOLLOW[@]}"; do
     state=empty
-    for p in ${met[@]+"${met[@]}"}; do
+    for p in "${met[@]}"; do
       [[ $p == "$h"/* ]] || continue
       find_in IGNORED "$p" && continue
       [[ -d ./$p && ! -L ./$p ]] || { state=full; break; }
@@ -1151,8 +1151,8 @@ additions() {
     [[ $state == empty ]] && hollow[${#hollow[@]}]=$h
   done
   read_list "$W/new"
-  local new=(${LIST[@]+"${LIST[@]}"})
-  for path in ${new[@]+"${new[@]}"}; do
+  local new=("${LIST[@]}")
+  for path in "${new[@]}"; do
     kind=other
     if [[ -L ./$path ]]; then kind=link
     elif [[ -d ./$path ]]; then kind=directory
@@ -1161,10 +1161,10 @@ additions() {
     fi
     state=found
     case ${path##*/} in .[gG][iI][tT] | .[jJ][jJ] | .[hH][gG]) state=pruned ;; esac
-    for p in ${PRUNED[@]+"${PRUNED[@]}"}; do [[ $p == "$path" ]] && state=pruned; done
+    for p in "${PRUNED[@]}"; do [[ $p == "$path" ]] && state=pruned; done
     [[ $state == found ]] && find_in IGNORED "$path" && state=ignored
     if [[ $state == found && $kind == directory ]]; then
-      for h in ${hollow[@]+"${hollow[@]}"}; do is_in "$path" "$h" && state=gone; done
+      for h in "${hollow[@]}"; do is_in "$path" "$h" && state=gone; done
     fi
     [[ $state == gone ]] && continue
     found[${#found[@]}]=$path kinds[${#kinds[@]}]=$state:$kind
@@ -1193,7 +1193,7 @@ additions() {
     elif in_places "$path" foreign; then why='it belongs to a package that was not protected'
     elif ((UNJUDGED_ALL)); then why='git does not work here, so it cannot be judged'
     else
-      for p in ${UNJUDGED[@]+"${UNJUDGED[@]}"}; do
+      for p in "${UNJUDGED[@]}"; do
         is_in "$path" "$p" && why='git does not work here, so it cannot be judged'
       done
       [[ -z $why && $kind == other ]] && why='it is no file'
@@ -1203,7 +1203,7 @@ additions() {
       STAYING[${#STAYING[@]}]=$path
       [[ $kind == directory ]] || left "$path" "$why"
     fi
-    for p in ${CLOSED_DIRS[@]+"${CLOSED_DIRS[@]}"}; do
+    for p in "${CLOSED_DIRS[@]}"; do
       [[ $p == "$path" ]] && { left "$path" 'it cannot be read: Permission denied (os error 13)'; STAYING[${#STAYING[@]}]=$path; }
     done
   done
@@ -1213,7 +1213,7 @@ left() { LEFT[${#LEFT[@]}]=$1 LEFT_WHY[${#LEFT_WHY[@]}]=$2; }
 is_new_manifest() {
   local p
   [[ -z $ROOT && ${1##*/} == Cargo.toml && $1 == */* ]] || return 1
-  for p in ${S_UNP[@]+"${S_UNP[@]}"}; do [[ $p == "${1%/*}" ]] && ! in_places "$1" foreign && return 0; done
+  for p in "${S_UNP[@]}"; do [[ $p == "${1%/*}" ]] && ! in_places "$1" foreign && return 0; done
   return 1
 }
 
@@ -1250,7 +1250,7 @@ displaces() { [[ (${A_VERB[$1]} == replace || ${A_VERB[$1]} == displace) && ${B_
 read_only() {
   local text path i root
   ONLY_ROOT=() ONLY_PATH=()
-  for text in ${ONLY[@]+"${ONLY[@]}"}; do
+  for text in "${ONLY[@]}"; do
     if [[ $text == "$WS" ]]; then text=.; elif [[ $text == "$WS"/* ]]; then text=${text:${#WS}+1}; fi
     if [[ -z $text || $text == / ]]; then
       show "$text"
@@ -1342,7 +1342,7 @@ plan_rollback() {
       N_KIND[i]=${T_KIND[i-LOW]} N_MODE[i]=${T_MODE[i-LOW]} N_SIZE[i]=${T_SIZE[i-LOW]} N_CONT[i]=${T_CONT[i-LOW]}
     done
     additions "$dir" || return 1
-    LOOK=(${MOVABLE[@]+"${MOVABLE[@]}"})
+    LOOK=("${MOVABLE[@]}")
     look "$dir" || return 1
     if [[ -n $ROOT ]] && ((!OUTSIDE)); then
       for ((i = LOW; i < HIGH; i++)); do
@@ -1364,7 +1364,7 @@ plan_rollback() {
       D_ROOT[key]=$ROOT D_PATH[key]=${MOVABLE[i]} D_KIND[key]=${T_KIND[i]} D_MODE[key]=${T_MODE[i]} D_SIZE[key]=${T_SIZE[i]}
       D_CONT[key]=${T_CONT[i]}
     done
-    for key in ${STAYING[@]+"${STAYING[@]}"}; do K_ROOT[${#K_ROOT[@]}]=$ROOT K_PATH[${#K_PATH[@]}]=$key; done
+    for key in "${STAYING[@]}"; do K_ROOT[${#K_ROOT[@]}]=$ROOT K_PATH[${#K_PATH[@]}]=$key; done
     for ((i = 0; i < ${#LEFT[@]}; i++)); do
       X_ROOT[${#X_ROOT[@]}]=$ROOT X_PATH[${#X_PATH[@]}]=${LEFT[i]} X_WHY[${#X_WHY[@]}]=${LEFT_WHY[i]}
     done
@@ -1715,7 +1715,7 @@ print_outcome() {
     printf 'warning: %s changed again by something else right away:\n' "$R"
     for ((i = 0; i < ${#MISMATCHES[@]} && i < 200; i++)); do printf '  %s\n' "${MISMATCHES[i]}"; done
   fi
-  printf 'No restore point of the present is made: what is replaced is kept displaced.\n'
+  printf 'State before: no restore point was made of it; what had to go is kept\n'
   if [[ -d $DISPLACED ]]; then show "$DISPLACED"; printf 'Moved out to: %s\n' "$R"; fi
   [[ $SCRIPT == "$HERE"/* ]] && undo=${SCRIPT:${#HERE}+1}
   shell_word "$undo"
@@ -1979,7 +1979,7 @@ recheck() {
     shown "${A_ROOT[i]}" "${A_PATH[i]}"
     moved[${#moved[@]}]=$R
   done
-  SEEN=(${U_IDENT[@]+"${U_IDENT[@]}"})
+  SEEN=("${U_IDENT[@]}")
   ((${#moved[@]} == 0)) || changed "${moved[@]}"
 }
 
@@ -2024,9 +2024,11 @@ find_far() {
 # A rename that replaces nothing. `mv -n` may do nothing and say so to nobody: looked at afterwards.
 rename_new() { # from, to
   if there "$2"; then printf 'File exists\n' >"$W/said"; return 2; fi
-  mv -n -T -- "$1" "$2" 2>"$W/said" || { there "$1" || ! there "$2"; } && { there "$2" && return 2; return 1; }
-  if there "$1"; then there "$2" && { printf 'File exists\n' >"$W/said"; return 2; }; return 1; fi
-  there "$2"
+  : >"$W/said"
+  mv -n -T -- "$1" "$2" 2>"$W/said"
+  there "$1" || { there "$2"; return; }
+  there "$2" && { printf 'File exists\n' >"$W/said"; return 2; }
+  return 1
 }
 
 make_parents() {
@@ -2614,7 +2616,7 @@ plan_undo() {
   set +f; shopt -s nullglob
   local all=("$STORE"/rollback/rollback_*.journal)
   shopt -u nullglob; set -f
-  for file in ${all[@]+"${all[@]}"}; do
+  for file in "${all[@]}"; do
     id=${file##*/rollback_} id=${id%.journal}
     is_id "$id" && [[ $id > $of ]] && of=$id
   done
@@ -2625,9 +2627,9 @@ plan_undo() {
   LOOK=()
   for ((i = 0; i < n; i++)); do stored "${A_ROOT[i]}" "${A_PATH[i]}"; LOOK[i]=$R; done
   if [[ -d $DISPLACED ]]; then look "$DISPLACED" || return 1; else T_KIND=(); fi
-  local from=$DISPLACED done_root=(${A_ROOT[@]+"${A_ROOT[@]}"}) done_path=(${A_PATH[@]+"${A_PATH[@]}"}) moved=()
-  local bk=(${B_KIND[@]+"${B_KIND[@]}"}) bm=(${B_MODE[@]+"${B_MODE[@]}"}) bs=(${B_SIZE[@]+"${B_SIZE[@]}"}) bc=(${B_CONT[@]+"${B_CONT[@]}"})
-  local names=("${J_NAME[@]}") ways=("${J_WAY[@]}") touch_root=(${TOUCH_ROOT[@]+"${TOUCH_ROOT[@]}"}) touch=(${TOUCH[@]+"${TOUCH[@]}"})
+  local from=$DISPLACED done_root=("${A_ROOT[@]}") done_path=("${A_PATH[@]}") moved=()
+  local bk=("${B_KIND[@]}") bm=("${B_MODE[@]}") bs=("${B_SIZE[@]}") bc=("${B_CONT[@]}")
+  local names=("${J_NAME[@]}") ways=("${J_WAY[@]}") touch_root=("${TOUCH_ROOT[@]}") touch=("${TOUCH[@]}")
   for ((i = 0; i < n; i++)); do moved[i]=0; displaces "$i" && moved[i]=1; done
   if [[ $PURPOSE == undo ]]; then TARGET_SHOWN="the state before the undo of $TARGET"
   else TARGET_SHOWN="the state before the rollback to $TARGET"
@@ -2692,20 +2694,20 @@ keep_occupied() {
     set +f; shopt -s nullglob dotglob
     all=(*)
     shopt -u nullglob dotglob; set -f
-    for file in ${all[@]+"${all[@]}"}; do
+    for file in "${all[@]}"; do
       key=${A_ROOT[i]}//${A_PATH[i]}/$file
       if find_in GOING "$key"; then
-        for k in ${kept[@]+"${kept[@]}"}; do [[ $k == "$key" ]] && break 2; done
+        for k in "${kept[@]}"; do [[ $k == "$key" ]] && break 2; done
         continue
       fi
       break 1
     done
     # Left over: nothing but what goes.
     local stays=0
-    for file in ${all[@]+"${all[@]}"}; do
+    for file in "${all[@]}"; do
       key=${A_ROOT[i]}//${A_PATH[i]}/$file
       find_in GOING "$key" || stays=1
-      for k in ${kept[@]+"${kept[@]}"}; do [[ $k == "$key" ]] && stays=1; done
+      for k in "${kept[@]}"; do [[ $k == "$key" ]] && stays=1; done
     done
     ((stays)) && kept[${#kept[@]}]=${A_ROOT[i]}//${A_PATH[i]}
   done
@@ -2755,7 +2757,7 @@ mend() {
   set +f; shopt -s nullglob
   local all=("$STORE"/rollback/stage_* "$STORE/.state.new" "$STORE/rollback/.journal.new")
   shopt -u nullglob; set -f
-  for file in ${all[@]+"${all[@]}"}; do remove_tree "$file" || return 1; done
+  for file in "${all[@]}"; do remove_tree "$file" || return 1; done
   return 0
 }
 
@@ -2781,12 +2783,12 @@ apply() {
 log_error() {
   local line
   log "error: $E_TEXT"
-  for line in ${E_DETAILS[@]+"${E_DETAILS[@]}"}; do log "error: $line"; done
+  for line in "${E_DETAILS[@]}"; do log "error: $line"; done
   [[ -n $E_CAUSE ]] && log "caused by: $E_CAUSE"
   flush_log
 }
-save_error() { SAVED_CODE=$E_CODE SAVED_TEXT=$E_TEXT SAVED_HELP=$E_HELP SAVED_CAUSE=$E_CAUSE SAVED_DETAILS=(${E_DETAILS[@]+"${E_DETAILS[@]}"}); }
-load_error() { E_CODE=$SAVED_CODE E_TEXT=$SAVED_TEXT E_HELP=$SAVED_HELP E_CAUSE=$SAVED_CAUSE E_DETAILS=(${SAVED_DETAILS[@]+"${SAVED_DETAILS[@]}"}); }
+save_error() { SAVED_CODE=$E_CODE SAVED_TEXT=$E_TEXT SAVED_HELP=$E_HELP SAVED_CAUSE=$E_CAUSE SAVED_DETAILS=("${E_DETAILS[@]}"); }
+load_error() { E_CODE=$SAVED_CODE E_TEXT=$SAVED_TEXT E_HELP=$SAVED_HELP E_CAUSE=$SAVED_CAUSE E_DETAILS=("${SAVED_DETAILS[@]}"); }
 # Ends a rollback that touched nothing of the workspace.
 give_up() {
   ((INTERRUPTED)) && stopped
@@ -2826,7 +2828,7 @@ finish() {
     return 1
   fi
   cut_off 'the rollback could not be finished'
-  E_DETAILS=("$SAVED_TEXT" ${SAVED_DETAILS[@]+"${SAVED_DETAILS[@]}"}) E_CAUSE=$SAVED_CAUSE
+  E_DETAILS=("$SAVED_TEXT" "${SAVED_DETAILS[@]}") E_CAUSE=$SAVED_CAUSE
   return 1
 }
 
@@ -2843,7 +2845,7 @@ json_list() {
 write_report() {
   local report=$STORE/rollback/rollback_$ID.json pre=null
   [[ -n $PRE_ROLLBACK ]] && pre="\"$PRE_ROLLBACK\""
-  json_list ${MISMATCHES[@]+"${MISMATCHES[@]}"}
+  json_list "${MISMATCHES[@]}"
   rm -f -- "$report"
   printf '{\n  "counts": {\n    "created": %d,\n    "directories_created": %d,\n    "directories_removed": %d,\n    "displaced": %d,\n    "left_alone": %d,\n    "mode_changed": %d,\n    "replaced": %d,\n    "unchanged": %d\n  },\n  "format": 1,\n  "id": "%s",\n  "mismatches": %s,\n  "pre_rollback": %s,\n  "purpose": "%s",\n  "target": "%s",\n  "unreadable": [],\n  "verified": %d\n}\n' \
     "$N_CREATED" "$N_MADE" "$N_REMOVED" "$N_DISPLACED" "$N_LEFT" "$N_MODES" "$N_REPLACED" "$UNCHANGED" "$ID" "$R" "$pre" \
@@ -3056,7 +3058,7 @@ abort() {
   if ! { { ((!COMMITTED)) || backward; } && forget; }; then
     save_error
     cut_off 'the rollback could not be taken back'
-    E_DETAILS=("$SAVED_TEXT" ${SAVED_DETAILS[@]+"${SAVED_DETAILS[@]}"}) E_CAUSE=$SAVED_CAUSE
+    E_DETAILS=("$SAVED_TEXT" "${SAVED_DETAILS[@]}") E_CAUSE=$SAVED_CAUSE
     log_error
     die
   fi
