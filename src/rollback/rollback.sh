@@ -13,8 +13,8 @@
 #
 # What differs:
 # - It makes no restore point of the present; what it replaces or removes is moved to rollback/displaced_TS/, as always.
-# - It reads rollback/LABEL_backup_TS.conf, not the manifests: so it cannot show a restore point's message, nor where
-#   git stood, and a damaged part of an archive hides the files behind it.
+# - It reads rollback/LABEL_backup_TS.conf, and of the manifest the message alone: it does not show where git stood, and
+#   a damaged part of an archive hides the files behind it.
 # - Somebody who swaps directories for links at the very instant of a step is noticed after every change of directory,
 #   but a shell cannot hold a directory open as the executable does: do not run it as root in a directory where somebody
 #   hostile writes at the same time.
@@ -412,6 +412,7 @@ read_info() {
     esac
   done <"$1/store.json"
   [[ $first == '{' && $last == '}' ]] || return 1
+  FORMAT=$format
   is_count "$format" || return 2
   ((format <= 1)) || return 2
   ((ROOT_KNOWN))
@@ -495,7 +496,12 @@ find_store() {
   read_info "$STORE"
   case $? in
   0) ;;
-  2) show "$STORE/store.json"; fail 3 "\`$R\` is no store's, or of a newer version" "use the executable in the store's scripts/"; die ;;
+  2)
+    show "$STORE/store.json"
+    is_count "$FORMAT" || { fail 3 "\`$R\` is not backstop's"; die; }
+    fail 3 "\`$R\` has format $FORMAT; this version reads 1" "use the executable in the store's scripts/, or a newer backstop"
+    die
+    ;;
   *) looks_like_store "$STORE" || { show "$STORE"; fail 3 "there is no store at \`$R\`" \
     'name the store: --store DIR, or BACKSTOP_STORE=DIR'; die; } ;;
   esac
@@ -1332,6 +1338,8 @@ plan_rollback() {
     if [[ -n $ROOT ]] && [[ -L $dir || ! -d $dir ]]; then
       show "$dir"
       missing[${#missing[@]}]="$ROOT: $R"
+      slice "$ROOT"
+      for ((i = LOW; i < HIGH; i++)); do shown "$ROOT" "${E_PATH[i]}"; OUT_SHOWN[${#OUT_SHOWN[@]}]=$R; done
       continue
     fi
     slice "$ROOT"
@@ -1450,7 +1458,7 @@ unpack() {
   done
   printf '%s\0' "${LOOK[@]}" >"$W/members"
   gzip -dc <"$archive" 2>/dev/null | head -c "$limit" | tar -x -f - -C "$3" --no-same-owner --no-same-permissions \
-    --no-overwrite-dir --keep-old-files --no-recursion --no-wildcards --anchored --touch --null --no-unquote \
+    --keep-old-files --no-recursion --no-wildcards --anchored --touch --null --no-unquote \
     --verbatim-files-from -T "$W/members" 2>/dev/null
   find "$3" -type d -exec chmod u+rwx -- {} + 2>/dev/null
   find "$3" -type f -exec chmod u+rw -- {} + 2>/dev/null
@@ -1603,6 +1611,17 @@ read_only_parents() {
       break
     done
   done
+  # In the order of root and path.
+  local moved=1
+  while ((moved)); do
+    moved=0
+    for ((k = 1; k < ${#UNLOCK[@]}; k++)); do
+      [[ ${UNLOCK_ROOT[k]} == "${UNLOCK_ROOT[k-1]}" && ${UNLOCK[k]} < ${UNLOCK[k-1]} || ${UNLOCK_ROOT[k]} < ${UNLOCK_ROOT[k-1]} ]] || continue
+      root=${UNLOCK_ROOT[k]} path=${UNLOCK[k]} mode=${UNLOCK_MODE[k]} moved=1
+      UNLOCK_ROOT[k]=${UNLOCK_ROOT[k-1]} UNLOCK[k]=${UNLOCK[k-1]} UNLOCK_MODE[k]=${UNLOCK_MODE[k-1]}
+      UNLOCK_ROOT[k-1]=$root UNLOCK[k-1]=$path UNLOCK_MODE[k-1]=$mode
+    done
+  done
   return 0
 }
 
@@ -1625,6 +1644,34 @@ count_actions() {
 
 noun() { case $1 in symlink) R=link ;; special) R='special file' ;; none) R=nothing ;; *) R=$1 ;; esac; }
 
+# What the user said of the restore point: the one line of a manifest that is read, and for people alone.
+message() {
+  local line text='' out n=0
+  R=''
+  [[ -f $STORE/metadata/$TARGET_SHOWN.json ]] || return 0
+  while read -r line && ((n < 12)); do
+    ((n += 1))
+    [[ $line == '  "message": "'*'",' ]] || continue
+    line=${line#'  "message": "'}
+    unescape_json "${line%\",}" && text=$R
+    break
+  done <"$STORE/metadata/$TARGET_SHOWN.json"
+  show "$text"
+  out=$R
+  width "$out"
+  if ((R > 60)); then
+    # Cut between characters.
+    text='' n=0
+    while ((n < 59)); do
+      text+=${out:0:1} out=${out:1}
+      while [[ ${out:0:1} == [$'\200'-$'\277'] ]]; do text+=${out:0:1} out=${out:1}; done
+      ((n += 1))
+    done
+    out=$text…
+  fi
+  R=$out
+}
+
 print_plan() {
   local i n=${#A_PATH[@]} word detail out=()
   show "$WS"
@@ -1632,7 +1679,13 @@ print_plan() {
   if [[ $PURPOSE == undo ]]; then
     out[1]="        Undo  rollback $TARGET" out[2]="     Back to  $TARGET_SHOWN"
   else
-    out[1]="     Back to  $TARGET_SHOWN"
+    message
+    detail=$R
+    width "$TARGET_SHOWN$detail"
+    if [[ -z $detail ]]; then out[1]="     Back to  $TARGET_SHOWN"
+    elif ((R + 4 <= 66)); then out[1]="     Back to  $TARGET_SHOWN  \"$detail\""
+    else out[1]="     Back to  $TARGET_SHOWN"$'\n'"              \"$detail\""
+    fi
   fi
   if ((n < 200 || VERBOSE)); then
     for ((i = 0; i < n; i++)); do
@@ -3075,7 +3128,11 @@ main() {
   HERE=$(pwd -P 2>/dev/null; echo .) HERE=${HERE%$'\n'.}
   trap clean_up EXIT
   trap on_signal INT TERM HUP
-  W=$(mktemp -d "${TMPDIR:-/tmp}/backstop-rollback.XXXXXXXX" 2>/dev/null) || W=''
+  local place
+  for place in "${TMPDIR:-/tmp}" /tmp "${0%/*}/../cache"; do
+    W=$(mktemp -d "$place/backstop-rollback.XXXXXXXX" 2>/dev/null) && canonical "$W" && W=$R && break
+    W=''
+  done
   [[ -n $W ]] || { fail 3 'failed to make a directory for lists' 'name one that may be written to: TMPDIR=DIR'; die; }
   find_store
   case $MODE in
