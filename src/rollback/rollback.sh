@@ -51,7 +51,7 @@ ROOT_KNOWN=0 ROOT_TEXT='' LAST_ID='' PENDING=''
 # An error that is under way.
 E_CODE=3 E_TEXT='' E_HELP='' E_CAUSE=''
 E_DETAILS=()
-INTERRUPTED=0 LOCKED=0 LOG='' JOURNALED=0
+INTERRUPTED=0 LOCKED=0 LOG=''
 LOG_LINES=()
 
 # ---- Words
@@ -273,14 +273,14 @@ instant() { R=$(date -u +%Y-%m-%dT%H:%M:%S.%NZ); }
 log() { LOG_LINES[${#LOG_LINES[@]}]=$1; }
 flush_log() {
   [[ -n $LOG && ${#LOG_LINES[@]} -gt 0 ]] || return 0
-  local time line out=()
+  local time line printed=()
   instant; time=$R
   for line in "${LOG_LINES[@]}"; do
     show "$line"
-    out[${#out[@]}]="$time $R"
+    printed[${#printed[@]}]="$time $R"
   done
   LOG_LINES=()
-  printf '%s\n' "${out[@]}" 2>/dev/null >>"$LOG" || LOG=''
+  printf '%s\n' "${printed[@]}" 2>/dev/null >>"$LOG" || LOG=''
 }
 open_log() {
   LOG=$STORE/logs/rollback_$1.log
@@ -972,7 +972,7 @@ holds_store() {
 # Walks everything below a root without what is never protected or is ignored: directories level by level, one find
 # for each level. Leaves all paths that it met, sorted, in $W/all, and what was not entered in PRUNED.
 walk() {
-  local dir=$1 d i level=() next=() enter=() answer
+  local dir=$1 d i level=() enter=()
   IGNORED=() HOLLOW=() PRUNED=() UNJUDGED=() CLOSED_DIRS=() TARGETS=()
   ask_rules "$dir" ''
   case $G_ANSWER in
@@ -1088,8 +1088,8 @@ expression() {
       fi
       ;;
     '?') out+='[^/]' ;;
-    '{') out+='('; ((depth += 1)) ;;
-    '}') if ((depth)); then out+=')'; ((depth -= 1)); else out+='[}]'; fi ;;
+    \{) out+='('; ((depth += 1)) ;;
+    \}) if ((depth)); then out+=')'; ((depth -= 1)); else out+='[}]'; fi ;;
     ,) if ((depth)); then out+='|'; else out+=,; fi ;;
     '[')
       class=''
@@ -1467,10 +1467,9 @@ unpack() {
 
 # The entries' actions and the removals, merged in order; and what is left alone.
 plan_entries() {
-  local r i k d=0 asking origin kind mode parent path q
+  local r i k d=0 asking origin kind mode
   in_the_way || return 1
   occupied
-  local left_paths=() left_why=()
   for r in "${REACHED[@]}"; do
     ROOT=${R_NAME[r]}
     slice "$ROOT"
@@ -1673,18 +1672,18 @@ message() {
 }
 
 print_plan() {
-  local i n=${#A_PATH[@]} word detail out=()
+  local i n=${#A_PATH[@]} word detail printed=()
   show "$WS"
-  out=("$(printf '%12s' Workspace)  $R")
+  printed=("$(printf '%12s' Workspace)  $R")
   if [[ $PURPOSE == undo ]]; then
-    out[1]="        Undo  rollback $TARGET" out[2]="     Back to  $TARGET_SHOWN"
+    printed[1]="        Undo  rollback $TARGET" printed[2]="     Back to  $TARGET_SHOWN"
   else
     message
     detail=$R
     width "$TARGET_SHOWN$detail"
-    if [[ -z $detail ]]; then out[1]="     Back to  $TARGET_SHOWN"
-    elif ((R + 4 <= 66)); then out[1]="     Back to  $TARGET_SHOWN  \"$detail\""
-    else out[1]="     Back to  $TARGET_SHOWN"$'\n'"              \"$detail\""
+    if [[ -z $detail ]]; then printed[1]="     Back to  $TARGET_SHOWN"
+    elif ((R + 4 <= 66)); then printed[1]="     Back to  $TARGET_SHOWN  \"$detail\""
+    else printed[1]="     Back to  $TARGET_SHOWN"$'\n'"              \"$detail\""
     fi
   fi
   if ((n < 200 || VERBOSE)); then
@@ -1705,21 +1704,21 @@ print_plan() {
         ;;
       esac
       shown "${A_ROOT[i]}" "${A_PATH[i]}"
-      out[${#out[@]}]="$word  $R$detail"
+      printed[${#printed[@]}]="$word  $R$detail"
     done
   else
-    out[${#out[@]}]="              $n changes: -v names each"
+    printed[${#printed[@]}]="              $n changes: -v names each"
   fi
   for ((i = 0; i < ${#L_SHOWN[@]} && (i < 20 || VERBOSE); i++)); do
-    out[${#out[@]}]=" leave alone  ${L_SHOWN[i]}  (${L_WHY[i]})"
+    printed[${#printed[@]}]=" leave alone  ${L_SHOWN[i]}  (${L_WHY[i]})"
   done
-  ((i < ${#L_SHOWN[@]})) && out[${#out[@]}]="              … and $((${#L_SHOWN[@]} - i)) more left alone"
+  ((i < ${#L_SHOWN[@]})) && printed[${#printed[@]}]="              … and $((${#L_SHOWN[@]} - i)) more left alone"
   if ((${#OUT_SHOWN[@]})); then
     plural ${#OUT_SHOWN[@]} 'path differs' 'paths differ'
-    out[${#out[@]}]="     outside  $R outside the workspace; --outside writes them"
-    for ((i = 0; i < ${#OUT_SHOWN[@]} && i < 20; i++)); do out[${#out[@]}]="              ${OUT_SHOWN[i]}"; done
+    printed[${#printed[@]}]="     outside  $R outside the workspace; --outside writes them"
+    for ((i = 0; i < ${#OUT_SHOWN[@]} && i < 20; i++)); do printed[${#printed[@]}]="              ${OUT_SHOWN[i]}"; done
   fi
-  printf '%s\n' "${out[@]}"
+  printf '%s\n' "${printed[@]}"
 }
 counted() {
   FILES='' DIRS=''
@@ -1945,19 +1944,17 @@ begin() {
   now_ns
   set_state "rollback $ID" || return 1
   encode_journal && replace_file "$W/journal" "$STORE/rollback/journal" || return 1
-  JOURNALED=1
   sync_directory "$STORE/rollback"
 }
 
 stage() {
-  local i k n=0 files=() pairs=() src mode modes path from origin
+  local i k n=0 files=() pairs=() mode modes path from
   remove_tree "$STAGE" && mkdir -m 0700 -- "$STAGE" 2>"$W/said" || { failed 'create directory' "$STAGE"; return 1; }
   for ((i = 0; i < ${#A_PATH[@]}; i++)); do places "$i" && ((n += 1)); done
   plural "$n" file files
   phase Staging "$R" "$n"
   ((n)) || { barrier "$STORE"; return; }
   LOOK=()
-  local archived=()
   for ((i = 0; i < ${#A_PATH[@]}; i++)); do
     places "$i" || continue
     not_stopped || return 1
@@ -2093,7 +2090,7 @@ make_parents() {
 look_at() { # directory, path
   LOOK=("$2")
   look "$1" || return 1
-  X1=${T_KIND[0]} X2=${T_MODE[0]} X4=${T_CONT[0]} X5=${T_IDENT[0]} X6=${T_OWNER[0]}
+  X1=${T_KIND[0]} X2=${T_MODE[0]} X4=${T_CONT[0]} X5=${T_IDENT[0]}
 }
 is_copy_of() { # action, file in the store
   local k c
@@ -2151,13 +2148,14 @@ forward() {
   done
   for ((i = 0; i < n; i++)); do
     [[ ${B_KIND[i]} != directory && ${F_KIND[i]} == directory ]] || continue
-    create_directory "$i" || return 1
-    step "$i" || return 2
+    create_directory "$i" || { save_error; keep_owners; load_error; return 1; }
+    step "$i" || { keep_owners; return 2; }
   done
   for ((i = 0; i < n; i++)); do
     places "$i" || continue
-    place "$i" "$again" || return 1
-    step "$i" || return 2
+    # What stands already is given to its owner, also where it ends here.
+    place "$i" "$again" || { save_error; keep_owners; load_error; return 1; }
+    step "$i" || { keep_owners; return 2; }
   done
   ((again)) || check_moved || return 1
   keep_owners || return 1
@@ -2359,7 +2357,7 @@ by_directory() { # tool and options, then what it is for; reads GROUP_ROOT and G
     enter "${GROUP_ROOT[i]}" "${GROUP[i]}" || return 1
     names=("$NAME")
     for ((k = i + 1; k < ${#GROUP[@]} && k < i + 500; k++)); do
-      [[ ${GROUP_ROOT[k]} == "${GROUP_ROOT[i]}" && x${GROUP[k]%/*} == "x${GROUP[i]%/*}" && ${GROUP[k]} == */* ]] || break
+      [[ ${GROUP_ROOT[k]} == "${GROUP_ROOT[i]}" && ${GROUP[k]%/*} == "${GROUP[i]%/*}" && ${GROUP[k]} == */* ]] || break
       names[${#names[@]}]=./${GROUP[k]##*/}
     done
     "$@" -- "${names[@]}" 2>"$W/said" || { dir_of "${GROUP_ROOT[i]}"; failed "$what" "$R/${GROUP[i]}"; return 1; }
@@ -2390,7 +2388,7 @@ touch_crate_roots() {
 keep_owners() {
   local i owner path
   ((EUID == 0)) || return 0
-  local dirs_path=() dirs_root=() dirs_owner=() k
+  local dirs_path=() dirs_owner=() k
   local old=() parents=() now=() r index
   for ((r = 0; r < ${#J_NAME[@]}; r++)); do
     index=()
@@ -2664,7 +2662,7 @@ put_back() {
 # ---- Undoing the last rollback: planned from its journal, fed by what it displaced
 
 plan_undo() {
-  local file id of='' i k r lost=() gone=() wk wm ws wc n
+  local file id of='' i k r lost=() wk wm ws wc n
   refuse_cut_off && catalogue || return 1
   set +f; shopt -s nullglob
   local all=("$STORE"/rollback/rollback_*.journal)
@@ -2734,7 +2732,7 @@ plan_undo() {
 }
 # A directory that the rollback made goes only where everything in it goes.
 keep_occupied() {
-  local i k keys=() file all dropped=() key
+  local i k keys=() file all key
   for ((i = 0; i < ${#A_PATH[@]}; i++)); do [[ ${F_KIND[i]} == none ]] && keys[${#keys[@]}]=${A_ROOT[i]}//${A_PATH[i]}; done
   ((${#keys[@]})) || return 0
   GOING=("${keys[@]}")
