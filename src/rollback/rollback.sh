@@ -22,6 +22,13 @@
 # Exit codes: 0 done; 1 done, and something else changed files meanwhile; 2 wrong command line; 3 could not be done,
 # nothing was changed; 4 a rollback was cut off: --resume or --abort; 5 another run holds the store.
 
+# What shellcheck is told, and why: chains of && and || are read as what they are here, steps of which the last tells
+# (2015); backticks in text for people are no commands (2016); functions are called by name and by traps (2317); arrays
+# are read through their names by find_in and sort_array (2034); words are not commands (2209); a failed `cd` is met by
+# what follows, which looks where it stands (2164); a name that is an array in one function is a word in another's
+# local (2128, 2178, 2179).
+# shellcheck disable=SC2015,SC2016,SC2034,SC2128,SC2164,SC2178,SC2179,SC2209,SC2317
+
 # ---- A clean shell
 #
 # A function of the environment could stand in for any builtin or tool, and a startup file could run. In POSIX mode
@@ -329,6 +336,7 @@ unescape() {
     x[0-9a-fA-F][0-9a-fA-F]*)
       hex=${text:1:2} text=${text:3}
       [[ $hex == 00 ]] && return 1
+      # shellcheck disable=SC2059 # two hexadecimal digits, looked at above
       printf -v hex "\\x$hex"
       out+=$hex
       ;;
@@ -354,6 +362,7 @@ unescape_json() {
     u00[01][0-9a-fA-F]*)
       hex=${text:3:2} text=${text:5}
       [[ $hex == 00 ]] && return 1
+      # shellcheck disable=SC2059 # two hexadecimal digits, looked at above
       printf -v hex "\\x$hex"
       out+=$hex
       ;;
@@ -658,6 +667,7 @@ open_sealed() {
   done
   # A torn mark stands behind the seal: look for it from the start.
   at=0
+  # shellcheck disable=SC2094 # it is only read
   while read -r -d '' field; do
     if [[ $field == end ]]; then
       end=$at
@@ -1079,8 +1089,8 @@ expression() {
     c=${glob:i:1}
     case $c in
     '*')
-      if [[ ${glob:i:3} == '**/' && ($i == 0 || ${glob:i-1:1} == [/{,]) ]]; then out+='(.*/)?'; ((i += 2))
-      elif [[ ${glob:i:2} == '**' && ($i == 0 || ${glob:i-1:1} == [/{,]) && (${#glob} == $((i + 2)) || ${glob:i+2:1} == [},]) ]]; then
+      if [[ ${glob:i:3} == '**/' && ($i == 0 || ${glob:i-1:1} == [/\{,]) ]]; then out+='(.*/)?'; ((i += 2))
+      elif [[ ${glob:i:2} == '**' && ($i == 0 || ${glob:i-1:1} == [/\{,]) && (${#glob} == $((i + 2)) || ${glob:i+2:1} == [\},]) ]]; then
         out+='.*'; ((i += 1))
       else
         out+='[^/]*'
