@@ -26,13 +26,22 @@ pub(crate) struct Script {
 }
 
 /// The scripts.
-pub(crate) static SCRIPTS: &[Script] = &[Script {
-    name: ROLLBACK_PY,
-    interpreter: "python3",
-    text: include_bytes!("../rollback/rollback.py"),
-    works: &["-ISB", "-c", "import sys; sys.exit(sys.version_info < (3, 8))"],
-    syntax: &["-ISB", "-c", "import sys; compile(open(sys.argv[1], 'rb').read(), sys.argv[1], 'exec')"],
-}];
+pub(crate) static SCRIPTS: &[Script] = &[
+    Script {
+        name: ROLLBACK_SH,
+        interpreter: "bash",
+        text: include_bytes!("../rollback/rollback.sh"),
+        works: &["--norc", "-c", ":"],
+        syntax: &["--norc", "-n"],
+    },
+    Script {
+        name: ROLLBACK_PY,
+        interpreter: "python3",
+        text: include_bytes!("../rollback/rollback.py"),
+        works: &["-ISB", "-c", "import sys; sys.exit(sys.version_info < (3, 8))"],
+        syntax: &["-ISB", "-c", "import sys; compile(open(sys.argv[1], 'rb').read(), sys.argv[1], 'exec')"],
+    },
+];
 
 /// What came of trying a script.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -343,8 +343,10 @@ fn edits_after_a_cut_are_met_alike_by_each_road() {
                 let kept = texts(&scene.world.dir.join("rollback"));
                 let mut tree = scene.world.picture();
                 if scene.is_cut_off() {
-                    // Directories get their modes last.
-                    tree.0.values_mut().filter(|n| n.what == What::Directory).for_each(|n| n.mode = 0);
+                    // Directories get their modes and owners last.
+                    for node in tree.0.values_mut().filter(|n| n.what == What::Directory) {
+                        (node.mode, node.owner) = (0, (0, 0));
+                    }
                 }
                 seen.push((*road, run.code, tree, kept));
             }

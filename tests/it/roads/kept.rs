@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use backstop::digest::Digest;
-use backstop::store::{ROLLBACK_PY, Wait};
+use backstop::store::{ROLLBACK_PY, ROLLBACK_SH, Wait};
 use serde_json::{Value, json};
 
 use super::road::{python, tools_without};
@@ -15,7 +15,7 @@ use crate::cli::{backed_up, backstop};
 use crate::support::World;
 use crate::support::edit::{chmod, overwrite, remove, write};
 
-const NAMES: &[&str] = &[ROLLBACK_PY];
+const NAMES: &[&str] = &[ROLLBACK_SH, ROLLBACK_PY];
 
 fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/rollback").join(name)
@@ -236,4 +236,14 @@ fn the_python_script_is_read_by_python_3_8() {
     let text = "import ast, sys; ast.parse(open(sys.argv[1], 'rb').read(), feature_version=(3, 8))";
     let read = Command::new(python).args(["-I", "-c", text]).arg(source(ROLLBACK_PY)).output().unwrap();
     assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+}
+
+#[test]
+fn shellcheck_has_nothing_to_say_of_the_bash_script() {
+    let checked = Command::new("shellcheck").arg(source(ROLLBACK_SH)).output();
+    let Ok(checked) = checked else {
+        eprintln!("skipped: there is no shellcheck");
+        return;
+    };
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
 }
