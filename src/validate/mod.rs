@@ -162,8 +162,7 @@ impl ValidationReport {
 pub struct InodeCache {
     digests: Mutex<HashMap<(u64, u64), Option<Digest>>>,
     running: Option<Digest>,
-    /// Scripts that a dry run has shown to work, or that cannot be tried here: what each restore point has for them
-    /// is compared byte for byte.
+    /// Scripts that a dry run has shown to work: what each restore point has for them is compared byte for byte.
     proven: Mutex<BTreeSet<&'static str>>,
 }
 

@@ -14,6 +14,7 @@ use super::road::{python, tools_without};
 use crate::cli::{backed_up, backstop};
 use crate::support::World;
 use crate::support::edit::{chmod, overwrite, remove, write};
+use crate::support::tree::assert_same;
 
 const NAMES: &[&str] = &[ROLLBACK_SH, ROLLBACK_PY];
 
@@ -147,6 +148,20 @@ fn a_missing_interpreter_is_no_fault_and_is_named() {
     assert!(kept(&world, ROLLBACK_PY).exists());
     let run = backstop(&world.root).arg("validate").env("PATH", &tools).ends(0);
     assert!(run.out.contains("there is no python3 on PATH"), "{}", run.out);
+}
+
+#[test]
+fn where_a_tool_is_missing_the_bash_script_names_the_other_and_that_is_no_fault() {
+    let world = World::new("virtual");
+    let tools = tools_without(world.temp.path(), &["flock"]);
+    backstop(&world.root).arg("backup").env("PATH", &tools).ends(0);
+    crate::cli::spoil(&world.root);
+    let spoilt = world.picture();
+    let script = crate::cli::program("bash", "/").arg(kept(&world, ROLLBACK_SH)).args(["-t", "latest", "-f"]);
+    script.env("PATH", &tools).ends(3).complains("flock").complains("scripts/rollback.py");
+    assert_same(&world.picture(), &spoilt, "refused");
+    let run = backstop(&world.root).arg("validate").env("PATH", &tools).ends(0);
+    assert!(run.out.contains("no dry run of rollback.sh"), "{}", run.out);
 }
 
 #[test]
