@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::error::Result;
-use crate::event::Interrupt;
+use crate::event::Context;
 use crate::job::{Ended, Job};
 use crate::path::show_text;
 use crate::select::settings::BuildSetting;
@@ -67,24 +67,30 @@ const FINDINGS: usize = 20;
 
 impl Cargo<'_> {
     /// Whether `Cargo.lock` fits the manifests and everything in it is known offline.
-    pub(crate) fn resolve(&self, interrupt: &Interrupt) -> Result<Answer> {
-        self.run(["update", "--workspace"], interrupt)
+    pub(crate) fn resolve(&self, context: &Context<'_>) -> Result<Answer> {
+        self.run(["update", "--workspace"], context)
+    }
+
+    /// Whether everything that `Cargo.lock` names for this machine is there.
+    pub(crate) fn fetch(&self, host: Option<&str>, context: &Context<'_>) -> Result<Answer> {
+        let target = host.map(|host| ["--target", host]);
+        self.run(["fetch"].into_iter().chain(target.into_iter().flatten()), context)
     }
 
     /// Compiles what the settings ask for, without linking.
-    pub(crate) fn check(&self, build: &BuildSetting, interrupt: &Interrupt) -> Result<Answer> {
+    pub(crate) fn check(&self, build: &BuildSetting, context: &Context<'_>) -> Result<Answer> {
         let words = build.check.iter().map(String::as_str);
-        self.run(["check", JSON].into_iter().chain(words), interrupt)
+        self.run(["check", JSON].into_iter().chain(words), context)
     }
 
     /// Compiles and runs the tests; all of the workspace where the settings name none.
-    pub(crate) fn test(&self, build: &BuildSetting, interrupt: &Interrupt) -> Result<Answer> {
+    pub(crate) fn test(&self, build: &BuildSetting, context: &Context<'_>) -> Result<Answer> {
         let all = ["--workspace".to_owned()];
         let words = build.test.as_deref().unwrap_or(&all).iter().map(String::as_str);
-        self.run(["test", "--no-fail-fast", JSON].into_iter().chain(words), interrupt)
+        self.run(["test", "--no-fail-fast", JSON].into_iter().chain(words), context)
     }
 
-    fn run<'w>(&self, words: impl IntoIterator<Item = &'w str>, interrupt: &Interrupt) -> Result<Answer> {
+    fn run<'w>(&self, words: impl IntoIterator<Item = &'w str>, context: &Context<'_>) -> Result<Answer> {
         let mut args: Vec<OsString> = words.into_iter().map(OsString::from).collect();
         let flags = [("--locked", self.locked), ("--offline", self.offline)];
         args.extend(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| OsString::from(flag)));
@@ -107,7 +113,7 @@ impl Cargo<'_> {
             time_limit: self.time_limit,
         };
         let mut answer = Answer::default();
-        let ended = job.run(interrupt, |line| answer.take(line))?;
+        let ended = job.run(context.interrupt, context.observer, |line| answer.take(line))?;
         let shown = Job { args: &args.iter().filter(|a| *a != JSON).cloned().collect::<Vec<_>>(), ..job };
         answer.command = shown.shown();
         answer.end(&ended);

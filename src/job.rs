@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use xshell::{Shell, cmd};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Interrupt;
+use crate::event::{Event, Interrupt, Observer};
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -58,11 +58,17 @@ impl Job<'_> {
         words.map(|w| crate::path::show_path(Path::new(w))).collect::<Vec<_>>().join(" ")
     }
 
-    /// Runs it. Each line of standard output is handed to `line` as it comes, without its end.
+    /// Runs it. Each line of standard output is handed to `line` as it comes, without its end. `observer` hears
+    /// again and again that it is still under way.
     ///
     /// # Errors
     /// `Workspace` where it cannot be started; `Interrupted` where the user asked to stop: it is killed then.
-    pub(crate) fn run(&self, interrupt: &Interrupt, mut line: impl FnMut(&[u8])) -> Result<Ended> {
+    pub(crate) fn run(
+        &self,
+        interrupt: &Interrupt,
+        observer: &dyn Observer,
+        mut line: impl FnMut(&[u8]),
+    ) -> Result<Ended> {
         let failed = |e: std::io::Error| {
             Error::new(ErrorKind::Workspace, format!("failed to run `{}`", self.shown())).with_source(e)
         };
@@ -102,6 +108,7 @@ impl Job<'_> {
                 let _ = child.wait();
                 break None;
             }
+            observer.on(&Event::Progress { done: 0 });
             std::thread::sleep(PULSE);
         };
         // What left the group as well is not waited for.
@@ -191,7 +198,7 @@ mod tests {
             time_limit,
         };
         let mut lines = Vec::new();
-        let ended = job.run(interrupt, |l| lines.push(String::from_utf8_lossy(l).into_owned()));
+        let ended = job.run(interrupt, &crate::event::Silent, |l| lines.push(String::from_utf8_lossy(l).into_owned()));
         (ended, lines)
     }
 

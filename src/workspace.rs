@@ -43,6 +43,8 @@ pub struct LocalPackage {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// The oldest toolchain that it is for, as its manifest says.
+    pub rust_version: Option<String>,
     /// Its directory, without symbolic links.
     pub directory: PathBuf,
     /// Its directory as cargo names it: maybe through links.
@@ -216,6 +218,7 @@ impl<'a> Collector<'a> {
         self.packages.push(LocalPackage {
             name: package.name.to_string(),
             version: package.version.to_string(),
+            rust_version: package.rust_version.as_ref().map(ToString::to_string),
             directory,
             listed,
             crate_roots,

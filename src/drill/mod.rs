@@ -272,7 +272,7 @@ impl Climb<'_> {
         let mut out = rung(DrillLevel::Resolves, 0, "packages");
         match self.load() {
             Ok(workspace) => {
-                let answer = self.cargo().resolve(self.context.interrupt)?;
+                let answer = self.cargo().resolve(self.context)?;
                 out =
                     self.answered(DrillLevel::Resolves, workspace.packages.len() as u64, "packages", answer);
             }
@@ -306,7 +306,7 @@ impl Climb<'_> {
             Err(e) => notes.push(format!("nothing was taken from the workspace's target directory: {e}")),
         }
         let build = self.load()?.settings.build;
-        let answer = self.cargo().check(&build, self.context.interrupt)?;
+        let answer = self.cargo().check(&build, self.context)?;
         let compiled = answer.compiled;
         let mut out = self.answered(DrillLevel::Compiles, compiled, "units compiled", answer);
         out.notes.extend(notes);
@@ -315,7 +315,7 @@ impl Climb<'_> {
 
     fn tests(&self) -> Result<Rung> {
         let build = self.load()?.settings.build;
-        let answer = self.cargo().test(&build, self.context.interrupt)?;
+        let answer = self.cargo().test(&build, self.context)?;
         let passed = answer.tests_passed;
         Ok(self.answered(DrillLevel::Tests, passed, "tests", answer))
     }

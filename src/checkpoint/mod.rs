@@ -1,0 +1,449 @@
+//! Checkpoints: named checks of readiness. Five are backstop's own; the workspace adds others, in its settings or in
+//! Rust. All are run, also after one has failed, and each says what it counted.
+//!
+//! A checkpoint may run code of the workspace: CP004 compiles it, and those of the settings are commands. What is run
+//! is told before it runs. Listing, showing, comparing, validating and rolling back run none.
+
+mod environment;
+mod own;
+mod roads;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::clock::rfc3339;
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::event::{Context, Event};
+use crate::job::Job;
+use crate::manifest::Id;
+use crate::path::show_text;
+use crate::select::settings::CheckpointSetting;
+use crate::store::{Log, Store};
+use crate::validate::Finding;
+use crate::workspace::Workspace;
+
+/// What a checkpoint looks at.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The workspace, as cargo metadata describes it.
+    pub workspace: &'a Workspace,
+    /// Its store.
+    pub store: &'a Store,
+    /// The cargo to run.
+    pub cargo: &'a std::ffi::OsStr,
+    /// The running program.
+    pub executable: Option<&'a std::path::Path>,
+    /// A directory outside every workspace for scratch copies, made where it is missing.
+    pub scratch: &'a std::path::Path,
+    /// The time, the wish to stop, and who watches.
+    pub context: &'a Context<'a>,
+}
+
+impl std::fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Surroundings of {}", crate::path::show_path(&self.workspace.root))
+    }
+}
+
+/// What a checkpoint found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// How many things it looked at. None is a failure.
+    pub checked: u64,
+    /// What it counted, in the plural: `files`.
+    pub unit: String,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// What is worth knowing and no fault.
+    pub notes: Vec<String>,
+    /// What to do where something is wrong.
+    pub remedy: Option<String>,
+    /// The command that was run, where one was.
+    pub command: Option<String>,
+}
+
+impl Checked {
+    /// Something was looked at, and nothing is wrong so far.
+    pub fn counted(checked: u64, unit: &str) -> Self {
+        Checked { checked, unit: unit.into(), ..Checked::default() }
+    }
+
+    /// Adds what is wrong.
+    pub fn find(&mut self, place: impl Into<String>, problem: impl Into<String>) {
+        self.findings.push(Finding { place: place.into(), problem: problem.into() });
+    }
+
+    /// Adds what to do where something is wrong.
+    #[must_use]
+    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}
+
+/// The error of a checkpoint that could not look: it counts as failed.
+pub type CheckError = Box<dyn std::error::Error + Send + Sync>;
+
+type Run = Box<dyn Fn(&Surroundings<'_>) -> Result<Checked, CheckError> + Send + Sync>;
+
+/// One checkpoint.
+pub struct Checkpoint {
+    id: String,
+    name: String,
+    run: Run,
+}
+
+impl std::fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.id, self.name)
+    }
+}
+
+impl Checkpoint {
+    /// Its id: `CP` and three digits.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its name, for people.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// The checkpoints of a workspace, in the order in which they run.
+///
+/// ```
+/// use backstop::checkpoint::{Checked, Checkpoints};
+///
+/// let mut checkpoints = Checkpoints::own();
+/// checkpoints.register("CP010", "No file is empty", |at| {
+///     let mut checked = Checked::counted(0, "crate roots");
+///     for path in at.workspace.packages.iter().flat_map(|p| &p.crate_roots) {
+///         checked.checked += 1;
+///         if std::fs::metadata(path)?.len() == 0 {
+///             checked.find(path.display().to_string(), "is empty");
+///         }
+///     }
+///     Ok(checked)
+/// })?;
+/// assert_eq!(checkpoints.iter().count(), 6);
+/// # Ok::<(), backstop::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Checkpoints(Vec<Checkpoint>);
+
+impl Checkpoints {
+    /// None.
+    pub fn none() -> Self {
+        Checkpoints::default()
+    }
+
+    /// Backstop's own five.
+    pub fn own() -> Self {
+        let mut all = Checkpoints::none();
+        for (id, name, run) in own::ALL {
+            all.0.push(Checkpoint { id: id.into(), name: name.into(), run: Box::new(run) });
+        }
+        all
+    }
+
+    /// Adds one in Rust.
+    ///
+    /// # Errors
+    /// Kind `Settings` where the id is not `CP` and three digits from `CP006` up, or is taken.
+    pub fn register(
+        &mut self,
+        id: &str,
+        name: &str,
+        run: impl Fn(&Surroundings<'_>) -> Result<Checked, CheckError> + Send + Sync + 'static,
+    ) -> Result<()> {
+        let wrong = |text: String| Error::new(ErrorKind::Settings, text);
+        if !crate::select::settings::is_checkpoint_id(id) {
+            return Err(wrong(format!("checkpoint `{}` needs another id", show_text(id)))
+                .with_help("`CP` and three digits, from `CP006` up"));
+        }
+        if self.0.iter().any(|other| other.id == id) {
+            return Err(wrong(format!("two checkpoints have the id `{id}`"))
+                .with_help("give each an id of its own, in the settings and in Rust"));
+        }
+        self.0.push(Checkpoint { id: id.into(), name: name.into(), run: Box::new(run) });
+        Ok(())
+    }
+
+    /// Adds those of the settings.
+    ///
+    /// # Errors
+    /// As [`Checkpoints::register`].
+    pub fn add_settings(&mut self, settings: &[CheckpointSetting]) -> Result<()> {
+        for setting in settings {
+            let command = setting.clone();
+            self.register(&setting.id, &setting.name, move |at| Ok(run_command(&command, at)?))?;
+        }
+        Ok(())
+    }
+
+    /// Adds those of another list.
+    ///
+    /// # Errors
+    /// As [`Checkpoints::register`].
+    pub fn append(&mut self, others: Checkpoints) -> Result<()> {
+        for other in others.0 {
+            if self.0.iter().any(|mine| mine.id == other.id) {
+                let text = format!("two checkpoints have the id `{}`", other.id);
+                return Err(Error::new(ErrorKind::Settings, text)
+                    .with_help("give each an id of its own, in the settings and in Rust"));
+            }
+            self.0.push(other);
+        }
+        self.0.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(())
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Checkpoint> {
+        self.0.iter()
+    }
+
+    /// Those with one of these ids; all where none is given.
+    ///
+    /// # Errors
+    /// Kind `Usage` where there is none with such an id.
+    pub fn only(&self, ids: &[String]) -> Result<Vec<&Checkpoint>> {
+        if let Some(unknown) = ids.iter().find(|id| !self.0.iter().any(|c| c.id.eq_ignore_ascii_case(id))) {
+            let known: Vec<&str> = self.0.iter().map(Checkpoint::id).collect();
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("there is no checkpoint `{}`", show_text(unknown)),
+            )
+            .with_help(format!("there are {}; `checkpoint --list` names them", known.join(", "))));
+        }
+        let asked = |c: &&Checkpoint| ids.is_empty() || ids.iter().any(|id| c.id.eq_ignore_ascii_case(id));
+        Ok(self.0.iter().filter(asked).collect())
+    }
+}
+
+/// What one checkpoint said.
+#[derive(Debug, Clone)]
+pub struct CheckpointReport {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What it found.
+    pub checked: Checked,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl CheckpointReport {
+    /// Whether it looked at something and found nothing wrong.
+    pub fn passed(&self) -> bool {
+        self.checked.checked > 0 && self.checked.findings.is_empty()
+    }
+}
+
+/// What all of them said.
+#[derive(Debug, Clone)]
+pub struct CheckpointsReport {
+    /// By which the report is known on disk.
+    pub id: Id,
+    /// One for each, in order.
+    pub checkpoints: Vec<CheckpointReport>,
+    /// The report on disk; absent where the store cannot be written to.
+    pub file: Option<PathBuf>,
+    /// The log.
+    pub log: PathBuf,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl CheckpointsReport {
+    /// How many passed.
+    pub fn passed_count(&self) -> usize {
+        self.checkpoints.iter().filter(|c| c.passed()).count()
+    }
+
+    /// Whether there is one and all passed.
+    pub fn passed(&self) -> bool {
+        !self.checkpoints.is_empty() && self.checkpoints.iter().all(CheckpointReport::passed)
+    }
+}
+
+/// Runs checkpoints, and goes on after a failure. The report is written to `checkpoints/` in the store.
+///
+/// # Errors
+/// `Interrupted`. A checkpoint that cannot look has failed.
+pub fn run(checkpoints: &[&Checkpoint], at: &Surroundings<'_>) -> Result<CheckpointsReport> {
+    let context = at.context;
+    let started = context.clock.now();
+    let id = Id::at(started);
+    let log = Log::open(at.store, "checkpoints", &id, context.clock, context.observer);
+    let inner = context.with(&*log);
+    let inside = Surroundings { context: &inner, ..*at };
+    let mut reports = Vec::new();
+    let result = checkpoints.iter().try_for_each(|checkpoint| {
+        context.interrupt.check()?;
+        let report = run_one(checkpoint, &inside)?;
+        let verdict = if report.passed() { "passed" } else { "failed" };
+        let checked = &report.checked;
+        log.line(&format!("{} {verdict}: {} {}", report.id, checked.checked, checked.unit));
+        for finding in &checked.findings {
+            log.line(&format!("finding: {} {}: {}", report.id, finding.place, finding.problem));
+        }
+        reports.push(report);
+        Ok(())
+    });
+    log.end(&result, |()| "all were run".into());
+    result?;
+    let elapsed = context.clock.now().duration_since(started).unwrap_or_default();
+    let mut report =
+        CheckpointsReport { id, checkpoints: reports, file: None, log: log.path().clone(), elapsed };
+    let path = at.store.layout().checkpoints(&report.id);
+    match crate::store::write_private(at.store.fs(), &path, to_json(&report, started).as_bytes()) {
+        Ok(()) => report.file = Some(path),
+        Err(e) => context.note(format!("the report was not written: {e}")),
+    }
+    own::record(&report, at);
+    Ok(report)
+}
+
+fn run_one(checkpoint: &Checkpoint, at: &Surroundings<'_>) -> Result<CheckpointReport> {
+    let what = format!("{} {}", checkpoint.id, checkpoint.name);
+    at.context.observer.on(&Event::Phase { verb: "Checking", what, total: 0 });
+    let begun = at.context.clock.now();
+    let checked = match (checkpoint.run)(at) {
+        Ok(checked) => checked,
+        Err(_) if at.context.interrupt.is_set() => return Err(at.context.interrupt.check().err().unwrap_or_else(
+            || Error::new(ErrorKind::Interrupted, "stopped on request; nothing was changed"),
+        )),
+        Err(e) => could_not_look(&*e),
+    };
+    let elapsed = at.context.clock.now().duration_since(begun).unwrap_or_default();
+    Ok(CheckpointReport { id: checkpoint.id.clone(), name: checkpoint.name.clone(), checked, elapsed })
+}
+
+/// A checkpoint that could not look has failed, and says why.
+fn could_not_look(e: &(dyn std::error::Error + Send + Sync + 'static)) -> Checked {
+    let mut checked = Checked::counted(0, "checks");
+    let mut problem = show_text(&e.to_string());
+    let mut cause = e.source();
+    while let Some(e) = cause {
+        problem = format!("{problem}: {}", show_text(&e.to_string()));
+        cause = e.source();
+    }
+    checked.find("the checkpoint itself", problem);
+    if let Some(e) = e.downcast_ref::<Error>() {
+        e.details().iter().for_each(|detail| checked.find(detail.clone(), "see above"));
+        checked.remedy = e.help().map(str::to_owned);
+    }
+    checked
+}
+
+/// Runs a command of the settings: it has passed where it ends with exit code 0.
+fn run_command(setting: &CheckpointSetting, at: &Surroundings<'_>) -> Result<Checked> {
+    let [program, args @ ..] = setting.run.as_slice() else {
+        return Err(Error::new(ErrorKind::Settings, format!("checkpoint `{}` runs nothing", setting.id)));
+    };
+    let args: Vec<OsString> = args.iter().map(OsString::from).collect();
+    let root = &at.workspace.root;
+    let directory = setting.cwd.as_ref().map_or_else(|| root.clone(), |dir| root.join(dir));
+    if !directory.is_dir() {
+        let shown = crate::path::show_path(&directory);
+        return Err(Error::new(ErrorKind::Settings, format!("`cwd` names `{shown}`, which is no directory"))
+            .with_help(format!("correct checkpoint {} in the settings", setting.id)));
+    }
+    let env: BTreeMap<OsString, OsString> =
+        setting.env.iter().map(|(key, value)| (key.into(), value.into())).collect();
+    // `./tool` is meant from where it runs.
+    let program = match program.contains('/') {
+        true => directory.join(program).into_os_string(),
+        false => program.into(),
+    };
+    let job = Job {
+        program: &program,
+        args: &args,
+        directory: &directory,
+        env: &env,
+        without: &[],
+        time_limit: Some(Duration::from_secs(setting.timeout.unwrap_or(TIME_LIMIT))),
+    };
+    let mut checked = Checked::counted(1, "commands");
+    let words: Vec<String> = setting.run.iter().map(|word| show_text(word)).collect();
+    let shown = words.join(" ");
+    at.context.note(format!("{} runs `{shown}`", setting.id));
+    let mut last_lines = std::collections::VecDeque::new();
+    let ended = job.run(at.context.interrupt, at.context.observer, |line| {
+        last_lines.push_back(show_text(&String::from_utf8_lossy(line)));
+        if last_lines.len() > SAID {
+            last_lines.pop_front();
+        }
+    })?;
+    if !ended.ok {
+        checked.find(&*shown, ended.how);
+        let said = if ended.stderr.is_empty() { Vec::from(last_lines) } else { ended.stderr };
+        let from = said.len().saturating_sub(SAID);
+        checked.notes.extend(said[from..].iter().map(|l| show_text(l.trim_end())).filter(|l| !l.is_empty()));
+        checked.remedy = Some(format!("run `{shown}` yourself, and mend what it complains of"));
+    }
+    checked.command = Some(shown);
+    Ok(checked)
+}
+
+/// Seconds that a command of the settings may take where it says nothing else.
+const TIME_LIMIT: u64 = 600;
+/// How many of a failed command's last lines are shown.
+const SAID: usize = 10;
+
+fn to_json(report: &CheckpointsReport, started: std::time::SystemTime) -> String {
+    let all: Vec<_> = report.checkpoints.iter().map(CheckpointReport::to_json).collect();
+    let value = json!({
+        "format": crate::manifest::FORMAT,
+        "id": report.id,
+        "created": rfc3339(started),
+        "passed": report.passed(),
+        "checkpoints": all,
+        "seconds": report.elapsed.as_secs_f64(),
+    });
+    format!("{value:#}\n")
+}
+
+impl CheckpointReport {
+    /// For programs; the fields are those of `checkpoint --format json`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let findings: Vec<_> = self
+            .checked
+            .findings
+            .iter()
+            .map(|f| json!({ "place": f.place, "problem": f.problem }))
+            .collect();
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "passed": self.passed(),
+            "checked": self.checked.checked,
+            "unit": self.checked.unit,
+            "command": self.checked.command,
+            "findings": findings,
+            "notes": self.checked.notes,
+            "remedy": if self.passed() { None } else { self.checked.remedy.as_ref() },
+            "seconds": self.elapsed.as_secs_f64(),
+        })
+    }
+}
+
+/// Reads a report that [`run`] wrote; the fields are described in `FORMAT.md`.
+///
+/// # Errors
+/// Kind `Damaged` where it does not parse, `Io` where it cannot be read.
+pub fn read_report(path: &std::path::Path) -> Result<serde_json::Value> {
+    let bytes = std::fs::read(path).during("read", path)?;
+    serde_json::from_slice(&bytes).map_err(|e| {
+        let shown = crate::path::show_path(path);
+        Error::new(ErrorKind::Damaged, format!("`{shown}` does not parse")).with_source(e)
+    })
+}
