@@ -198,7 +198,8 @@ mod tests {
             time_limit,
         };
         let mut lines = Vec::new();
-        let ended = job.run(interrupt, &crate::event::Silent, |l| lines.push(String::from_utf8_lossy(l).into_owned()));
+        let ended = job
+            .run(interrupt, &crate::event::Silent, |l| lines.push(String::from_utf8_lossy(l).into_owned()));
         (ended, lines)
     }
 

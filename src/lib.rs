@@ -81,6 +81,8 @@
 mod archive;
 #[cfg(feature = "engine")]
 pub mod backup;
+#[cfg(feature = "engine")]
+pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "engine")]

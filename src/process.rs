@@ -83,3 +83,8 @@ pub(crate) fn git(dir: &Path, args: &[&OsStr], stdin: Option<Vec<u8>>) -> Result
     }
     run(command)
 }
+
+/// Whether an interpreter is on PATH and works.
+pub(crate) fn is_there(program: &str) -> bool {
+    interpreter(program, Path::new("/"), &[OsStr::new("--version")]).is_ok_and(|answer| answer.ok)
+}

@@ -11,12 +11,13 @@ mod roads;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::clock::rfc3339;
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Event};
 use crate::job::Job;
 use crate::manifest::Id;
@@ -88,9 +89,10 @@ impl Checked {
 /// The error of a checkpoint that could not look: it counts as failed.
 pub type CheckError = Box<dyn std::error::Error + Send + Sync>;
 
-type Run = Box<dyn Fn(&Surroundings<'_>) -> Result<Checked, CheckError> + Send + Sync>;
+type Run = Arc<dyn Fn(&Surroundings<'_>) -> Result<Checked, CheckError> + Send + Sync>;
 
-/// One checkpoint.
+/// One checkpoint. Cheap to clone.
+#[derive(Clone)]
 pub struct Checkpoint {
     id: String,
     name: String,
@@ -134,7 +136,7 @@ impl Checkpoint {
 /// assert_eq!(checkpoints.iter().count(), 6);
 /// # Ok::<(), backstop::Error>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Checkpoints(Vec<Checkpoint>);
 
 impl Checkpoints {
@@ -147,7 +149,7 @@ impl Checkpoints {
     pub fn own() -> Self {
         let mut all = Checkpoints::none();
         for (id, name, run) in own::ALL {
-            all.0.push(Checkpoint { id: id.into(), name: name.into(), run: Box::new(run) });
+            all.0.push(Checkpoint { id: id.into(), name: name.into(), run: Arc::new(run) });
         }
         all
     }
@@ -171,7 +173,7 @@ impl Checkpoints {
             return Err(wrong(format!("two checkpoints have the id `{id}`"))
                 .with_help("give each an id of its own, in the settings and in Rust"));
         }
-        self.0.push(Checkpoint { id: id.into(), name: name.into(), run: Box::new(run) });
+        self.0.push(Checkpoint { id: id.into(), name: name.into(), run: Arc::new(run) });
         Ok(())
     }
 
@@ -318,9 +320,11 @@ fn run_one(checkpoint: &Checkpoint, at: &Surroundings<'_>) -> Result<CheckpointR
     let begun = at.context.clock.now();
     let checked = match (checkpoint.run)(at) {
         Ok(checked) => checked,
-        Err(_) if at.context.interrupt.is_set() => return Err(at.context.interrupt.check().err().unwrap_or_else(
-            || Error::new(ErrorKind::Interrupted, "stopped on request; nothing was changed"),
-        )),
+        Err(_) if at.context.interrupt.is_set() => {
+            return Err(at.context.interrupt.check().err().unwrap_or_else(|| {
+                Error::new(ErrorKind::Interrupted, "stopped on request; nothing was changed")
+            }));
+        }
         Err(e) => could_not_look(&*e),
     };
     let elapsed = at.context.clock.now().duration_since(begun).unwrap_or_default();
@@ -415,12 +419,8 @@ fn to_json(report: &CheckpointsReport, started: std::time::SystemTime) -> String
 impl CheckpointReport {
     /// For programs; the fields are those of `checkpoint --format json`.
     pub fn to_json(&self) -> serde_json::Value {
-        let findings: Vec<_> = self
-            .checked
-            .findings
-            .iter()
-            .map(|f| json!({ "place": f.place, "problem": f.problem }))
-            .collect();
+        let findings: Vec<_> =
+            self.checked.findings.iter().map(|f| json!({ "place": f.place, "problem": f.problem })).collect();
         json!({
             "id": self.id,
             "name": self.name,
@@ -434,16 +434,4 @@ impl CheckpointReport {
             "seconds": self.elapsed.as_secs_f64(),
         })
     }
-}
-
-/// Reads a report that [`run`] wrote; the fields are described in `FORMAT.md`.
-///
-/// # Errors
-/// Kind `Damaged` where it does not parse, `Io` where it cannot be read.
-pub fn read_report(path: &std::path::Path) -> Result<serde_json::Value> {
-    let bytes = std::fs::read(path).during("read", path)?;
-    serde_json::from_slice(&bytes).map_err(|e| {
-        let shown = crate::path::show_path(path);
-        Error::new(ErrorKind::Damaged, format!("`{shown}` does not parse")).with_source(e)
-    })
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::commands::ExplainArgs;
+use super::commands::{CheckpointArgs, ExplainArgs};
 #[cfg(feature = "install")]
 use super::commands::{CompletionsArgs, InitArgs};
 use crate::store::DrillLevel;
@@ -39,7 +39,7 @@ pub(super) struct Global {
     /// The store [env: BACKSTOP_STORE] [default: backup]
     #[arg(long, global = true, value_name = "DIR")]
     pub(super) store: Option<PathBuf>,
-    /// The report's form: human or json [default: human]
+    /// The report's form: human, json; checkpoints: junit, github
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
     #[arg(hide_default_value = true, hide_possible_values = true)]
     pub(super) format: Format,
@@ -56,6 +56,10 @@ pub(super) struct Global {
 pub(super) enum Format {
     Human,
     Json,
+    /// For `checkpoint` and `preflight`: a test report that CI systems read.
+    Junit,
+    /// For `checkpoint` and `preflight`: annotations for GitHub's CI.
+    Github,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -71,6 +75,8 @@ pub(super) enum Command {
     Backup(Backup),
     /// Checks that a restore point is complete and right
     Validate(Validate),
+    /// Asks whether the workspace is ready for a change
+    Checkpoint(CheckpointArgs),
     /// Brings the workspace back to a restore point, or undoes that
     Rollback(Rollback),
     /// Lists the restore points
@@ -95,6 +101,7 @@ impl Command {
         match self {
             Command::Backup(_) => "backup",
             Command::Validate(_) => "validate",
+            Command::Checkpoint(_) => "checkpoint",
             Command::Rollback(_) => "rollback",
             Command::List => "list",
             Command::Show(_) => "show",

@@ -1,12 +1,15 @@
 //! backstop's commands as a part of another program's, where that is made with clap too.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Subcommand};
 
 use super::args::{self, Cli, Global};
-use super::{Env, commands};
+use super::term::Term;
+use super::{Env, commands, exit};
+use crate::checkpoint::{CheckError, Checked, Checkpoints, Surroundings};
 
 /// All of backstop's commands, for an xtask that has commands of its own. Each brings the flags `--store`,
 /// `--format`, … along; they stand behind its name.
@@ -37,10 +40,101 @@ use super::{Env, commands};
 #[derive(Debug)]
 pub struct Command(Cli);
 
+/// Backstop's commands together with what a program adds to them: checkpoints of its own, in Rust.
+///
+/// ```no_run
+/// use backstop::checkpoint::Checked;
+/// use backstop::cli::App;
+///
+/// fn main() -> std::process::ExitCode {
+///     App::new()
+///         .checkpoint("CP010", "Every package has a readme", |at| {
+///             let mut checked = Checked::counted(0, "packages");
+///             for package in at.workspace.packages.iter().filter(|p| p.member) {
+///                 checked.checked += 1;
+///                 if !package.directory.join("README.md").exists() {
+///                     checked.find(package.name.clone(), "has no README.md");
+///                 }
+///             }
+///             Ok(checked)
+///         })
+///         .main()
+/// }
+/// ```
+///
+/// A program with a parser of its own asks [`App::run_if_asked`] first, one that flattens [`Command`] hands it to
+/// [`App::run_command`].
+#[derive(Debug, Default)]
+pub struct App {
+    checkpoints: Checkpoints,
+    wrong: Option<crate::Error>,
+}
+
+impl App {
+    /// The commands as they are.
+    pub fn new() -> Self {
+        App::default()
+    }
+
+    /// Adds a checkpoint. One with a wrong or taken id is told when a command runs: exit code 2.
+    #[must_use]
+    pub fn checkpoint(
+        mut self,
+        id: &str,
+        name: &str,
+        run: impl Fn(&Surroundings<'_>) -> Result<Checked, CheckError> + Send + Sync + 'static,
+    ) -> Self {
+        if let Err(e) = self.checkpoints.register(id, name, run) {
+            self.wrong.get_or_insert(e);
+        }
+        self
+    }
+
+    /// As [`cli::main`](super::main).
+    pub fn main(self) -> ExitCode {
+        self.run(std::env::args_os())
+    }
+
+    /// As [`cli::run`](super::run).
+    pub fn run(self, args: impl IntoIterator<Item = OsString>) -> ExitCode {
+        let args: Vec<OsString> = args.into_iter().collect();
+        match super::parse(&args) {
+            Ok(cli) => self.run_command(Command(cli)),
+            // Help and version go to standard output and are no failure.
+            Err(e) if !e.use_stderr() => {
+                let _ = e.print();
+                ExitCode::from(exit::DONE)
+            }
+            Err(e) => {
+                super::complain(&args, e);
+                ExitCode::from(exit::USAGE)
+            }
+        }
+    }
+
+    /// As [`cli::run_if_asked`](super::run_if_asked).
+    pub fn run_if_asked(self) -> Option<ExitCode> {
+        let first = std::env::args().nth(1);
+        let asked = first.is_some_and(|name| Cli::command().find_subcommand(name).is_some());
+        if asked { Some(self.main()) } else { super::run_if_copied() }
+    }
+
+    /// Runs a command that another parser took apart.
+    pub fn run_command(self, command: Command) -> ExitCode {
+        let mut env = Env::read();
+        if let Some(e) = &self.wrong {
+            let global = &command.0.global;
+            let term = Term::new(global.color, global.quiet, &env);
+            return ExitCode::from(super::print_error(&term, global.format, command.0.command.name(), e));
+        }
+        ExitCode::from(commands::dispatch(&command.0, &mut env, &self.checkpoints))
+    }
+}
+
 impl Command {
     /// Runs the command.
     pub fn run(self) -> ExitCode {
-        ExitCode::from(commands::dispatch(&self.0, &mut Env::read()))
+        App::new().run_command(self)
     }
 
     fn with_flags(

@@ -23,7 +23,7 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::error::Error;
 use crate::store::is_store;
 use args::{Cli, Format};
-pub use embed::Command;
+pub use embed::{App, Command};
 use term::{CYAN, RED, Term, sentences};
 
 /// Runs the command that the process was started with: the whole `main` of an xtask.
@@ -44,19 +44,7 @@ pub fn main() -> ExitCode {
 /// assert_eq!(code, std::process::ExitCode::SUCCESS);
 /// ```
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args: Vec<OsString> = args.into_iter().collect();
-    match parse(&args) {
-        Ok(cli) => ExitCode::from(commands::dispatch(&cli, &mut Env::read())),
-        // Help and version go to standard output and are no failure.
-        Err(e) if !e.use_stderr() => {
-            let _ = e.print();
-            ExitCode::from(exit::DONE)
-        }
-        Err(e) => {
-            complain(&args, e);
-            ExitCode::from(exit::USAGE)
-        }
-    }
+    App::new().run(args)
 }
 
 /// Reads a command line. The usage calls an xtask what a person calls it.
@@ -109,9 +97,7 @@ pub fn run_if_copied() -> Option<ExitCode> {
 /// }
 /// ```
 pub fn run_if_asked() -> Option<ExitCode> {
-    let first = std::env::args().nth(1);
-    let asked = first.is_some_and(|name| Cli::command().find_subcommand(name).is_some());
-    if asked { Some(main()) } else { run_if_copied() }
+    App::new().run_if_asked()
 }
 
 /// What the process was given by its surroundings.

@@ -316,6 +316,12 @@ fn read_keep(value: &Value, outer: Source<'_>) -> Result<KeepSetting> {
     })
 }
 
+/// Whether a workspace may call a checkpoint of its own so.
+pub(crate) fn is_checkpoint_id(id: &str) -> bool {
+    let number = id.strip_prefix("CP").filter(|d| d.len() == 3 && d.bytes().all(|b| b.is_ascii_digit()));
+    number.and_then(|digits| digits.parse().ok()).is_some_and(|n: u32| n > LAST_OWN_CHECKPOINT)
+}
+
 fn read_checkpoint(value: &Value, outer: Source<'_>) -> Result<CheckpointSetting> {
     let name = format!("{}.checkpoint", outer.table);
     let source = Source { table: &name, ..outer };
@@ -323,8 +329,7 @@ fn read_checkpoint(value: &Value, outer: Source<'_>) -> Result<CheckpointSetting
     source.check_keys(map, &CHECKPOINT_KEYS)?;
     let required = |key: &str| source.text(map, key)?.ok_or_else(|| source.wrong(key, "given"));
     let id = required("id")?;
-    let number = id.strip_prefix("CP").filter(|d| d.len() == 3 && d.bytes().all(|b| b.is_ascii_digit()));
-    if number.and_then(|digits| digits.parse().ok()).is_none_or(|n: u32| n <= LAST_OWN_CHECKPOINT) {
+    if !is_checkpoint_id(&id) {
         return Err(source.wrong("id", "`CP` and three digits, from `CP006` up"));
     }
     let run = source.texts(map, "run")?;

@@ -146,6 +146,11 @@ impl Layout {
         self.scripts().join(EXECUTABLE)
     }
 
+    /// The report of a run of checkpoints.
+    pub fn checkpoints(&self, id: &Id) -> PathBuf {
+        self.dir.join("checkpoints").join(format!("checkpoints_{id}.json"))
+    }
+
     /// The log of one run: `backup`, `validation`, `checkpoints` or `rollback`.
     pub fn log(&self, what: &str, id: &Id) -> PathBuf {
         self.dir.join("logs").join(format!("{what}_{id}.log"))

@@ -1,5 +1,6 @@
 //! Each command: find, run, render.
 
+mod checkpoint;
 mod drill;
 mod explain;
 #[cfg(feature = "install")]
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+pub(super) use checkpoint::CheckpointArgs;
 pub(super) use explain::ExplainArgs;
 #[cfg(feature = "install")]
 pub(super) use init::InitArgs;
@@ -24,6 +26,7 @@ use super::progress::Progress;
 use super::term::Term;
 use super::{Env, exit, print_error, render};
 use crate::backup::{BackupOptions, BackupOutcome, backup};
+use crate::checkpoint::Checkpoints;
 use crate::clock::SystemClock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Interrupt};
@@ -43,14 +46,20 @@ struct Session<'a> {
     fs: Fs,
     interrupt: Interrupt,
     progress: Progress,
+    /// What the embedding program adds to the checkpoints.
+    registered: &'a Checkpoints,
 }
 
-pub(super) fn dispatch(cli: &Cli, env: &mut Env) -> u8 {
+pub(super) fn dispatch(cli: &Cli, env: &mut Env, registered: &Checkpoints) -> u8 {
     let term = Term::new(cli.global.color, cli.global.quiet, env);
     let verbose = match &cli.command {
         Command::Backup(args) => args.verbose,
         Command::Rollback(args) => args.verbose,
-        Command::Validate(_) | Command::List | Command::Show(_) | Command::Explain(_) => false,
+        Command::Validate(_)
+        | Command::Checkpoint(_)
+        | Command::List
+        | Command::Show(_)
+        | Command::Explain(_) => false,
         #[cfg(feature = "install")]
         Command::Init(_) | Command::Completions(_) | Command::Man => false,
     };
@@ -62,10 +71,15 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env) -> u8 {
         fs,
         interrupt: Interrupt::default(),
         progress: Progress::new(term, verbose),
+        registered,
     };
+    if let Err(e) = form(cli) {
+        return print_error(&term, Format::Human, cli.command.name(), &e);
+    }
     let result = match &cli.command {
         Command::Backup(args) => session.backup(args),
         Command::Validate(args) => session.validate(args),
+        Command::Checkpoint(args) => session.checkpoint(args),
         Command::Rollback(args) => session.rollback(args),
         Command::List => session.list(),
         Command::Show(args) => session.show(args),
@@ -82,6 +96,16 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env) -> u8 {
         Ok(code) => code,
         Err(e) => print_error(&term, cli.global.format, cli.command.name(), &e),
     }
+}
+
+/// Test reports and annotations are for checks.
+fn form(cli: &Cli) -> Result<()> {
+    let checks = matches!(cli.command, Command::Checkpoint(_));
+    if checks || matches!(cli.global.format, Format::Human | Format::Json) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Usage, format!("`{}` has no such report", cli.command.name()))
+        .with_help("--format human or --format json; junit and github are for `checkpoint` and `preflight`"))
 }
 
 impl Session<'_> {

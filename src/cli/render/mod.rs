@@ -2,6 +2,8 @@
 //! that it is given; none prints. The JSON is described in `src/cli/output.schema.json`.
 
 mod backup;
+mod checkpoint;
+mod ci;
 mod drill;
 mod explain;
 #[cfg(feature = "install")]
@@ -15,6 +17,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 pub(super) use backup::{BackupView, backup, backup_json};
+pub(super) use checkpoint::{checkpoint, checkpoint_cases, checkpoint_json, checkpoint_list};
+pub(super) use ci::{Case, github, junit};
 pub(super) use drill::drill;
 pub(super) use explain::{explain, explain_json};
 #[cfg(feature = "install")]

@@ -1,0 +1,121 @@
+//! Backstop's own checkpoints, CP001 to CP005.
+
+use super::{CheckError, Checked, CheckpointsReport, Surroundings, environment, roads};
+use crate::compile::{Answer, Cargo};
+use crate::diff::{ChangeKind, diff_live};
+use crate::error::Result;
+use crate::path::show_path;
+use crate::store::{Compiled, Selector, Wait};
+use crate::validate::{InodeCache, validate};
+
+type Own = fn(&Surroundings<'_>) -> Result<Checked, CheckError>;
+
+pub(super) const ALL: [(&str, &str, Own); 5] = [
+    ("CP001", "Backup integrity", |at| Ok(integrity(at)?)),
+    ("CP002", "Rollback scripts", |at| Ok(roads::restore_by_all(at)?)),
+    ("CP003", "File checksums", |at| Ok(checksums(at)?)),
+    ("CP004", "System functionality", |at| Ok(functionality(at)?)),
+    ("CP005", "Environment", |at| Ok(environment::look(at)?)),
+];
+/// The two whose verdicts together say whether what the newest restore point holds compiles.
+const SAME: &str = "CP003";
+const COMPILES: &str = "CP004";
+
+/// The newest restore point passes all six validations.
+fn integrity(at: &Surroundings<'_>) -> Result<Checked> {
+    let catalogue = at.store.catalogue()?;
+    let listed = catalogue.select(&Selector::Latest)?;
+    let cache = at.executable.map(InodeCache::of_program).and_then(Result::ok).unwrap_or_default();
+    let report = validate(at.store, listed, &cache, at.context)?;
+    let mut checked = Checked::counted(report.checks.len() as u64, "validations");
+    for check in report.checks.iter().filter(|c| !c.passed()) {
+        let name = check.validation.name();
+        if check.findings.is_empty() {
+            checked.find(name, "checked nothing");
+        }
+        for finding in &check.findings {
+            checked.find(format!("{name} {}", finding.place), finding.problem.clone());
+        }
+        checked.remedy.get_or_insert_with(|| check.validation.remedy().to_owned());
+    }
+    Ok(checked)
+}
+
+/// The workspace is what the newest restore point holds.
+fn checksums(at: &Surroundings<'_>) -> Result<Checked> {
+    let catalogue = at.store.catalogue()?;
+    let listed = catalogue.select(&Selector::Latest)?;
+    let diff = diff_live(at.store, listed, at.context)?;
+    let compared = diff.changes.iter().filter(|c| c.kind != ChangeKind::Added).count() as u64;
+    let mut checked = Checked::counted(diff.unchanged + compared, "files");
+    for change in &diff.changes {
+        checked.find(
+            change.shown(),
+            match change.kind {
+                ChangeKind::Added => "was added since the newest restore point",
+                ChangeKind::Removed => "is gone since the newest restore point",
+                ChangeKind::Content => "has other content than in the newest restore point",
+                ChangeKind::Mode => "has another mode than in the newest restore point",
+                ChangeKind::Type => "is of another kind than in the newest restore point",
+            },
+        );
+    }
+    for root in &diff.missing_roots {
+        checked.find(root.clone(), "the directory outside the workspace is gone");
+    }
+    Ok(checked.with_remedy("make a new restore point with `backup`, or go back to this one with `rollback`"))
+}
+
+/// The workspace compiles: all targets, or what the settings ask for; its tests too, where they ask for that.
+fn functionality(at: &Surroundings<'_>) -> Result<Checked> {
+    let cargo = Cargo {
+        program: at.cargo,
+        directory: &at.workspace.root,
+        target: None,
+        locked: at.workspace.root.join("Cargo.lock").exists(),
+        offline: false,
+        time_limit: None,
+    };
+    let build = &at.workspace.settings.build;
+    let answer = cargo.check(build, at.context)?;
+    let units = answer.compiled + answer.fresh;
+    let mut checked = answered(Checked::counted(units, "units"), answer);
+    if build.test.is_some() && checked.findings.is_empty() {
+        let answer = cargo.test(build, at.context)?;
+        let passed = answer.tests_passed;
+        let command = checked.command.take().unwrap_or_default();
+        let nothing = answer.ok && passed == 0;
+        checked = answered(Checked::counted(passed, "tests"), answer);
+        if nothing {
+            checked.find("cargo test", "ran no test, which proves nothing");
+        }
+        checked.command = checked.command.map(|test| format!("{command} && {test}"));
+    }
+    if !cargo.locked {
+        checked.notes.push("there is no Cargo.lock: versions were chosen anew".into());
+    }
+    Ok(checked.with_remedy("make the workspace compile before you change it further"))
+}
+
+fn answered(mut checked: Checked, answer: Answer) -> Checked {
+    checked.command = Some(answer.command);
+    checked.findings = answer.findings;
+    checked
+}
+
+/// Keeps for drills whether the workspace compiled while it was what the newest restore point holds.
+pub(super) fn record(report: &CheckpointsReport, at: &Surroundings<'_>) {
+    let verdict = |id| report.checkpoints.iter().find(|c| c.id == id).map(super::CheckpointReport::passed);
+    let (Some(true), Some(passed)) = (verdict(SAME), verdict(COMPILES)) else { return };
+    let context = at.context;
+    let recorded = at.store.catalogue().and_then(|catalogue| {
+        let listed = catalogue.select(&Selector::Latest)?;
+        let lock = at.store.lock(Wait::No, context.interrupt, context.observer)?;
+        let compiled = Compiled { at: context.clock.now(), passed };
+        lock.update_status(listed, |status| status.compiled = Some(compiled))
+    });
+    if let Err(e) = recorded {
+        let dir = show_path(at.store.layout().dir());
+        context.note(format!("whether it compiled is not recorded in `{dir}`: {e}"));
+    }
+}

@@ -1,0 +1,82 @@
+//! `checkpoint`: asks whether the workspace is ready for a change.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Session;
+use crate::checkpoint::{Checkpoints, CheckpointsReport, Surroundings, run};
+use crate::cli::args::Format;
+use crate::cli::{exit, render};
+use crate::drill::scratch_below;
+use crate::error::Result;
+use crate::store::Store;
+use crate::workspace::Workspace;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct CheckpointArgs {
+    /// Only the one with this id; may be repeated
+    #[arg(long, value_name = "ID")]
+    only: Vec<String>,
+    /// Names them and runs none
+    #[arg(long, conflicts_with = "only")]
+    list: bool,
+    /// Where scratch copies are made [default: the user's cache]
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+}
+
+impl Session<'_> {
+    pub(super) fn checkpoint(&self, args: &CheckpointArgs) -> Result<u8> {
+        let workspace = self.workspace()?;
+        let checkpoints = self.checkpoints(&workspace)?;
+        if args.list {
+            self.report(&render::checkpoint_list(&self.term, self.global.format, &checkpoints));
+            return Ok(exit::DONE);
+        }
+        let store = Store::open(&self.store_of(&workspace), Some(&workspace.root), &self.fs)?;
+        self.stop_on_signals();
+        let report =
+            self.run_checkpoints(&workspace, &store, &checkpoints, &args.only, args.scratch.as_deref())?;
+        let code = if report.passed() { exit::DONE } else { exit::FINDINGS };
+        let text = match self.global.format {
+            Format::Human => render::checkpoint(&self.term, &report),
+            Format::Json => render::checkpoint_json(&report, code),
+            Format::Junit => render::junit("backstop checkpoint", &render::checkpoint_cases(&report)),
+            Format::Github => {
+                render::github(&render::checkpoint_cases(&report)) + &render::checkpoint(&self.term, &report)
+            }
+        };
+        self.report(&text);
+        Ok(code)
+    }
+
+    /// Backstop's own, those of the settings, and those that the program registered.
+    pub(super) fn checkpoints(&self, workspace: &Workspace) -> Result<Checkpoints> {
+        let mut all = Checkpoints::own();
+        all.add_settings(&workspace.settings.checkpoints)?;
+        all.append(self.registered.clone())?;
+        Ok(all)
+    }
+
+    pub(super) fn run_checkpoints(
+        &self,
+        workspace: &Workspace,
+        store: &Store,
+        checkpoints: &Checkpoints,
+        only: &[String],
+        scratch: Option<&std::path::Path>,
+    ) -> Result<CheckpointsReport> {
+        let context = self.context();
+        let scratch = scratch.map_or_else(|| scratch_below(&self.env.cache), |dir| self.env.absolute(dir));
+        let at = Surroundings {
+            workspace,
+            store,
+            cargo: &self.env.cargo,
+            executable: self.env.executable.as_deref(),
+            scratch: &scratch,
+            context: &context,
+        };
+        run(&checkpoints.only(only)?, &at)
+    }
+}
