@@ -114,7 +114,12 @@ impl Cargo<'_> {
         };
         let mut answer = Answer::default();
         let ended = job.run(context.interrupt, context.observer, |line| answer.take(line))?;
-        let shown = Job { args: &args.iter().filter(|a| *a != JSON).cloned().collect::<Vec<_>>(), ..job };
+        // What a person types, whichever cargo it is.
+        let shown = Job {
+            program: OsStr::new("cargo"),
+            args: &args.iter().filter(|a| *a != JSON).cloned().collect::<Vec<_>>(),
+            ..job
+        };
         answer.command = shown.shown();
         answer.end(&ended);
         Ok(answer)

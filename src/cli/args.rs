@@ -39,7 +39,7 @@ pub(super) struct Global {
     /// The store [env: BACKSTOP_STORE] [default: backup]
     #[arg(long, global = true, value_name = "DIR")]
     pub(super) store: Option<PathBuf>,
-    /// The report's form: human, json; checkpoints: junit, github
+    /// The report's form: human, json, junit or github
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
     #[arg(hide_default_value = true, hide_possible_values = true)]
     pub(super) format: Format,

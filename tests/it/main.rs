@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "what cannot be tested here is said aloud")]
 
 mod backup;
+mod checkpoints;
 mod cli;
 mod cuts;
 mod diff;

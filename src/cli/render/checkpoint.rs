@@ -42,7 +42,7 @@ fn line(out: &mut String, term: &Term, one: &CheckpointReport) {
         show_duration(one.elapsed)
     );
     if let Some(command) = &checked.command {
-        let _ = writeln!(out, "       {}", term.out(DIM, show_text(command)));
+        let _ = writeln!(out, "       {}", term.out(DIM, sentences(7, &show_text(command))));
     }
     for finding in checked.findings.iter().take(SHOWN) {
         let text = show_text(&format!("{}: {}", finding.place, finding.problem));

@@ -23,7 +23,7 @@ pub(in crate::cli) fn drill(term: &Term, report: &DrillReport) -> String {
             show_duration(rung.elapsed)
         );
         if let Some(command) = &rung.command {
-            let _ = writeln!(out, "             {}", term.out(DIM, show_text(command)));
+            let _ = writeln!(out, "             {}", term.out(DIM, sentences(13, &show_text(command))));
         }
         for finding in rung.findings.iter().take(SHOWN) {
             let text = format!("{}: {}", finding.place, finding.problem);
