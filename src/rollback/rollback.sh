@@ -1941,13 +1941,18 @@ enter_failed() {
   done
   failed 'look at' "$3/$2"
 }
-# The same where the way there may have gone: 1 then.
+# The same where the way there may have gone: 1 then. A link in the way leads elsewhere, and is none.
 enter_if_there() {
+  local at rest=$2
   enter "$1" "$2" && return 0
   builtin cd /
   dir_of "$1"
-  [[ -d $R/${2%/*} ]] && return 2
-  return 1
+  at=$R
+  while [[ $rest == */* ]]; do
+    at+=/${rest%%/*} rest=${rest#*/}
+    [[ -d $at && ! -L $at ]] || return 1
+  done
+  return 2
 }
 
 begin() {

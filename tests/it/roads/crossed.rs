@@ -257,6 +257,15 @@ fn an_undo_of_the_executable_that_was_cut_off_is_ended_by_each_road() {
     let scene = Scene::rolled_back();
     let plan = scene.world.plan_undo().unwrap();
     cut_executable_everywhere(&scene, &plan);
+    // At the very end links stand where directories were: the way to what was in them is gone, and that is no change.
+    let points = points(&scene, &plan);
+    scene.cut_executable(&plan, points[points.len() - 3]);
+    scene.save("between");
+    for road in Road::here() {
+        scene.load("between");
+        scene.run(*road, RESUME, "cut at its end");
+        scene.assert_ended(&scene.new, &format!("cut at its end, resumed by {road:?}"));
+    }
 }
 
 #[test]
