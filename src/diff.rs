@@ -69,6 +69,20 @@ impl Diff {
         self.changes.is_empty() && self.missing_roots.is_empty()
     }
 
+    /// The other way round.
+    #[must_use]
+    pub fn reversed(mut self) -> Self {
+        for change in &mut self.changes {
+            std::mem::swap(&mut change.before, &mut change.after);
+            change.kind = match change.kind {
+                ChangeKind::Added => ChangeKind::Removed,
+                ChangeKind::Removed => ChangeKind::Added,
+                other => other,
+            };
+        }
+        self
+    }
+
     /// How many changes of one kind there are.
     pub fn count(&self, kind: ChangeKind) -> u64 {
         self.changes.iter().filter(|change| change.kind == kind).count() as u64

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::commands::{CheckpointArgs, ExplainArgs};
+use super::commands::{CheckpointArgs, DiffArgs, ExplainArgs, ListArgs, ShowArgs};
 #[cfg(feature = "install")]
 use super::commands::{CompletionsArgs, InitArgs};
 use crate::store::DrillLevel;
@@ -80,9 +80,11 @@ pub(super) enum Command {
     /// Brings the workspace back to a restore point, or undoes that
     Rollback(Rollback),
     /// Lists the restore points
-    List,
+    List(ListArgs),
     /// Shows what a restore point holds
-    Show(Show),
+    Show(ShowArgs),
+    /// Tells what differs between restore points, or from one to now
+    Diff(DiffArgs),
     /// Says why a path is protected or not, and where the rule stands
     Explain(ExplainArgs),
     /// Puts backstop into a workspace: an xtask and its alias
@@ -103,8 +105,9 @@ impl Command {
             Command::Validate(_) => "validate",
             Command::Checkpoint(_) => "checkpoint",
             Command::Rollback(_) => "rollback",
-            Command::List => "list",
+            Command::List(_) => "list",
             Command::Show(_) => "show",
+            Command::Diff(_) => "diff",
             Command::Explain(_) => "explain",
             #[cfg(feature = "install")]
             Command::Init(_) => "init",
@@ -209,14 +212,4 @@ pub(super) enum Copy {
     Auto,
     Session,
     Archive,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Show {
-    /// An id, the start of one, or `latest`
-    #[arg(value_name = "TS", default_value = "latest")]
-    pub(super) timestamp: String,
-    /// Names each entry and why it is protected
-    #[arg(short, long)]
-    pub(super) verbose: bool,
 }

@@ -167,6 +167,31 @@ pub(super) fn brief(message: &str) -> String {
     text.chars().take(SHOWN - 1).chain(['…']).collect()
 }
 
+/// A text in at most `columns` columns, an ellipsis at its end where it was cut.
+pub(super) fn cut(text: &str, columns: usize) -> String {
+    if text.chars().map(width).sum::<usize>() <= columns {
+        return text.to_owned();
+    }
+    let mut left = columns.saturating_sub(1);
+    let fits = text.chars().take_while(|c| {
+        let fits = width(*c) <= left;
+        left = left.saturating_sub(width(*c));
+        fits
+    });
+    fits.chain(['…']).collect()
+}
+
+/// How many columns a character takes: two for the wide ones of East Asia and emoji, by Unicode's blocks. A narrow one
+/// that is taken for wide costs a column of room, no more.
+fn width(c: char) -> usize {
+    match u32::from(c) {
+        0x0300..=0x036f | 0x200b..=0x200d | 0xfe00..=0xfe0f => 0,
+        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f => 2,
+        0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd => 2,
+        _ => 1,
+    }
+}
+
 /// A path for a command line that a person copies: quoted where a shell needs it.
 pub(super) fn shell(path: &std::path::Path) -> String {
     let text = path.to_string_lossy();
@@ -233,6 +258,16 @@ mod tests {
     fn a_message_is_cut() {
         assert_eq!(brief(&"m".repeat(60)), "m".repeat(60));
         assert_eq!(brief(&"m".repeat(61)), format!("{}…", "m".repeat(59)));
+    }
+
+    #[test]
+    fn what_is_cut_fits_its_columns_also_where_characters_are_wide() {
+        assert_eq!(cut("short", 5), "short");
+        assert_eq!(cut("longer", 5), "long…");
+        assert_eq!(cut("漢字漢字", 8), "漢字漢字");
+        assert_eq!(cut("漢字漢字", 7), "漢字漢…");
+        assert_eq!(cut("漢字漢字", 6), "漢字…");
+        assert_eq!(cut("e\u{301}e\u{301}", 2), "e\u{301}e\u{301}");
     }
 
     #[test]

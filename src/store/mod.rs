@@ -14,6 +14,7 @@ mod log;
 pub(crate) mod nul;
 mod scripts;
 mod status;
+mod summary;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ pub use lock::{StoreLock, Wait};
 pub(crate) use log::Log;
 pub(crate) use scripts::{SCRIPTS, Script, Trial};
 pub use status::{Compiled, DrillLevel, Drilled, InvalidLevel, Pin, PointStatus, Validated};
+pub use summary::{Head, Summary};
 
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::fsx::Fs;

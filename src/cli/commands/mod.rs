@@ -7,6 +7,7 @@ mod explain;
 mod init;
 #[cfg(feature = "install")]
 mod install;
+mod look;
 mod rollback;
 
 use std::path::PathBuf;
@@ -19,8 +20,9 @@ pub(super) use explain::ExplainArgs;
 pub(super) use init::InitArgs;
 #[cfg(feature = "install")]
 pub(super) use install::CompletionsArgs;
+pub(super) use look::{DiffArgs, ListArgs, ShowArgs};
 
-use super::args::{Backup, Cli, Command, Format, Global, Show, Validate};
+use super::args::{Backup, Cli, Command, Format, Global, Validate};
 use super::find::{self, DEFAULT_STORE};
 use super::progress::Progress;
 use super::term::Term;
@@ -57,8 +59,9 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env, registered: &Checkpoints) -> u8
         Command::Rollback(args) => args.verbose,
         Command::Validate(_)
         | Command::Checkpoint(_)
-        | Command::List
+        | Command::List(_)
         | Command::Show(_)
+        | Command::Diff(_)
         | Command::Explain(_) => false,
         #[cfg(feature = "install")]
         Command::Init(_) | Command::Completions(_) | Command::Man => false,
@@ -81,8 +84,9 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env, registered: &Checkpoints) -> u8
         Command::Validate(args) => session.validate(args),
         Command::Checkpoint(args) => session.checkpoint(args),
         Command::Rollback(args) => session.rollback(args),
-        Command::List => session.list(),
+        Command::List(args) => session.list(args),
         Command::Show(args) => session.show(args),
+        Command::Diff(args) => session.diff(args),
         Command::Explain(args) => session.explain(args),
         #[cfg(feature = "install")]
         Command::Init(args) => session.init(args),
@@ -343,37 +347,6 @@ impl Session<'_> {
         {
             context.note(format!("the outcome is not recorded: {e}"));
         }
-    }
-
-    // ---- list, show
-
-    fn list(&self) -> Result<u8> {
-        let store = self.store()?;
-        let rows = render::list_rows(&store)?;
-        let text = if self.json() {
-            render::list_json(&store, &rows)
-        } else {
-            render::list(&self.term, &store, &rows, std::time::SystemTime::from(chrono::Utc::now()))
-        };
-        self.report(&text);
-        Ok(exit::DONE)
-    }
-
-    fn show(&self, args: &Show) -> Result<u8> {
-        let store = self.store()?;
-        let catalogue = store.catalogue()?;
-        let listed = catalogue.select(&selector(&args.timestamp))?;
-        let manifest = store.manifest(listed)?;
-        let text = if self.json() {
-            render::show_json(&manifest)
-        } else {
-            render::show(&self.term, &store, &manifest, args.verbose)
-        };
-        self.report(&text);
-        if store.is_cut_off() {
-            self.context().note("a rollback was cut off: `rollback --resume` or `rollback --abort`");
-        }
-        Ok(exit::DONE)
     }
 }
 

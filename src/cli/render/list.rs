@@ -1,36 +1,18 @@
-//! What `list` and `show` print.
+//! What `list` prints.
 
 use std::fmt::Write;
 use std::time::SystemTime;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::object;
-use crate::cli::term::{BOLD, DIM, RED, Term, YELLOW, brief, bytes, fill, listed, plural};
-use crate::clock::{parse_rfc3339, show_age};
-use crate::error::Result;
-use crate::manifest::{Entry, Kind, Manifest, Reason};
+use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, bytes, cut, plural};
+use crate::clock::{parse_rfc3339, rfc3339_seconds, show_age};
 use crate::path::{show_path, show_text};
-use crate::store::{Listed, Store};
+use crate::store::{DrillLevel, PointStatus, Store, Summary};
 
-/// One restore point, and its manifest where one is sound.
-pub(in crate::cli) struct Row {
-    listed: Listed,
-    manifest: Option<Manifest>,
-}
-
-/// Reads what `list` shows.
-pub(in crate::cli) fn list_rows(store: &Store) -> Result<Vec<Row>> {
-    let catalogue = store.catalogue()?;
-    let rows = catalogue
-        .all()
-        .iter()
-        .map(|listed| Row { listed: listed.clone(), manifest: store.manifest(listed).ok() });
-    Ok(rows.collect())
-}
-
-fn state(row: &Row) -> Option<&'static str> {
-    match (row.listed.session, row.listed.archive, row.manifest.is_some()) {
+fn state(summary: &Summary) -> Option<&'static str> {
+    match (summary.listed.session, summary.listed.archive, summary.head.is_some()) {
         (_, _, false) => Some("damaged"),
         (false, _, _) => Some("session lost"),
         (_, false, _) => Some("archive lost"),
@@ -38,19 +20,28 @@ fn state(row: &Row) -> Option<&'static str> {
     }
 }
 
-/// For people: newest last, so that it stands above the prompt; those that rollbacks made set apart.
-pub(in crate::cli) fn list(term: &Term, store: &Store, rows: &[Row], now: SystemTime) -> String {
+/// For people: newest last, so that it stands above the prompt; those that rollbacks made set apart. Two lines each:
+/// which one it is and what is known of it, then what it holds and why it was made.
+pub(in crate::cli) fn list(
+    term: &Term,
+    store: &Store,
+    summaries: &[Summary],
+    all: usize,
+    now: SystemTime,
+) -> String {
     let mut out = String::new();
-    let (of_rollbacks, of_people): (Vec<&Row>, Vec<&Row>) =
-        rows.iter().partition(|r| r.listed.is_pre_rollback());
+    let (of_rollbacks, of_people): (Vec<&Summary>, Vec<&Summary>) =
+        summaries.iter().partition(|s| s.listed.is_pre_rollback());
     if !of_rollbacks.is_empty() {
         let _ = writeln!(out, "{}", term.out(DIM, "made by rollbacks, of the state before"));
-        of_rollbacks.iter().for_each(|row| line(&mut out, term, row, now));
+        of_rollbacks.iter().for_each(|one| lines(&mut out, term, one, now));
         let _ = writeln!(out);
     }
-    of_people.iter().for_each(|row| line(&mut out, term, row, now));
+    of_people.iter().for_each(|one| lines(&mut out, term, one, now));
     let count = plural(of_people.len() as u64, "restore point", "restore points");
-    let _ = writeln!(out, "{count} in {}", show_path(store.layout().dir()));
+    let hidden = all.saturating_sub(summaries.len());
+    let older = if hidden == 0 { String::new() } else { format!(", {hidden} older not shown,") };
+    let _ = writeln!(out, "{count}{older} in {}", show_path(store.layout().dir()));
     if store.is_cut_off() {
         let text = "a rollback was cut off: `rollback --resume` or `rollback --abort`";
         let _ = writeln!(out, "{} {text}", term.out(RED, "warning:"));
@@ -58,121 +49,92 @@ pub(in crate::cli) fn list(term: &Term, store: &Store, rows: &[Row], now: System
     out
 }
 
-fn line(out: &mut String, term: &Term, row: &Row, now: SystemTime) {
-    let id = term.out(BOLD, &row.listed.id);
+fn lines(out: &mut String, term: &Term, one: &Summary, now: SystemTime) {
     // Ids run ahead of the clock where several were given within a second.
-    let made = row.manifest.as_ref().and_then(|m| parse_rfc3339(&m.created));
-    let age = now.duration_since(made.unwrap_or_else(|| row.listed.id.instant()));
+    let made = one.head.as_ref().and_then(|h| parse_rfc3339(&h.created));
+    let age = now.duration_since(made.unwrap_or_else(|| one.listed.id.instant()));
     let age = age.map_or("in the future".into(), show_age);
-    let label = row.listed.label.to_string();
-    let _ = match &row.manifest {
-        Some(m) => {
-            let n = m.totals.files;
-            let files = if n == 1 { "file " } else { "files" };
-            write!(out, "{id}  {age:>12}  {n:>6} {files}  {:>9}  {label}", bytes(m.totals.bytes))
-        }
-        None => write!(out, "{id}  {age:>12}  {:>27}  {label}", ""),
-    };
-    if let Some(state) = state(row) {
-        let _ = write!(out, "  {}", term.out(YELLOW, state));
+    let _ = write!(out, "{}  {age:>12}  {}", term.out(BOLD, &one.listed.id), one.listed.label);
+    for (style, word) in words(one) {
+        let _ = write!(out, "  {}", term.out(style, word));
     }
-    if let Some(message) = row.manifest.as_ref().and_then(|m| m.message.as_ref()) {
-        let _ = write!(out, "  {}", brief(message));
+    let room = format!("{} on disk", bytes(one.freed));
+    let Some(head) = &one.head else {
+        let _ = writeln!(out, "\n    {room}");
+        return;
+    };
+    let t = head.totals;
+    let holds = [plural(t.files, "file", "files"), plural(t.lines, "line", "lines"), bytes(t.bytes), room]
+        .join(" · ");
+    let _ = write!(out, "\n    {holds}");
+    if let Some(message) = &head.message {
+        let left = term.columns.saturating_sub(4 + holds.chars().count() + 2);
+        let _ = write!(out, "  {}", cut(&show_text(message), left.max(10)));
     }
     out.push('\n');
 }
 
+/// What is known of a restore point, in one or two words each.
+fn words(one: &Summary) -> Vec<(anstyle::Style, String)> {
+    let mut out = Vec::new();
+    if let Some(state) = state(one) {
+        out.push((YELLOW, state.to_owned()));
+    }
+    match one.status.validated {
+        Some(v) if v.passed => out.push((GREEN, "validated".into())),
+        Some(_) => out.push((RED, "validation failed".into())),
+        None => {}
+    }
+    match one.status.drilled {
+        Some(d) => match d.level {
+            Some(level) => out.push((GREEN, format!("drill: {level}"))),
+            None => out.push((RED, "drill failed".into())),
+        },
+        None => {}
+    }
+    if one.status.pinned.is_some() {
+        out.push((BOLD, "pinned".into()));
+    }
+    out
+}
+
+/// What is known of a restore point, for programs.
+pub(super) fn status_json(status: &PointStatus) -> Value {
+    json!({
+        "validated": status.validated.map(|v| json!({ "at": rfc3339_seconds(v.at), "passed": v.passed })),
+        "drilled": status.drilled.map(|d| json!({
+            "at": rfc3339_seconds(d.at),
+            "level": d.level.map(DrillLevel::name),
+        })),
+        "pinned": status.pinned.as_ref().map(|p| json!({
+            "at": p.at.map(rfc3339_seconds),
+            "message": p.message,
+        })),
+        "workspace_compiled": status.compiled.map(|c| c.passed),
+    })
+}
+
 /// For programs.
-pub(in crate::cli) fn list_json(store: &Store, rows: &[Row]) -> String {
-    let points: Vec<_> = rows
+pub(in crate::cli) fn list_json(store: &Store, summaries: &[Summary]) -> String {
+    let points: Vec<_> = summaries
         .iter()
-        .map(|row| {
-            let m = row.manifest.as_ref();
+        .map(|one| {
+            let h = one.head.as_ref();
             json!({
-                "id": row.listed.id,
-                "backup_id": row.listed.backup_id(),
-                "label": row.listed.label,
-                "pre_rollback": row.listed.is_pre_rollback(),
-                "created": m.map(|m| &m.created),
-                "message": m.and_then(|m| m.message.as_ref()),
-                "root_hash": m.map(|m| m.root_hash),
-                "totals": m.map(|m| m.totals),
-                "state": state(row).unwrap_or("whole"),
+                "id": one.listed.id,
+                "backup_id": one.listed.backup_id(),
+                "label": one.listed.label,
+                "pre_rollback": one.listed.is_pre_rollback(),
+                "created": h.map(|h| &h.created),
+                "message": h.and_then(|h| h.message.as_ref()),
+                "root_hash": h.map(|h| h.root_hash),
+                "totals": h.map(|h| h.totals),
+                "disk_bytes": one.freed,
+                "status": status_json(&one.status),
+                "state": state(one).unwrap_or("whole"),
             })
         })
         .collect();
     let store_dir = show_path(store.layout().dir());
     object("list", 0, json!({ "store": store_dir, "cut_off": store.is_cut_off(), "restore_points": points }))
-}
-
-/// One restore point for people.
-pub(in crate::cli) fn show(term: &Term, store: &Store, m: &Manifest, verbose: bool) -> String {
-    let mut out = String::new();
-    let mut field = |name: &str, value: String| {
-        let _ = writeln!(out, "{:>12}  {value}", name);
-    };
-    field("Backup ID", term.out(BOLD, &m.backup_id));
-    field("Made", m.created.clone());
-    if let Some(message) = &m.message {
-        field("Message", fill(14, show_text(message).split(' ')));
-    }
-    let t = m.totals;
-    let what = [
-        plural(t.files, "file", "files"),
-        plural(t.lines, "line", "lines"),
-        bytes(t.bytes),
-        plural(t.directories, "directory", "directories"),
-        plural(t.symlinks, "link", "links"),
-    ];
-    field("Holds", what.join(" · "));
-    field("Root hash", m.root_hash.to_string());
-    if let Some(git) = &m.git {
-        field("Git", super::rollback::git(git));
-    }
-    if let Some(parent) = &m.parent {
-        field("Parent", parent.to_string());
-    }
-    let tools: Vec<_> =
-        m.tools.iter().map(|(name, version)| show_text(&format!("{name} {version}"))).collect();
-    field("Tools", fill(14, listed(&tools)));
-    field("Files", show_path(&store.layout().session(&m.id).join("files")));
-    field("Archive", show_path(&store.layout().archive(&m.label, &m.id)));
-    for root in m.roots.iter().filter(|r| !r.name.is_empty()) {
-        field("Outside", format!("{}: {}", root.name, show_text(&root.path)));
-    }
-    for package in &m.packages {
-        let dir = package.directory.as_ref().map_or_else(|| ".".into(), ToString::to_string);
-        let root = if package.root.is_empty() { String::new() } else { format!("{}:", package.root) };
-        field("Package", format!("{} {} in {root}{dir}", package.name, package.version));
-    }
-    if verbose {
-        m.entries.iter().for_each(|e| entry(&mut out, e));
-    } else {
-        let _ = writeln!(out, "{:>12}  `show -v` names every entry with its reasons", "");
-    }
-    out
-}
-
-fn entry(out: &mut String, e: &Entry) {
-    let what = match &e.kind {
-        Kind::File { size, .. } => bytes(*size),
-        Kind::Directory => "directory".into(),
-        Kind::Symlink { .. } => "link".into(),
-    };
-    let reasons: Vec<String> = e.reasons.iter().map(reason).collect();
-    let _ = writeln!(out, "{} {what:>10}  {}  ({})", e.mode, e.shown(), reasons.join(", "));
-}
-
-fn reason(reason: &Reason) -> String {
-    match reason {
-        Reason::Include(pattern) => format!("include `{}`", show_text(pattern)),
-        other => {
-            serde_json::to_value(other).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
-        }
-    }
-}
-
-/// One restore point for programs: its manifest.
-pub(in crate::cli) fn show_json(m: &Manifest) -> String {
-    object("show", 0, json!({ "manifest": m }))
 }

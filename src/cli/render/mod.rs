@@ -4,12 +4,14 @@
 mod backup;
 mod checkpoint;
 mod ci;
+mod diff;
 mod drill;
 mod explain;
 #[cfg(feature = "install")]
 mod init;
 mod list;
 mod rollback;
+mod show;
 mod validate;
 
 use std::path::PathBuf;
@@ -19,14 +21,16 @@ use serde_json::{Value, json};
 pub(super) use backup::{BackupView, backup, backup_json};
 pub(super) use checkpoint::{checkpoint, checkpoint_cases, checkpoint_json, checkpoint_list};
 pub(super) use ci::{Case, github, junit};
+pub(super) use diff::{DiffView, diff, diff_json, diff_names, diff_stat};
 pub(super) use drill::drill;
 pub(super) use explain::{explain, explain_json};
 #[cfg(feature = "install")]
 pub(super) use init::{file_json, init, init_json};
-pub(super) use list::{list, list_json, list_rows, show, show_json};
+pub(super) use list::{list, list_json};
 pub(super) use rollback::{
     abort, abort_json, nothing_json, outcome, outcome_json, plan, plan_end, plan_json, restore, restore_json,
 };
+pub(super) use show::{show, show_entries, show_entries_json, show_json};
 pub(super) use validate::{validate, validate_json};
 
 use super::term::shell;

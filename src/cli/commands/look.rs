@@ -1,0 +1,170 @@
+//! `list`, `show` and `diff`: looking at restore points. They ask no cargo and change nothing.
+
+use clap::Args;
+
+use super::{Session, selector};
+use crate::cli::{exit, render};
+use crate::diff::{Diff, diff_live, diff_points};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::{Catalogue, Listed, Selector, Store};
+
+/// The word for the workspace as it is now.
+const LIVE: &str = "live";
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ListArgs {
+    /// Only the newest N
+    #[arg(short = 'n', long, value_name = "N")]
+    last: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ShowArgs {
+    /// An id, the start of one, or `latest`
+    #[arg(value_name = "TS", default_value = "latest")]
+    timestamp: String,
+    /// Only these, with digest, times and reasons
+    #[arg(value_name = "PATH")]
+    path: Vec<String>,
+    /// Names each entry and why it is protected
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DiffArgs {
+    /// An id, the start of one, `latest`, or `live`
+    #[arg(value_name = "A", default_value = "latest")]
+    a: String,
+    /// The same; `live` is the workspace as it is
+    #[arg(value_name = "B", default_value = LIVE)]
+    b: String,
+    /// Only this path, from the root on; may be repeated
+    #[arg(long, value_name = "PATH")]
+    only: Vec<String>,
+    /// Only this package; may be repeated
+    #[arg(short, long, value_name = "PKG")]
+    package: Vec<String>,
+    /// Counts by package, and names no file
+    #[arg(long, conflicts_with = "name_only")]
+    stat: bool,
+    /// Names and nothing else
+    #[arg(long)]
+    name_only: bool,
+}
+
+impl Session<'_> {
+    pub(super) fn list(&self, args: &ListArgs) -> Result<u8> {
+        let store = self.store()?;
+        let summaries = store.summaries(args.last)?;
+        let all = store.catalogue()?.all().len();
+        let text = if self.json() {
+            render::list_json(&store, &summaries)
+        } else {
+            let now = self.context().clock.now();
+            render::list(&self.term, &store, &summaries, all, now)
+        };
+        self.report(&text);
+        Ok(exit::DONE)
+    }
+
+    pub(super) fn show(&self, args: &ShowArgs) -> Result<u8> {
+        let store = self.store()?;
+        let catalogue = store.catalogue()?;
+        let listed = catalogue.select(&selector(&args.timestamp))?;
+        let manifest = store.manifest(listed)?;
+        let summary = store.summary(listed);
+        let chosen = chosen(&manifest, &args.path)?;
+        let text = match (self.json(), args.path.is_empty()) {
+            (true, true) => render::show_json(&manifest, &summary),
+            (true, false) => render::show_entries_json(&store, &manifest, &chosen),
+            (false, true) => render::show(&self.term, &store, &manifest, &summary, args.verbose),
+            (false, false) => render::show_entries(&self.term, &store, &manifest, &chosen),
+        };
+        self.report(&text);
+        if store.is_cut_off() {
+            self.context().note("a rollback was cut off: `rollback --resume` or `rollback --abort`");
+        }
+        Ok(exit::DONE)
+    }
+
+    pub(super) fn diff(&self, args: &DiffArgs) -> Result<u8> {
+        let store = self.store()?;
+        self.stop_on_signals();
+        let catalogue = store.catalogue()?;
+        let (a, b) = (side(&catalogue, &args.a)?, side(&catalogue, &args.b)?);
+        let mut diff = self.compared(&store, a, b)?;
+        restrict(&mut diff, &args.only, &args.package);
+        let code = if diff.is_empty() { exit::DONE } else { exit::FINDINGS };
+        let names = [a, b].map(|side| side.map_or(LIVE.to_owned(), Listed::backup_id));
+        let view = render::DiffView { store: &store, diff: &diff, a, b, names };
+        let text = match (self.json(), args.stat, args.name_only) {
+            (true, ..) => render::diff_json(&view, code),
+            (_, true, _) => render::diff_stat(&self.term, &view),
+            (_, _, true) => render::diff_names(&view),
+            _ => render::diff(&self.term, &view),
+        };
+        self.report(&text);
+        if store.is_cut_off() {
+            self.context().note("a rollback was cut off: `rollback --resume` or `rollback --abort`");
+        }
+        Ok(code)
+    }
+
+    fn compared(&self, store: &Store, a: Option<&Listed>, b: Option<&Listed>) -> Result<Diff> {
+        let context = self.context();
+        match (a, b) {
+            (Some(a), None) => diff_live(store, a, &context),
+            (None, Some(b)) => Ok(diff_live(store, b, &context)?.reversed()),
+            (Some(a), Some(b)) => diff_points(store, a, b),
+            (None, None) => Err(Error::new(ErrorKind::Usage, "both sides are the workspace as it is now")
+                .with_help("name a restore point on one side: `list` shows them")),
+        }
+    }
+}
+
+/// `None` is the workspace as it is now.
+fn side<'c>(catalogue: &'c Catalogue, text: &str) -> Result<Option<&'c Listed>> {
+    if text == LIVE {
+        return Ok(None);
+    }
+    catalogue
+        .select(&match text.parse::<Selector>() {
+            Ok(selector) => selector,
+            Err(never) => match never {},
+        })
+        .map(Some)
+}
+
+fn restrict(diff: &mut Diff, only: &[String], packages: &[String]) {
+    let below = |shown: &str| {
+        only.is_empty()
+            || only.iter().any(|path| {
+                let path = path.trim_start_matches("./").trim_end_matches('/');
+                path.is_empty()
+                    || path == "."
+                    || shown == path
+                    || shown.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
+            })
+    };
+    let owned = |package: &Option<String>| {
+        packages.is_empty() || package.as_ref().is_some_and(|name| packages.contains(name))
+    };
+    diff.changes.retain(|change| below(&change.shown()) && owned(&change.package));
+}
+
+/// The indices of the entries that a person asks for.
+fn chosen(manifest: &crate::manifest::Manifest, paths: &[String]) -> Result<Vec<usize>> {
+    let find = |path: &String| {
+        let wanted = path.trim_start_matches("./").trim_end_matches('/');
+        manifest.entries.iter().position(|e| e.shown() == wanted || e.path.to_string() == wanted).ok_or_else(
+            || {
+                let shown = crate::path::show_text(path);
+                Error::new(ErrorKind::Usage, format!("{} holds no `{shown}`", manifest.backup_id)).with_help(
+                    "`show -v` names all that it holds; `explain PATH` says why something is not in it",
+                )
+            },
+        )
+    };
+    paths.iter().map(find).collect()
+}
