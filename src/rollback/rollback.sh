@@ -3029,7 +3029,7 @@ make_plan() {
 }
 
 confirm() {
-  local answer=''
+  local answer='' asked=$SECONDS
   if [[ ! -t 0 ]]; then
     ((QUIET)) || print_plan
     fail 3 'nobody is there to confirm the rollback; nothing was changed' \
@@ -3038,7 +3038,13 @@ confirm() {
   fi
   print_plan
   printf 'Do this? [y/N] ' >&2
-  read -r answer
+  # In turns: a signal that comes right before `read` blocks is looked at only when it returns. bash 3.2 tells a turn
+  # that is over from the end of input by the time alone.
+  while :; do
+    read -r -t 2 answer && break
+    (($? > 128)) || ((BASH_VERSINFO[0] < 4 && SECONDS - asked >= 1)) || break
+    asked=$SECONDS
+  done
   case $answer in [yY] | [yY][eE][sS]) return 0 ;; esac
   fail 3 'not confirmed; nothing was changed'
 }

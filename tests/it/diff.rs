@@ -4,7 +4,7 @@ use std::fs;
 
 use backstop::diff::{ChangeKind, Diff, diff_live, diff_points};
 
-use crate::cli::program;
+use crate::cli::{backstop, program};
 use crate::support::World;
 use crate::support::edit::{chmod, link, mkdir, remove, write};
 
@@ -94,4 +94,74 @@ fn roots_outside_are_compared_and_one_that_is_gone_is_named() {
     remove(&neighbour);
     let diff = live(&world);
     assert_eq!((diff.missing_roots, diff.changes.len()), (vec!["neighbour".to_owned()], 0));
+}
+
+#[test]
+fn the_command_ends_with_1_where_the_sides_differ_and_names_each_path() {
+    let world = World::new("virtual");
+    link("src", world.at("crates/beta/link"));
+    backstop(&world.root).arg("backup").ends(0);
+    let first = world.latest().id.to_string();
+    backstop(&world.root).arg("diff").ends(0).prints("files are the same");
+    change(&world);
+    backstop(&world.root)
+        .arg("diff")
+        .ends(1)
+        .prints("alpha\n  D crates/alpha/README.md\n  P crates/alpha/name.txt  0644 → 0600\n")
+        .prints("  A crates/alpha/src/empty  (directory)\n")
+        .prints("  T crates/beta/src/main.rs  file → directory\n")
+        .prints("2 changed, 2 added, 1 removed, 1 mode changed, 1 type changed · ")
+        .prints("diff -u ");
+    let back = backstop(&world.root).args(["diff", "live", "latest"]).ends(1);
+    assert!(back.out.contains("  A crates/alpha/README.md"), "{}", back.out);
+    let names = backstop(&world.root).args(["diff", "--name-only", "-p", "beta"]).ends(1);
+    assert_eq!(names.out, "crates/beta/link\ncrates/beta/src/main.rs\n");
+    let only = backstop(&world.root).args(["diff", "--name-only", "--only", "crates/alpha/src/"]).ends(1);
+    assert_eq!(only.out.lines().count(), 3, "{}", only.out);
+    backstop(&world.root).args(["diff", "--only", "crates/alpha/Cargo.toml"]).ends(0);
+    backstop(&world.root)
+        .args(["diff", "--stat"])
+        .ends(1)
+        .prints("  alpha                     2 added, 1 removed, ");
+    remove(world.at("crates/beta/src/main.rs"));
+    write(world.at("crates/beta/src/main.rs"), "fn main() {}\n");
+    backstop(&world.root).arg("backup").ends(0);
+    backstop(&world.root).args(["diff", &first, "latest"]).ends(1).prints("From ");
+    backstop(&world.root).args(["diff", "live", "live"]).ends(2);
+    backstop(&world.root).args(["diff", "20000101"]).ends(3);
+    // The command that is printed works.
+    let told = backstop(&world.root).args(["diff", &first]).ends(1).out;
+    let command = told.lines().last().unwrap().trim().to_owned();
+    program("sh", "/").args(["-c", &command]).ends(1);
+}
+
+#[test]
+fn a_list_tells_what_is_known_of_each_and_fits_its_columns() {
+    let world = World::new("virtual");
+    let long = "a message that never ends, 漢字漢字漢字 and \u{1b}[31mred, ".repeat(4);
+    backstop(&world.root).args(["backup", "-m", &long, "-l", &"x".repeat(64)]).ends(0);
+    backstop(&world.root).arg("validate").ends(0);
+    write(world.at("crates/alpha/src/lib.rs"), "// more\n");
+    backstop(&world.root).arg("backup").ends(0);
+    let list = backstop(&world.root).arg("list").ends(0);
+    assert!(
+        list.out.contains("validated") && list.out.contains("…") && !list.out.contains('\u{1b}'),
+        "{}",
+        list.out
+    );
+    for line in list.out.lines().filter(|l| l.starts_with("    ")) {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    let one = backstop(&world.root).args(["list", "-n", "1"]).ends(0);
+    assert!(one.out.contains("1 restore point, 1 older not shown, in "), "{}", one.out);
+    // What two share is freed by neither; the second's archive and what changed is its own.
+    let freed: Vec<u64> = world.store().summaries(None).unwrap().iter().map(|s| s.freed).collect();
+    let alone =
+        fs::metadata(world.store().layout().archive(&world.latest().label, &world.latest().id)).unwrap();
+    assert!(freed.iter().all(|f| *f >= alone.len()), "{freed:?}");
+    let show = backstop(&world.root).arg("show").ends(0);
+    assert!(show.out.contains("not since it was made") && show.out.contains("member "), "{}", show.out);
+    let entry = backstop(&world.root).args(["show", "latest", "crates/alpha/src/lib.rs"]).ends(0);
+    assert!(entry.out.contains("SHA-256  ") && entry.out.contains("Because  member"), "{}", entry.out);
+    backstop(&world.root).args(["show", "latest", "crates/nope"]).ends(2).complains("holds no `crates/nope`");
 }

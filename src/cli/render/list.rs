@@ -85,11 +85,9 @@ fn words(one: &Summary) -> Vec<(anstyle::Style, String)> {
         Some(_) => out.push((RED, "validation failed".into())),
         None => {}
     }
-    match one.status.drilled {
-        Some(d) => match d.level {
-            Some(level) => out.push((GREEN, format!("drill: {level}"))),
-            None => out.push((RED, "drill failed".into())),
-        },
+    match one.status.drilled.map(|d| d.level) {
+        Some(Some(level)) => out.push((GREEN, format!("drill: {level}"))),
+        Some(None) => out.push((RED, "drill failed".into())),
         None => {}
     }
     if one.status.pinned.is_some() {

@@ -478,6 +478,14 @@ fn list_and_show_are_as_the_schema_says() {
     let present =
         backstop(&world.root).args(["show", points[1]["id"].as_str().unwrap()]).args(JSON).ends(0).json();
     assert_eq!(present["manifest"]["label"], json!("pre_rollback"));
+    let entry = backstop(&world.root).args(["show", "latest", "assets/logo", "crates/inner/link"]);
+    let entry = entry.args(JSON).ends(0).json();
+    assert_eq!(entry["entries"][0]["entry"]["path"], json!("assets/logo"));
+    write(world.at("assets/logo"), "changed\n");
+    link("elsewhere", world.at("crates/inner/other"));
+    let diff = backstop(&world.root).arg("diff").args(JSON).ends(1).json();
+    let told: Vec<_> = diff["changes"].as_array().unwrap().iter().map(|c| &c["change"]).collect();
+    assert_eq!(told, [&json!("changed"), &json!("added")]);
 }
 
 #[test]
