@@ -70,6 +70,7 @@
 //! | [`workspace`], [`select`] | what cargo, git and the settings say, and so what is protected |
 //! | [`store`] | the directory of restore points, its lock and [its format](store::format) |
 //! | [`backup`], [`validate`], [`rollback`], [`explain`] | the operations |
+//! | `build_script` | the guard in a build script: no build from a tree that is half rolled back |
 //! | `init` | how backstop gets into a workspace |
 //! | [`cli`] | arguments, environment, printing, exit codes |
 //!
@@ -77,10 +78,13 @@
 //!
 //! None by default, so that a build-dependency on backstop pulls in nothing. `engine` is the library, `cli` the
 //! commands on top of it, `install` the commands that only an installed executable needs: `init`, `completions`, `man`.
+//! `build-script` is the guard alone, and needs none of the others.
 #[cfg(feature = "engine")]
 mod archive;
 #[cfg(feature = "engine")]
 pub mod backup;
+#[cfg(feature = "build-script")]
+pub mod build_script;
 #[cfg(feature = "engine")]
 pub mod checkpoint;
 #[cfg(feature = "cli")]
@@ -107,6 +111,8 @@ pub mod fsx;
 pub mod init;
 #[cfg(feature = "engine")]
 mod job;
+#[cfg(any(feature = "engine", feature = "build-script"))]
+mod level;
 #[cfg(feature = "engine")]
 pub mod manifest;
 #[cfg(feature = "engine")]

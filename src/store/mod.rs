@@ -31,8 +31,10 @@ pub use layout::{EXECUTABLE, Layout, MANIFEST_FILE, ROLLBACK_PY, ROLLBACK_SH, ST
 pub use lock::{StoreLock, Wait};
 pub(crate) use log::Log;
 pub(crate) use scripts::{SCRIPTS, Script, Trial};
-pub use status::{Compiled, DrillLevel, Drilled, InvalidLevel, Pin, PointStatus, Validated};
+pub use status::{Compiled, Drilled, Pin, PointStatus, Validated};
 pub use summary::{Head, Summary};
+
+pub use crate::level::{DrillLevel, InvalidLevel};
 
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::fsx::Fs;

@@ -10,6 +10,7 @@ mod cuts;
 mod diff;
 mod drill;
 mod golden;
+mod guard;
 mod init;
 mod inputs;
 mod kinds;

@@ -1,0 +1,174 @@
+//! What git ignores, as far as `.gitignore` files and `.git/info/exclude` say it: enough to keep what tools write
+//! into a package out of the watch. A build script starts no process, so git itself is not asked.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// One line of an ignore file.
+#[derive(Debug)]
+struct Rule {
+    base: PathBuf,
+    glob: String,
+    negated: bool,
+    directories_only: bool,
+}
+
+/// The rules from the repository's root down to where a walk has come; the last that matches decides.
+#[derive(Debug, Default)]
+pub(super) struct Ignored(Vec<Rule>);
+
+impl Ignored {
+    /// The rules that hold at `package`, those of its own `.gitignore` excepted. None where there is no repository.
+    pub(super) fn above(package: &Path) -> Self {
+        let mut rules = Ignored::default();
+        let Some(top) = package.ancestors().find(|dir| dir.join(".git").exists()) else { return rules };
+        rules.read(&top.join(".git/info/exclude"), top);
+        let mut between: Vec<&Path> =
+            package.ancestors().skip(1).take_while(|dir| dir.starts_with(top)).collect();
+        between.reverse();
+        for dir in between {
+            rules.enter(dir);
+        }
+        rules
+    }
+
+    /// Adds a directory's own rules; gives what [`Ignored::leave`] takes.
+    pub(super) fn enter(&mut self, dir: &Path) -> usize {
+        let before = self.0.len();
+        self.read(&dir.join(".gitignore"), dir);
+        before
+    }
+
+    pub(super) fn leave(&mut self, before: usize) {
+        self.0.truncate(before);
+    }
+
+    fn read(&mut self, file: &Path, base: &Path) {
+        let bytes = fs::read(file).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        self.0.extend(text.lines().filter_map(|line| rule(line, base)));
+    }
+
+    /// Whether the path is ignored; the directories above it are not.
+    pub(super) fn ignores(&self, path: &Path, is_directory: bool) -> bool {
+        let fits = |rule: &&Rule| {
+            (is_directory || !rule.directories_only)
+                && path
+                    .strip_prefix(&rule.base)
+                    .is_ok_and(|rest| matches(&rule.glob, &rest.to_string_lossy().replace('\\', "/")))
+        };
+        self.0.iter().rev().find(fits).is_some_and(|rule| !rule.negated)
+    }
+}
+
+fn rule(line: &str, base: &Path) -> Option<Rule> {
+    let line = line.trim_end_matches('\r');
+    let trimmed = line.trim_end_matches(' ');
+    // A space at the end counts where a backslash stands before it.
+    let line = if trimmed.ends_with('\\') && trimmed.len() < line.len() { line } else { trimmed };
+    if line.is_empty() || line.starts_with('#') {
+        return None;
+    }
+    let (negated, line) = match line.strip_prefix('!') {
+        Some(rest) => (true, rest),
+        None => (false, line),
+    };
+    let (directories_only, line) = match line.strip_suffix('/') {
+        Some(rest) => (true, rest),
+        None => (false, line),
+    };
+    let glob = match line.strip_prefix('/') {
+        Some(rest) => rest.to_owned(),
+        None if line.contains('/') => line.to_owned(),
+        None => format!("**/{line}"),
+    };
+    Some(Rule { base: base.to_path_buf(), glob, negated, directories_only })
+}
+
+/// Whether a glob matches a path: `**` any directories, `*` and `?` within a name, `[…]`, `{a,b}`, `\` before what
+/// is meant literally.
+pub(super) fn matches(glob: &str, path: &str) -> bool {
+    let (glob, path): (Vec<char>, Vec<char>) = (glob.chars().collect(), path.chars().collect());
+    here(&glob, &path)
+}
+
+fn here(glob: &[char], path: &[char]) -> bool {
+    match glob {
+        [] => path.is_empty(),
+        ['*', '*', '/', rest @ ..] => {
+            here(rest, path) || (0..path.len()).any(|i| path[i] == '/' && here(rest, &path[i + 1..]))
+        }
+        ['*', '*'] => true,
+        ['*', '*', rest @ ..] => (0..=path.len()).any(|i| here(rest, &path[i..])),
+        ['*', rest @ ..] => {
+            let name = path.iter().position(|c| *c == '/').unwrap_or(path.len());
+            (0..=name).any(|i| here(rest, &path[i..]))
+        }
+        ['?', rest @ ..] => path.first().is_some_and(|c| *c != '/') && here(rest, &path[1..]),
+        ['[', rest @ ..] => match (class(rest), path) {
+            (Some((set, negated, rest)), [c, tail @ ..]) => {
+                *c != '/' && holds(set, *c) != negated && here(rest, tail)
+            }
+            (Some(_), []) => false,
+            (None, _) => path.first() == Some(&'[') && here(rest, &path[1..]),
+        },
+        ['{', rest @ ..] if rest.contains(&'}') => {
+            let end = rest.iter().position(|c| *c == '}').unwrap_or_default();
+            rest[..end].split(|c| *c == ',').any(|one| here(&[one, &rest[end + 1..]].concat(), path))
+        }
+        ['\\', c, rest @ ..] | [c, rest @ ..] => path.first() == Some(c) && here(rest, &path[1..]),
+    }
+}
+
+/// What stands in brackets, whether it is negated, and what follows.
+fn class(glob: &[char]) -> Option<(&[char], bool, &[char])> {
+    let negated = matches!(glob.first(), Some('!' | '^'));
+    let glob = if negated { &glob[1..] } else { glob };
+    // A bracket in the first place is one of the set.
+    let end = glob.iter().skip(1).position(|c| *c == ']')? + 1;
+    Some((&glob[..end], negated, &glob[end + 1..]))
+}
+
+fn holds(set: &[char], c: char) -> bool {
+    match set {
+        [] => false,
+        [from, '-', to, rest @ ..] => (*from..=*to).contains(&c) || holds(rest, c),
+        [one, rest @ ..] => *one == c || holds(rest, c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_mean_what_they_mean_to_git() {
+        let base = Path::new("/r");
+        let mut rules = Ignored::default();
+        let lines = "*.log\n!keep.log\n/top\ngen/\na/**/z\nb/*.rs\n# no\n\\#yes\nx[0-9].txt\ny[!a]\n";
+        rules.0.extend(lines.lines().filter_map(|l| rule(l, base)));
+        for (path, directory, ignored) in [
+            ("e.log", false, true),
+            ("d/e.log", false, true),
+            ("d/keep.log", false, false),
+            ("top", false, true),
+            ("d/top", false, false),
+            ("d/gen", true, true),
+            ("d/gen", false, false),
+            ("a/z", false, true),
+            ("a/b/c/z", false, true),
+            ("b/m.rs", false, true),
+            ("b/c/m.rs", false, false),
+            ("c/b/m.rs", false, false),
+            ("# no", false, false),
+            ("#yes", false, true),
+            ("x7.txt", false, true),
+            ("xa.txt", false, false),
+            ("yb", false, true),
+            ("ya", false, false),
+        ] {
+            assert_eq!(rules.ignores(&base.join(path), directory), ignored, "{path}");
+        }
+        assert!(matches("**/*.{rs,toml}", "a/Cargo.toml") && !matches("**/*.{rs,toml}", "a/b.txt"));
+    }
+}

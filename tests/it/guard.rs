@@ -1,0 +1,511 @@
+//! The build's guard, in workspaces that real cargo builds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use backstop::fsx::Fs;
+use backstop::rollback::RollbackOptions;
+
+use crate::cli::{Cli, Run, backstop, copied, program};
+use crate::support::edit::{link, mkdir, remove, write};
+use crate::support::probe::Cutter;
+use crate::support::{TempDir, World};
+
+const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A guarded package `app`, an unguarded one, and no git.
+fn workspace(guard: &str) -> World {
+    let world = World::on(TempDir::new(), "single");
+    let root = &world.root;
+    remove(root.join("src"));
+    write(root.join("Cargo.toml"), "[workspace]\nresolver = \"2\"\nmembers = [\"app\", \"plain\"]\n");
+    guarded(&root.join("app"), "app", guard);
+    package(&root.join("plain"), "plain", "");
+    world
+}
+
+/// The guarded package alone, at the root.
+fn single(guard: &str) -> World {
+    let world = World::on(TempDir::new(), "single");
+    guarded(&world.root, "app", guard);
+    world
+}
+
+fn package(dir: &Path, name: &str, more: &str) {
+    let head = format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{more}");
+    write(dir.join("Cargo.toml"), head);
+    write(dir.join("src/lib.rs"), "");
+}
+
+/// A package whose build script counts its runs, so that nothing depends on what cargo prints.
+fn guarded(dir: &Path, name: &str, guard: &str) {
+    let dependency = format!(
+        "[build-dependencies]\nbackstop = {{ version = \"0.1\", path = {REPOSITORY:?}, default-features = false, \
+         features = [\"build-script\"] }}\n"
+    );
+    package(dir, name, &dependency);
+    build_script(dir, guard);
+    write(dir.join("data/words.txt"), "one\n");
+}
+
+fn build_script(dir: &Path, guard: &str) {
+    let text = format!(
+        "use backstop::build_script::*;\nfn main() {{\n    let runs = std::path::Path::new(&std::env::var(\"OUT_DIR\").unwrap()).join(\"runs\");\n    \
+         let n: u32 = std::fs::read_to_string(&runs).map_or(0, |t| t.parse().unwrap());\n    \
+         std::fs::write(&runs, (n + 1).to_string()).unwrap();\n    let _ = (DrillLevel::Tests, Policy::Off);\n    \
+         Guard::new(){guard}.check();\n}}\n"
+    );
+    write(dir.join("build.rs"), text);
+}
+
+fn cargo(world: &World) -> Cli {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    program(cargo, &world.root)
+        .env("CARGO_INCREMENTAL", "0")
+        .env("CARGO_TERM_COLOR", "never")
+        .env("RUSTFLAGS", "-Cdebuginfo=0")
+}
+
+fn check(world: &World) -> Cli {
+    cargo(world).args(["check", "--offline", "--workspace"])
+}
+
+/// How often the build script of a package ran, all its output directories together.
+fn runs(world: &World, package: &str) -> u32 {
+    let build = world.at("target/debug/build");
+    let dirs = fs::read_dir(build).unwrap().map(|e| e.unwrap().path());
+    let own = dirs.filter(|d| {
+        d.file_name().unwrap().to_str().unwrap().rsplit_once('-').is_some_and(|(name, _)| name == package)
+    });
+    own.filter_map(|d| fs::read_to_string(d.join("out/runs")).ok()).map(|t| t.parse::<u32>().unwrap()).sum()
+}
+
+/// Builds well, and gives how often the guard ran for it.
+#[track_caller]
+fn built(world: &World) -> u32 {
+    let before = if world.at("target/debug/build").exists() { runs(world, "app") } else { 0 };
+    check(world).ends(0);
+    runs(world, "app") - before
+}
+
+/// What cargo says on lines that begin so.
+fn lines(run: &Run, start: &str) -> Vec<String> {
+    run.err.lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect()
+}
+
+/// The one error that the guard gives.
+#[track_caller]
+fn refused(run: Run) -> String {
+    let run = run.ended(101);
+    let found = lines(&run, "error: app@0.1.0: ");
+    assert_eq!(found.len(), 1, "{}", run.err);
+    found[0].clone()
+}
+
+#[track_caller]
+fn backup(world: &World) {
+    backstop(&world.root).arg("backup").ends(0);
+}
+
+/// Cuts a rollback to the newest restore point off in its middle, after an edit.
+fn cut_off(world: &World) {
+    write(world.at("plain/src/lib.rs"), "pub fn edited() {}\n");
+    write(world.at("plain/src/added.rs"), "");
+    let edited = world.picture();
+    for calls in 0.. {
+        world.clock.set(SystemTime::now());
+        let plan = world.plan(&RollbackOptions::default());
+        let _ = world.apply_with(plan, &Fs::probed(Arc::new(Cutter::after(calls))));
+        match (world.store().is_cut_off(), world.picture() != edited) {
+            (true, true) => return,
+            (true, false) => drop(world.abort_with(&Fs::real()).unwrap()),
+            (false, changed) => assert!(!changed, "the rollback came to its end"),
+        }
+    }
+}
+
+#[test]
+fn a_tree_that_is_half_rolled_back_is_not_built_and_is_once_the_rollback_ended() {
+    for (policy, end) in [("", "--resume"), (".policy(Policy::Warn)", "--abort")] {
+        let world = workspace(policy);
+        backup(&world);
+        check(&world).ends(0);
+        cut_off(&world);
+        let executable = world.dir.join("scripts/backstop");
+        for _ in 0..2 {
+            let text = refused(check(&world).run());
+            eprintln!("{text}");
+            for way in ["resume", "abort"] {
+                assert!(text.contains(&format!("`{} rollback --{way}`", executable.display())), "{text}");
+            }
+        }
+        copied(&world.dir).args(["rollback", end]).ends(0);
+        check(&world).ends(0);
+        assert_eq!(built(&world), 0, "the build after that");
+    }
+}
+
+#[test]
+fn either_mark_of_a_rollback_is_enough_and_off_looks_at_none() {
+    let world = workspace("");
+    world.backup();
+    let state = world.dir.join("state");
+    write(&state, "rollback 20300101_000000\n");
+    assert!(refused(check(&world).run()).contains("between two states"));
+    check(&world).env("BACKSTOP_GUARD", "off").ends(0);
+    refused(check(&world).env("BACKSTOP_GUARD", "warn").run());
+    write(&state, "idle\n");
+    write(world.dir.join("rollback/journal"), "");
+    refused(check(&world).run());
+    remove(world.dir.join("rollback/journal"));
+    check(&world).ends(0);
+}
+
+#[test]
+fn two_builds_in_a_row_and_one_after_a_backup_run_nothing() {
+    for world in [workspace(""), single("")] {
+        assert_eq!(built(&world), 1);
+        assert_eq!(built(&world), 0, "the second build, without a store");
+        backup(&world);
+        assert_eq!(built(&world), 0, "after the birth of the store");
+        write(world.at("Cargo.toml"), fs::read(world.at("Cargo.toml")).unwrap());
+        build_script(
+            if world.at("app").exists() { world.at("app") } else { world.root.clone() }.as_path(),
+            "",
+        );
+        assert_eq!(built(&world), 1, "now with a store");
+        assert_eq!(built(&world), 0);
+        backup(&world);
+        backstop(&world.root).arg("validate").ends(0);
+        let run = check(&world).arg("-v").ends(0);
+        assert!(run.err.contains("Fresh app v0.1.0"), "{}", run.err);
+        assert!(!run.err.contains("Dirty"), "{}", run.err);
+    }
+}
+
+#[test]
+fn a_rollback_in_a_store_that_was_born_after_the_last_build_is_noticed() {
+    for store in ["backup", "kept/elsewhere"] {
+        let world = workspace(&format!(".store({store:?})"));
+        assert_eq!(built(&world), 1);
+        assert_eq!(built(&world), 0);
+        backstop(&world.root).args(["--store", store, "backup"]).ends(0);
+        assert_eq!(built(&world), 0, "the birth alone makes nothing run");
+        let world = World { dir: world.at(store), ..world };
+        cut_off(&world);
+        refused(check(&world).run());
+        copied(&world.dir).args(["rollback", "--abort"]).ends(0);
+        check(&world).ends(0);
+        assert_eq!(built(&world), 0);
+    }
+}
+
+#[test]
+fn what_is_asked_for_is_said_in_one_line_and_denied_warned_of_or_left_alone() {
+    let world = workspace(".restore_point().validated().drilled(DrillLevel::Compiles)");
+    let text = refused(check(&world).run());
+    assert!(text.contains("no restore point") && text.ends_with("make one: cargo xtask backup"), "{text}");
+    check(&world).env("BACKSTOP_GUARD", "off").ends(0);
+    let warned = check(&world).env("BACKSTOP_GUARD", "warn").ends(0);
+    assert_eq!(lines(&warned, "warning: app@0.1.0: ").len(), 1, "{}", warned.err);
+    let again = check(&world).env("BACKSTOP_GUARD", "warn").ends(0);
+    assert_eq!(lines(&again, "warning: app@0.1.0: ").len(), 1, "a warning is said again");
+    let unknown = refused(check(&world).env("BACKSTOP_GUARD", "denyy").run());
+    assert!(
+        unknown.ends_with("BACKSTOP_GUARD is `denyy`, and has to be one of off, warn, deny"),
+        "{unknown}"
+    );
+
+    backup(&world);
+    let cured = check(&world).env("BACKSTOP_GUARD", "warn").ends(0);
+    let warnings = lines(&cured, "warning: app@0.1.0: ");
+    assert_eq!(warnings.len(), 2, "what the backup cured is not said any more: {}", cured.err);
+    assert!(warnings[0].contains("never validated") && warnings[1].contains("never drilled"), "{warnings:?}");
+    backstop(&world.root).arg("validate").ends(0);
+    let text = refused(check(&world).run());
+    assert!(text.contains("was never drilled, and `compiles` is asked for"), "{text}");
+    let status = fs::read_dir(world.dir.join("metadata")).unwrap().map(|e| e.unwrap().path());
+    let status = status.into_iter().find(|p| p.extension().is_some_and(|e| e == "status")).unwrap();
+    let drilled = |level: &str| {
+        let text = fs::read_to_string(&status).unwrap();
+        let kept: Vec<&str> = text.lines().filter(|l| !l.starts_with("drilled")).collect();
+        write(&status, format!("{}\ndrilled 2026-11-24T10:00:00Z {level}\n", kept.join("\n")));
+    };
+    drilled("resolves");
+    assert!(refused(check(&world).run()).contains("drilled to `resolves` only"));
+    drilled("tests");
+    check(&world).ends(0);
+    assert_eq!(built(&world), 0);
+}
+
+#[test]
+fn an_age_is_held_against_the_newest_restore_point_that_no_rollback_made() {
+    let world = workspace(".max_age(std::time::Duration::from_secs(7 * 86400))");
+    world.clock.set(SystemTime::now() - std::time::Duration::from_secs(9 * 86400));
+    world.backup();
+    // A newer one of a rollback counts for nothing.
+    let metadata = fs::read_dir(world.dir.join("metadata")).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read(&metadata).unwrap();
+    write(world.dir.join("metadata/pre_rollback_backup_29991231_000000.json"), &text);
+    mkdir(world.dir.join("session_29991231_000000"));
+    let text = refused(check(&world).run());
+    assert!(text.contains("is 9 days old, and at most 7 days are asked for"), "{text}");
+    world.clock.set(SystemTime::now());
+    world.backup();
+    check(&world).ends(0);
+}
+
+#[test]
+fn a_package_that_embeds_the_backup_id_is_built_again_after_a_backup_and_others_are_not() {
+    let world = workspace(".embed_backup_id()");
+    guarded(&world.at("plain"), "plain", "");
+    let source =
+        "pub const ID: &str = env!(\"BACKSTOP_BACKUP_ID\");\nconst _: () = assert!(ID.len() WANTED);\n";
+    write(world.at("app/src/lib.rs"), source.replace("WANTED", "== 0"));
+    assert_eq!(built(&world), 1);
+    assert_eq!(built(&world), 0);
+    backup(&world);
+    let plain = runs(&world, "plain");
+    check(&world).run().ended(101).complains("evaluation panicked");
+    write(world.at("app/src/lib.rs"), source.replace("WANTED", "> 20"));
+    check(&world).ends(0);
+    assert_eq!(built(&world), 0);
+    backup(&world);
+    assert_eq!(built(&world), 1);
+    assert_eq!(built(&world), 0);
+    assert_eq!(runs(&world, "plain"), plain);
+    let output =
+        fs::read_dir(world.at("target/debug/build")).unwrap().map(|e| e.unwrap().path().join("output"));
+    let id = world.latest().backup_id();
+    let found = output.filter_map(|p| fs::read_to_string(p).ok()).any(|t| t.contains(&id));
+    assert!(found, "{id} is in no output of a build script");
+}
+
+#[test]
+fn the_files_of_the_package_are_watched_and_what_git_ignores_is_not() {
+    let world = workspace("");
+    write(world.at(".gitignore"), "*.tmp\n/app/made/\n");
+    mkdir(world.at(".git"));
+    write(world.at("app/made/big.bin"), "1");
+    assert_eq!(built(&world), 1);
+    for (path, ran, why) in [
+        ("app/data/words.txt", 1, "a data file that was edited"),
+        ("app/data/new.txt", 1, "a new file in a directory"),
+        ("app/src/new.rs", 1, "a new file of the source"),
+        ("app/made/big.bin", 0, "what is ignored"),
+        ("plain/src/lib.rs", 0, "another package"),
+    ] {
+        write(world.at(path), format!("// {why}\n"));
+        assert_eq!(built(&world), ran, "{why}");
+        assert_eq!(built(&world), 0, "{why}: the build after that");
+    }
+    // Without anything in it that stays out, new files straight in the package's directory are seen too.
+    remove(world.at("app/made"));
+    write(world.at("app/data/words.txt"), "two\n");
+    assert_eq!(built(&world), 1);
+    assert_eq!(built(&world), 0);
+    write(world.at("app/top.txt"), "new");
+    assert_eq!(built(&world), 1, "a new file at the top");
+    build_script(&world.at("app"), ".watch_package(false)");
+    assert_eq!(built(&world), 1);
+    write(world.at("app/data/words.txt"), "three");
+    assert_eq!(built(&world), 0, "nobody watches the package");
+}
+
+#[test]
+fn at_the_root_store_target_links_and_other_packages_stay_out_of_the_watch() {
+    let world = single("");
+    package(&world.at("nested"), "nested", "");
+    write(
+        world.at("Cargo.toml"),
+        fs::read_to_string(world.at("Cargo.toml")).unwrap() + "[workspace]\nmembers = [\"nested\"]\n",
+    );
+    link("..", world.at("src/up"));
+    link("nowhere", world.at("src/gone"));
+    backup(&world);
+    assert_eq!(built(&world), 1);
+    assert_eq!(built(&world), 0);
+    backup(&world);
+    write(world.at("nested/src/lib.rs"), "// edited\n");
+    write(world.at("target/debug/something"), "");
+    assert_eq!(built(&world), 0);
+    write(world.at("data/words.txt"), "two\n");
+    assert_eq!(built(&world), 1);
+    write(world.at("data/more.txt"), "new\n");
+    assert_eq!(built(&world), 1);
+}
+
+#[test]
+fn a_restore_point_that_does_not_hold_the_package_as_it_is_is_named_with_what_differs() {
+    let world = workspace(".covers_package()");
+    write(world.at(".gitignore"), "*.tmp\ntarget\n");
+    mkdir(world.at(".git"));
+    // The lockfile and what Cargo makes are there before the backup.
+    check(&world).env("BACKSTOP_GUARD", "off").ends(0);
+    backup(&world);
+    check(&world).ends(0);
+    assert_eq!(built(&world), 0);
+    write(world.at("plain/src/lib.rs"), "// another package's\n");
+    write(world.at("app/scratch.tmp"), "ignored");
+    check(&world).ends(0);
+    let words = world.at("app/data/words.txt");
+    write(&words, "one\n");
+    assert_eq!(built(&world), 1, "the same bytes with another time");
+    write(&words, "two\n");
+    write(world.at("app/src/new.rs"), "");
+    let text = refused(check(&world).run());
+    assert!(
+        text.contains("does not hold `app` as it is now: data/words.txt changed, src/new.rs is new;"),
+        "{text}"
+    );
+    remove(&words);
+    assert!(refused(check(&world).run()).contains("data/words.txt is gone"));
+    backup(&world);
+    check(&world).ends(0);
+    guarded(&world.at("plain"), "plain", "");
+    guarded(&world.at("late"), "late", ".covers_package()");
+    write(
+        world.at("Cargo.toml"),
+        "[workspace]\nresolver = \"2\"\nmembers = [\"app\", \"plain\", \"late\"]\n",
+    );
+    check(&world).run().ended(101).complains("it does not hold this package");
+}
+
+#[test]
+fn a_workspace_that_was_moved_has_nothing_to_rebuild_and_is_guarded() {
+    let world = workspace(".restore_point()");
+    backup(&world);
+    assert_eq!(built(&world), 1);
+    let root = world.temp.path().join("moved");
+    fs::rename(&world.root, &root).unwrap();
+    let world = World { dir: root.join("backup"), root, ..world };
+    assert_eq!(built(&world), 0);
+    cut_off(&world);
+    refused(check(&world).run());
+}
+
+#[test]
+fn a_store_elsewhere_is_found_by_the_environment_the_script_and_the_manifest() {
+    let world = workspace(".restore_point()");
+    let elsewhere = world.temp.path().join("elsewhere");
+    backstop(&world.root).arg("--store").arg(&elsewhere).arg("backup").ends(0);
+    refused(check(&world).run());
+    check(&world).env("BACKSTOP_STORE", &elsewhere).ends(0);
+    refused(check(&world).run());
+    build_script(&world.at("app"), &format!(".restore_point().store({elsewhere:?})"));
+    assert_eq!(built(&world), 1);
+    assert_eq!(built(&world), 0);
+    build_script(&world.at("app"), ".restore_point()");
+    let manifest = fs::read_to_string(world.at("Cargo.toml")).unwrap();
+    let setting = format!("{manifest}\n[workspace.metadata.backstop]\nstore = {elsewhere:?}\n");
+    write(world.at("Cargo.toml"), setting);
+    check(&world).ends(0);
+    let world = World { dir: elsewhere, ..world };
+    cut_off(&world);
+    refused(check(&world).run());
+}
+
+/// Cargo's own copies of a package: nobody rolls them back, and there is no store for them.
+#[test]
+fn it_does_nothing_in_what_cargo_unpacked() {
+    let world = workspace(".restore_point().embed_backup_id()");
+    write(world.at("app/src/lib.rs"), "pub const ID: &str = env!(\"BACKSTOP_BACKUP_ID\");\n");
+    refused(check(&world).run());
+    // A registry that has backstop: what a published package would find.
+    let vendored = world.at("vendored/backstop");
+    mkdir(&vendored);
+    let listed = program("cp", REPOSITORY).args(["-r", "src"]).arg(&vendored).run();
+    listed.ended(0);
+    write(
+        vendored.join("Cargo.toml"),
+        "[package]\nname = \"backstop\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[features]\nbuild-script = []\n",
+    );
+    write(vendored.join(".cargo-checksum.json"), "{\"files\":{}}");
+    let source = "[source.crates-io]\nreplace-with = \"here\"\n[source.here]\ndirectory = \"vendored\"\n";
+    write(world.at(".cargo/config.toml"), source);
+    let run = cargo(&world).args(["package", "--offline", "--allow-dirty", "-p", "app"]).ends(0);
+    assert!(run.err.contains("Verifying app"), "{}", run.err);
+    // As a dependency that was vendored.
+    let app = world.at("vendored/app");
+    program("cp", &world.root).args(["-r", "app"]).arg(&app).run().ended(0);
+    write(app.join(".cargo-checksum.json"), "{\"files\":{}}");
+    package(&world.at("plain"), "plain", "[dependencies]\napp = \"0.1\"\n");
+    write(world.at("Cargo.toml"), "[workspace]\nresolver = \"2\"\nmembers = [\"plain\"]\n");
+    check(&world).ends(0);
+}
+
+#[test]
+fn a_path_dependency_beside_the_workspace_is_guarded_by_the_workspace_that_builds_it() {
+    let world = workspace("");
+    guarded(&world.temp.path().join("beside"), "beside", ".restore_point()");
+    package(&world.at("plain"), "plain", "[dependencies]\nbeside = { path = \"../../beside\" }\n");
+    let run = check(&world).run().ended(101);
+    assert!(run.err.contains("error: beside@0.1.0: there is no restore point in"), "{}", run.err);
+    backup(&world);
+    check(&world).ends(0);
+    cut_off(&world);
+    let run = check(&world).arg("--keep-going").run().ended(101);
+    assert!(run.err.contains("error: beside@0.1.0: a rollback was cut off"), "{}", run.err);
+}
+
+#[test]
+fn it_refuses_to_work_in_an_xtask_and_what_that_depends_on_and_never_stands_in_the_cures_way() {
+    for (xtask, alias) in [("xtask", false), ("chores", true)] {
+        let world = workspace(".restore_point()");
+        guarded(&world.at("tool"), xtask, ".restore_point()");
+        let manifest = fs::read_to_string(world.at("tool/Cargo.toml")).unwrap();
+        write(world.at("tool/Cargo.toml"), manifest + "[dependencies]\nplain = { path = \"../plain\" }\n");
+        package(&world.at("plain"), "plain", "[dependencies]\napp = { path = \"../app\" }\n");
+        write(
+            world.at("Cargo.toml"),
+            "[workspace]\nresolver = \"2\"\nmembers = [\"app\", \"plain\", \"tool\"]\n",
+        );
+        if alias {
+            write(world.at(".cargo/config.toml"), format!("[alias]\nxtask = \"run --package {xtask} --\"\n"));
+        }
+        let run = check(&world).ends(0);
+        for name in ["app", xtask] {
+            let found =
+                lines(&run, &format!("warning: {name}@0.1.0: backstop's guard refuses to work in `{name}`"));
+            assert_eq!(found.len(), 1, "{}", run.err);
+        }
+        assert_eq!(built(&world), 0);
+        backup(&world);
+        cut_off(&world);
+        check(&world).ends(0);
+        copied(&world.dir).args(["rollback", "--abort"]).ends(0);
+        // Out of the xtask's way it works again.
+        package(&world.at("plain"), "plain", "");
+        let run = check(&world).ends(0);
+        assert_eq!(lines(&run, "warning: app@0.1.0").len(), 0, "{}", run.err);
+    }
+}
+
+#[test]
+fn below_rust_1_77_it_speaks_the_old_syntax() {
+    let world = workspace(".restore_point().embed_backup_id()");
+    let manifest = fs::read_to_string(world.at("app/Cargo.toml")).unwrap();
+    write(world.at("app/Cargo.toml"), manifest.replace("edition =", "rust-version = \"1.70\"\nedition ="));
+    write(world.at("app/src/lib.rs"), "pub const ID: &str = env!(\"BACKSTOP_BACKUP_ID\");\n");
+    check(&world).run().ended(101).complains("there is no restore point in");
+    backup(&world);
+    check(&world).ends(0);
+    assert_eq!(built(&world), 0);
+}
+
+#[test]
+fn it_writes_in_its_output_directory_alone() {
+    let world = workspace(".policy(Policy::Warn).restore_point().embed_backup_id()");
+    check(&world).ends(0);
+    let without = [world.at("target")];
+    let picture =
+        || crate::support::Picture::with_times(&world.root, &without.each_ref().map(PathBuf::as_path));
+    let before = picture();
+    write(world.at("app/data/words.txt"), "one\n");
+    let times = picture();
+    check(&world).ends(0);
+    assert_eq!(picture(), times);
+    assert!(before != times, "the picture sees times");
+}
