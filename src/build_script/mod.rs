@@ -237,7 +237,7 @@ impl Guard {
                     told.inactive = true;
                     told.warnings.push(misplaced(&inputs.name, &xtask));
                     watch.path(&root.join("Cargo.lock"));
-                } else if points::is_cut_off(&store) {
+                } else if points::is_cut_off(&store) && another(&store, &root).is_none() {
                     told.errors.push(cut_off(&store));
                 } else {
                     let unmet = self.unmet(inputs, &root, &store, newest.as_ref(), &files);
@@ -272,7 +272,7 @@ impl Guard {
         if !asks {
             return Vec::new();
         }
-        if let Some(other) = place::workspace_of(store).filter(|other| other != root) {
+        if let Some(other) = another(store, root) {
             return vec![format!(
                 "the store `{}` is that of the workspace `{}`; name this one's: BACKSTOP_STORE=DIR",
                 store.display(),
@@ -331,6 +331,11 @@ impl Guard {
         }
         out
     }
+}
+
+/// The workspace that the store serves, where that is another one. One that is gone was moved.
+fn another(store: &Path, root: &Path) -> Option<PathBuf> {
+    place::workspace_of(store).filter(|other| other != root)
 }
 
 fn uncovered(id: &str, package: &str, paths: &[String]) -> String {

@@ -2,15 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use backstop::fsx::Fs;
 use backstop::rollback::RollbackOptions;
 
-use crate::cli::{Cli, Run, backstop, copied, program};
+use crate::cli::{Cli, Run, backstop, copied, cut, program};
 use crate::support::edit::{link, mkdir, remove, write};
-use crate::support::probe::Cutter;
 use crate::support::{TempDir, World};
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
@@ -23,6 +20,7 @@ fn workspace(guard: &str) -> World {
     write(root.join("Cargo.toml"), "[workspace]\nresolver = \"2\"\nmembers = [\"app\", \"plain\"]\n");
     guarded(&root.join("app"), "app", guard);
     package(&root.join("plain"), "plain", "");
+    ["a.txt", "b.txt"].iter().for_each(|name| write(root.join("plain").join(name), "as it was\n"));
     world
 }
 
@@ -109,21 +107,15 @@ fn backup(world: &World) {
     backstop(&world.root).arg("backup").ends(0);
 }
 
-/// Cuts a rollback to the newest restore point off in its middle, after an edit.
+/// Cuts a rollback to the newest restore point off in its middle, after an edit of what cargo never reads.
 fn cut_off(world: &World) {
-    write(world.at("plain/src/lib.rs"), "pub fn edited() {}\n");
-    write(world.at("plain/src/added.rs"), "");
-    let edited = world.picture();
-    for calls in 0.. {
-        world.clock.set(SystemTime::now());
-        let plan = world.plan(&RollbackOptions::default());
-        let _ = world.apply_with(plan, &Fs::probed(Arc::new(Cutter::after(calls))));
-        match (world.store().is_cut_off(), world.picture() != edited) {
-            (true, true) => return,
-            (true, false) => drop(world.abort_with(&Fs::real()).unwrap()),
-            (false, changed) => assert!(!changed, "the rollback came to its end"),
-        }
+    for name in ["a.txt", "b.txt"] {
+        write(world.at("plain").join(name), "edited\n");
     }
+    let edited = world.picture();
+    world.clock.set(SystemTime::now());
+    cut(world, world.plan(&RollbackOptions::default()));
+    assert!(world.picture() != edited, "the cut was not between two states");
 }
 
 #[test]
@@ -508,4 +500,14 @@ fn it_writes_in_its_output_directory_alone() {
     check(&world).ends(0);
     assert_eq!(picture(), times);
     assert!(before != times, "the picture sees times");
+}
+
+#[test]
+fn what_happens_in_the_store_of_another_workspace_is_none_of_its_business() {
+    let (one, other) = (workspace(".restore_point()"), workspace(""));
+    backup(&other);
+    cut_off(&other);
+    let text = refused(check(&one).env("BACKSTOP_STORE", &other.dir).run());
+    assert!(text.contains("is that of the workspace"), "{text}");
+    check(&one).env("BACKSTOP_STORE", &other.dir).env("BACKSTOP_GUARD", "warn").ends(0);
 }

@@ -412,7 +412,7 @@ impl Probe for CutAtMove {
 }
 
 /// Carries a plan out as far as the second move.
-pub(super) fn cut(world: &World, plan: RollbackPlan) {
+pub(crate) fn cut(world: &World, plan: RollbackPlan) {
     let probe = CutAtMove {
         root: world.root.clone(),
         store: world.dir.clone(),
