@@ -19,7 +19,7 @@ pub(super) struct Walked {
 /// Walks over a package. `never` are places that stay out although nothing may stand there yet: the store, and the
 /// directory that the build writes into.
 pub(super) fn walk(package: &Path, never: &[PathBuf]) -> Walked {
-    let mut walker = Walker { package, never, ignored: Ignored::above(package), files: Vec::new() };
+    let mut walker = Walker { never, ignored: Ignored::above(package), files: Vec::new() };
     let mut watch = Vec::new();
     if walker.visit(package, &mut watch) {
         watch = vec![package.to_path_buf()];
@@ -30,7 +30,6 @@ pub(super) fn walk(package: &Path, never: &[PathBuf]) -> Walked {
 }
 
 struct Walker<'a> {
-    package: &'a Path,
     never: &'a [PathBuf],
     ignored: Ignored,
     files: Vec<PathBuf>,
@@ -79,12 +78,11 @@ impl Walker<'_> {
             return true;
         }
         if kind.is_symlink() {
-            // Cargo follows links. One that leads above the package, to the store or to what the build writes would
-            // be new after every build; one that leads nowhere has no time to compare.
+            // Cargo follows links. One that leads to the store or to what the build writes, or above them, would be new
+            // after every build; one that leads nowhere has no time to compare.
             return match super::place::canonical(path) {
                 Some(target) => {
                     self.never.iter().any(|never| never.starts_with(&target) || target.starts_with(never))
-                        || self.package.starts_with(&target)
                 }
                 None => true,
             };
