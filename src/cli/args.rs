@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::commands::{CheckpointArgs, DiffArgs, ExplainArgs, ListArgs, ShowArgs};
+use super::commands::{
+    CheckpointArgs, DiffArgs, ExplainArgs, ListArgs, PinArgs, PruneArgs, ShowArgs, UnpinArgs,
+};
 #[cfg(feature = "install")]
 use super::commands::{CompletionsArgs, InitArgs};
 use crate::store::DrillLevel;
@@ -85,6 +87,12 @@ pub(super) enum Command {
     Show(ShowArgs),
     /// Tells what differs between restore points, or from one to now
     Diff(DiffArgs),
+    /// Moves old restore points to the trash, by a rule
+    Prune(PruneArgs),
+    /// Keeps a restore point whatever the rule says
+    Pin(PinArgs),
+    /// Takes a pin off
+    Unpin(UnpinArgs),
     /// Says why a path is protected or not, and where the rule stands
     Explain(ExplainArgs),
     /// Puts backstop into a workspace: an xtask and its alias
@@ -108,6 +116,9 @@ impl Command {
             Command::List(_) => "list",
             Command::Show(_) => "show",
             Command::Diff(_) => "diff",
+            Command::Prune(_) => "prune",
+            Command::Pin(_) => "pin",
+            Command::Unpin(_) => "unpin",
             Command::Explain(_) => "explain",
             #[cfg(feature = "install")]
             Command::Init(_) => "init",

@@ -40,6 +40,7 @@ pub use restore::{RestoreReport, restore_to};
 pub(crate) use restore::{Times, extract};
 pub use thing::Thing;
 pub use undo::plan_undo;
+pub(crate) use undo::{restore_points_of, rollbacks};
 
 /// Plans a rollback to a restore point.
 ///

@@ -47,13 +47,30 @@ pub fn plan_undo(store: &Store, context: &Context<'_>) -> Result<RollbackPlan> {
 
 /// The newest rollback whose journal was closed.
 fn newest(store: &Store) -> Result<Option<Id>> {
+    Ok(rollbacks(store)?.pop())
+}
+
+/// The rollbacks that ended, oldest first.
+pub(crate) fn rollbacks(store: &Store) -> Result<Vec<Id>> {
     let dir = store.layout().rollback_dir();
     let entries = std::fs::read_dir(&dir).during("read directory", &dir)?;
     let ids = entries.flatten().filter_map(|e| {
         let name = e.file_name().into_string().ok()?;
         name.strip_prefix("rollback_")?.strip_suffix(".journal")?.parse::<Id>().ok()
     });
-    Ok(ids.max())
+    let mut ids: Vec<Id> = ids.collect();
+    ids.sort();
+    Ok(ids)
+}
+
+/// The restore points that undoing a rollback reads: that of the present, and the one that it went back to.
+pub(crate) fn restore_points_of(store: &Store, rollback: &Id) -> Vec<Id> {
+    let Ok((journal, _)) = Journal::read(&store.layout().closed_journal(rollback)) else { return Vec::new() };
+    let to = match journal.purpose {
+        Purpose::Rollback { to } => Some(to),
+        Purpose::Undo { .. } => None,
+    };
+    journal.pre_rollback.into_iter().chain(to).collect()
 }
 
 /// The present by the scope of the restore point that was rolled back to. `None` where that is gone: then what is

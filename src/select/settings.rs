@@ -32,7 +32,7 @@ const KEYS: [&str; 11] = [
     "drill",
 ];
 const PACKAGE_KEYS: [&str; 2] = ["include", "exclude"];
-const KEEP_KEYS: [&str; 7] = ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within"];
+const KEEP_KEYS: [&str; 8] = ["last", "hourly", "daily", "weekly", "monthly", "yearly", "within", "grace"];
 const CHECKPOINT_KEYS: [&str; 6] = ["id", "name", "run", "timeout", "cwd", "env"];
 /// The checkpoints up to this number are backstop's own.
 const LAST_OWN_CHECKPOINT: u32 = 5;
@@ -114,6 +114,8 @@ pub struct KeepSetting {
     pub yearly: Option<u32>,
     /// All that are younger than this, as text such as `28d`.
     pub within: Option<String>,
+    /// How long what was pruned stays in the trash, as text such as `7d`.
+    pub grace: Option<String>,
 }
 
 /// A checkpoint of the workspace's own: a command that has to succeed.
@@ -313,6 +315,7 @@ fn read_keep(value: &Value, outer: Source<'_>) -> Result<KeepSetting> {
         monthly: count("monthly")?,
         yearly: count("yearly")?,
         within: source.text(map, "within")?,
+        grace: source.text(map, "grace")?,
     })
 }
 

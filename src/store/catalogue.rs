@@ -91,6 +91,8 @@ impl Catalogue {
             };
             slot(&mut found, label, id, |l| l.session = true);
         }
+        // What was pruned is not listed, also while it is on its way to the trash.
+        found.retain(|id, _| !super::trash::holds(layout, id));
         // The one being made, or cut off, is not listed before its manifest's second copy is written.
         found.retain(|id, listed| listed.metadata || Some(id) != pending.as_ref());
         Ok(Catalogue(found.into_values().collect()))

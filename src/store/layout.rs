@@ -136,6 +136,11 @@ impl Layout {
         self.rollback_dir().join(format!("stage_{id}"))
     }
 
+    /// What was pruned, for a while; made when there is something.
+    pub fn trash(&self) -> PathBuf {
+        self.dir.join("trash")
+    }
+
     /// The directory of the executable and the scripts.
     pub fn scripts(&self) -> PathBuf {
         self.dir.join("scripts")

@@ -122,7 +122,8 @@ impl<'a> StoreLock<'a> {
     fn newest_id(&self) -> Result<Option<Id>> {
         let newest_listed = self.store.catalogue()?.all().iter().map(|l| l.id.clone()).max();
         let newest_rollback = rollback_ids(&self.store.layout)?.max();
-        Ok(newest_listed.max(newest_rollback).max(self.store.info()?.last_id))
+        let newest_pruned = super::trash::ids(&self.store.layout).into_iter().max();
+        Ok(newest_listed.max(newest_rollback).max(newest_pruned).max(self.store.info()?.last_id))
     }
 
     /// Says that the restore point under way is complete, or given up.
@@ -140,6 +141,7 @@ impl<'a> StoreLock<'a> {
                     .during("write", layout.state())?;
             }
             self.sweep_rollbacks()?;
+            self.mend_trash(observer)?;
         }
         let Some(id) = self.store.info()?.pending else { return Ok(()) };
         if let Some(manifest) = whole_session(layout, &id) {

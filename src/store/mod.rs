@@ -15,6 +15,7 @@ pub(crate) mod nul;
 mod scripts;
 mod status;
 mod summary;
+mod trash;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ pub(crate) use log::Log;
 pub(crate) use scripts::{SCRIPTS, Script, Trial};
 pub use status::{Compiled, Drilled, Pin, PointStatus, Validated};
 pub use summary::{Head, Summary};
+pub use trash::Trashed;
 
 pub use crate::level::{DrillLevel, InvalidLevel};
 

@@ -65,14 +65,20 @@ impl Store {
         crate::parallel::map(shown.len(), |i| Ok(self.summary(&shown[i])))
     }
 
+    /// The head of a manifest, from whichever copy can be read.
+    pub fn head(&self, listed: &Listed) -> Option<Head> {
+        let layout = self.layout();
+        let copies = [layout.metadata(&listed.label, &listed.id), layout.session_manifest(&listed.id)];
+        copies.iter().find_map(|path| {
+            let head: Head = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+            (head.id == listed.id).then_some(head)
+        })
+    }
+
     /// One restore point with what a list shows of it.
     pub fn summary(&self, listed: &Listed) -> Summary {
         let layout = self.layout();
-        let copies = [layout.metadata(&listed.label, &listed.id), layout.session_manifest(&listed.id)];
-        let head = copies.iter().find_map(|path| {
-            let head: Head = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-            (head.id == listed.id).then_some(head)
-        });
+        let head = self.head(listed);
         let archive = layout.archive(&listed.label, &listed.id);
         let freed = unshared(&archive) + unshared(&layout.session(&listed.id));
         Summary { listed: listed.clone(), head, status: self.status(listed), freed }

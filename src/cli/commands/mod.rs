@@ -8,6 +8,7 @@ mod init;
 #[cfg(feature = "install")]
 mod install;
 mod look;
+mod prune;
 mod rollback;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub(super) use init::InitArgs;
 #[cfg(feature = "install")]
 pub(super) use install::CompletionsArgs;
 pub(super) use look::{DiffArgs, ListArgs, ShowArgs};
+pub(super) use prune::{PinArgs, PruneArgs, UnpinArgs};
 
 use super::args::{Backup, Cli, Command, Format, Global, Validate};
 use super::find::{self, DEFAULT_STORE};
@@ -62,6 +64,9 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env, registered: &Checkpoints) -> u8
         | Command::List(_)
         | Command::Show(_)
         | Command::Diff(_)
+        | Command::Prune(_)
+        | Command::Pin(_)
+        | Command::Unpin(_)
         | Command::Explain(_) => false,
         #[cfg(feature = "install")]
         Command::Init(_) | Command::Completions(_) | Command::Man => false,
@@ -87,6 +92,9 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env, registered: &Checkpoints) -> u8
         Command::List(args) => session.list(args),
         Command::Show(args) => session.show(args),
         Command::Diff(args) => session.diff(args),
+        Command::Prune(args) => session.prune(args),
+        Command::Pin(args) => session.pin(args),
+        Command::Unpin(args) => session.unpin(args),
         Command::Explain(args) => session.explain(args),
         #[cfg(feature = "install")]
         Command::Init(args) => session.init(args),
@@ -175,6 +183,7 @@ impl Session<'_> {
         };
         let outcome = backup(&lock, &set, &options, &context)?;
         let (executable_copied, scripts_written) = self.keep_scripts(&lock, &outcome);
+        self.prune_after_backup(&lock, workspace.settings.keep.as_ref());
         self.progress.clear();
         let view = render::BackupView {
             set: &set,

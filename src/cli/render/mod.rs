@@ -10,6 +10,7 @@ mod explain;
 #[cfg(feature = "install")]
 mod init;
 mod list;
+mod prune;
 mod rollback;
 mod show;
 mod validate;
@@ -27,6 +28,7 @@ pub(super) use explain::{explain, explain_json};
 #[cfg(feature = "install")]
 pub(super) use init::{file_json, init, init_json};
 pub(super) use list::{list, list_json};
+pub(super) use prune::{PruneView, emptied, pinned, prune, prune_json, restored};
 pub(super) use rollback::{
     abort, abort_json, nothing_json, outcome, outcome_json, plan, plan_end, plan_json, restore, restore_json,
 };
