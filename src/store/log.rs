@@ -37,6 +37,7 @@ impl<'a> Log<'a> {
                 None
             }
         };
+        rotate(store, what);
         Arc::new(Log { file: Mutex::new(file), path, clock, inner })
     }
 
@@ -83,6 +84,55 @@ impl<'a> Log<'a> {
         }
         self.flush();
     }
+}
+
+/// So many runs of each kind keep their log as it was written.
+const PLAIN: usize = 30;
+/// So many keep one at all: the older of them compressed.
+const KEPT: usize = 300;
+
+/// Compresses the logs of older runs, and drops the oldest; reports of checkpoints alike. A log that cannot be
+/// compressed stays as it is: nobody fails for it.
+fn rotate(store: &Store, what: &str) {
+    let logs = store.layout().dir().join("logs");
+    rotate_in(store, &logs, what, ".log");
+    if what == "checkpoints" {
+        rotate_in(store, &store.layout().dir().join("checkpoints"), what, ".json");
+    }
+}
+
+fn rotate_in(store: &Store, dir: &std::path::Path, what: &str, end: &str) {
+    let prefix = format!("{what}_");
+    let packed = format!("{end}.gz");
+    let id = |name: &str| {
+        let rest = name.strip_prefix(&prefix)?;
+        rest.strip_suffix(&packed).or_else(|| rest.strip_suffix(end))?.parse::<Id>().ok()
+    };
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = entries.filter_map(|e| e.file_name().into_string().ok());
+    let mut runs: Vec<(Id, String)> = names.filter_map(|name| Some((id(&name)?, name))).collect();
+    runs.sort();
+    for (_, name) in runs.iter().rev().skip(KEPT) {
+        let _ = store.fs().remove_file(&dir.join(name));
+    }
+    for (_, name) in runs.iter().rev().take(KEPT).skip(PLAIN).filter(|(_, name)| name.ends_with(end)) {
+        let _ = compress(store, &dir.join(name));
+    }
+}
+
+/// Puts `NAME.gz` in place of a file. Two runs that do so at once write two parts, and either's is whole.
+fn compress(store: &Store, path: &std::path::Path) -> std::io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let part = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
+    let whole = path.with_file_name(format!("{name}.gz"));
+    let bytes = std::fs::read(path)?;
+    store.fs().remove_file_if_there(&part)?;
+    let file = store.fs().create_file(&part)?;
+    let mut writer = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+    writer.write_all(&bytes)?;
+    writer.finish()?.sync()?;
+    store.fs().rename(&part, &whole)?;
+    store.fs().remove_file(path)
 }
 
 impl Observer for Log<'_> {

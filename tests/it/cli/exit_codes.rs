@@ -425,7 +425,7 @@ pub(crate) fn cut(world: &World, plan: RollbackPlan) {
 
 /// A workspace in which a rollback to the newest restore point was cut off in its middle; and the states before
 /// and after it.
-pub(super) fn cut_off() -> (World, Picture, Picture) {
+pub(crate) fn cut_off() -> (World, Picture, Picture) {
     let world = backed_up();
     let new = world.picture();
     spoil(&world.root);

@@ -19,7 +19,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-pub(crate) use exit_codes::cut;
+pub(crate) use exit_codes::{cut, cut_off};
 pub(crate) use output::asked;
 
 use crate::support::World;
