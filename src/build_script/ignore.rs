@@ -1,8 +1,11 @@
 //! What git ignores, as far as `.gitignore` files and `.git/info/exclude` say it: enough to keep what tools write
 //! into a package out of the watch. A build script starts no process, so git itself is not asked.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use super::index::Index;
 
 /// One line of an ignore file.
 #[derive(Debug)]
@@ -15,13 +18,19 @@ struct Rule {
 
 /// The rules from the repository's root down to where a walk has come; the last that matches decides.
 #[derive(Debug, Default)]
-pub(super) struct Ignored(Vec<Rule>);
+pub(super) struct Ignored {
+    rules: Vec<Rule>,
+    top: Option<PathBuf>,
+    /// Read where something is ignored at all.
+    index: OnceCell<Index>,
+}
 
 impl Ignored {
     /// The rules that hold at `package`, those of its own `.gitignore` excepted. None where there is no repository.
     pub(super) fn above(package: &Path) -> Self {
         let mut rules = Ignored::default();
         let Some(top) = package.ancestors().find(|dir| dir.join(".git").exists()) else { return rules };
+        rules.top = Some(top.to_path_buf());
         rules.read(&top.join(".git/info/exclude"), top);
         let mut between: Vec<&Path> =
             package.ancestors().skip(1).take_while(|dir| dir.starts_with(top)).collect();
@@ -34,22 +43,28 @@ impl Ignored {
 
     /// Adds a directory's own rules; gives what [`Ignored::leave`] takes.
     pub(super) fn enter(&mut self, dir: &Path) -> usize {
-        let before = self.0.len();
+        let before = self.rules.len();
         self.read(&dir.join(".gitignore"), dir);
         before
     }
 
     pub(super) fn leave(&mut self, before: usize) {
-        self.0.truncate(before);
+        self.rules.truncate(before);
     }
 
     fn read(&mut self, file: &Path, base: &Path) {
         let bytes = fs::read(file).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
-        self.0.extend(text.lines().filter_map(|line| rule(line, base)));
+        self.rules.extend(text.lines().filter_map(|line| rule(line, base)));
     }
 
-    /// Whether the path is ignored; the directories above it are not.
+    /// Whether git tracks the file, or anything in the directory.
+    pub(super) fn tracks(&self, path: &Path, is_directory: bool) -> bool {
+        let Some(top) = &self.top else { return false };
+        self.index.get_or_init(|| Index::read(top)).tracks(path, is_directory)
+    }
+
+    /// Whether the path is ignored by its name; what lies in an ignored directory is so whatever its own.
     pub(super) fn ignores(&self, path: &Path, is_directory: bool) -> bool {
         let fits = |rule: &&Rule| {
             (is_directory || !rule.directories_only)
@@ -57,7 +72,7 @@ impl Ignored {
                     .strip_prefix(&rule.base)
                     .is_ok_and(|rest| matches(&rule.glob, &rest.to_string_lossy().replace('\\', "/")))
         };
-        self.0.iter().rev().find(fits).is_some_and(|rule| !rule.negated)
+        self.rules.iter().rev().find(fits).is_some_and(|rule| !rule.negated)
     }
 }
 
@@ -146,7 +161,7 @@ mod tests {
         let base = Path::new("/r");
         let mut rules = Ignored::default();
         let lines = "*.log\n!keep.log\n/top\ngen/\na/**/z\nb/*.rs\n# no\n\\#yes\nx[0-9].txt\ny[!a]\n";
-        rules.0.extend(lines.lines().filter_map(|l| rule(l, base)));
+        rules.rules.extend(lines.lines().filter_map(|l| rule(l, base)));
         for (path, directory, ignored) in [
             ("e.log", false, true),
             ("d/e.log", false, true),

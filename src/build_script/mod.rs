@@ -30,8 +30,8 @@
 //! no `.gitignore` takes out, without other packages, build output and the store. A directory is watched as a whole
 //! where nothing in it has to stay out. A new file is not noticed, until the script runs for another reason, where
 //! it comes straight into a directory in which something stays out: the directory of a package that is the workspace
-//! root, above all. What only a user's own git settings ignore is watched; what git tracks although a `.gitignore` names
-//! it is not. A build script that says itself what it reads can do without: [`Guard::watch_package`].
+//! root, above all. What only a user's own git settings ignore is watched, as what git tracks is, whatever a
+//! `.gitignore` says. A build script that says itself what it reads can do without: [`Guard::watch_package`].
 //!
 //! # Where it does nothing
 //!
@@ -43,6 +43,7 @@
 
 mod cargo;
 mod ignore;
+mod index;
 mod lockfile;
 mod place;
 mod points;

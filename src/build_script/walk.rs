@@ -21,7 +21,7 @@ pub(super) struct Walked {
 pub(super) fn walk(package: &Path, never: &[PathBuf]) -> Walked {
     let mut walker = Walker { never, ignored: Ignored::above(package), files: Vec::new() };
     let mut watch = Vec::new();
-    if walker.visit(package, &mut watch) {
+    if walker.visit(package, false, &mut watch) {
         watch = vec![package.to_path_buf()];
     }
     watch.sort();
@@ -36,8 +36,9 @@ struct Walker<'a> {
 }
 
 impl Walker<'_> {
-    /// Whether the directory can be watched as a whole; else `watch` got what of it can be.
-    fn visit(&mut self, dir: &Path, watch: &mut Vec<PathBuf>) -> bool {
+    /// Whether the directory can be watched as a whole; else `watch` got what of it can be. In an ignored directory
+    /// only what git tracks counts.
+    fn visit(&mut self, dir: &Path, ignored: bool, watch: &mut Vec<PathBuf>) -> bool {
         let mut whole = !self.never.iter().any(|path| path.starts_with(dir));
         let before = self.ignored.enter(dir);
         let mut own = Vec::new();
@@ -46,11 +47,12 @@ impl Walker<'_> {
         for entry in entries {
             let path = entry.path();
             let Ok(kind) = entry.file_type() else { continue };
-            if self.stays_out(&path, kind) {
+            let ignored = ignored || self.ignored.ignores(&path, kind.is_dir());
+            if self.stays_out(&path, kind) || (ignored && !self.ignored.tracks(&path, kind.is_dir())) {
                 whole = false;
             } else if kind.is_dir() {
                 let mut below = Vec::new();
-                if self.visit(&path, &mut below) {
+                if self.visit(&path, ignored, &mut below) {
                     own.push(path);
                 } else {
                     own.append(&mut below);
@@ -71,10 +73,7 @@ impl Walker<'_> {
     fn stays_out(&self, path: &Path, kind: fs::FileType) -> bool {
         let name = path.file_name().unwrap_or_default();
         let out = |path: &Path| self.never.iter().any(|never| path == never);
-        if [".git", ".jj", ".hg", ".svn"].iter().any(|vcs| name == *vcs)
-            || out(path)
-            || self.ignored.ignores(path, kind.is_dir())
-        {
+        if [".git", ".jj", ".hg", ".svn"].iter().any(|vcs| name == *vcs) || out(path) {
             return true;
         }
         if kind.is_symlink() {

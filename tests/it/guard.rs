@@ -307,6 +307,26 @@ fn the_files_of_the_package_are_watched_and_what_git_ignores_is_not() {
 }
 
 #[test]
+fn what_git_tracks_is_watched_though_it_is_ignored() {
+    let world = workspace("");
+    write(world.at(".gitignore"), "/app/made/\n/target\n");
+    let git = |args: &[&str]| program("git", &world.root).args(args).run().ended(0);
+    for path in ["app/made/kept.txt", "app/made/deep/kept.txt"] {
+        write(world.at(path), "1");
+    }
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["add", "-f", "app/made"]);
+    write(world.at("app/made/loose.txt"), "1");
+    assert_eq!(built(&world), 1);
+    for (path, ran) in [("app/made/loose.txt", 0), ("app/made/kept.txt", 1), ("app/made/deep/kept.txt", 1)] {
+        write(world.at(path), "2");
+        assert_eq!(built(&world), ran, "{path}");
+        assert_eq!(built(&world), 0, "{path}");
+    }
+}
+
+#[test]
 fn at_the_root_store_target_links_and_other_packages_stay_out_of_the_watch() {
     let world = single("");
     package(&world.at("nested"), "nested", "");
