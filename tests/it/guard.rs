@@ -314,6 +314,8 @@ fn what_git_tracks_is_watched_though_it_is_ignored() {
     for path in ["app/made/kept.txt", "app/made/deep/kept.txt"] {
         write(world.at(path), "1");
     }
+    // Names of every length to eight: the index pads its entries.
+    (1..=8).for_each(|n| write(world.at(format!("app/data/{}", "n".repeat(n))), ""));
     git(&["init", "-q"]);
     git(&["add", "."]);
     git(&["add", "-f", "app/made"]);
