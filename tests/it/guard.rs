@@ -315,7 +315,7 @@ fn what_git_tracks_is_watched_though_it_is_ignored() {
         write(world.at(path), "1");
     }
     // Names of every length to eight: the index pads its entries.
-    (1..=8).for_each(|n| write(world.at(format!("app/data/{}", "n".repeat(n))), ""));
+    (1..=8).for_each(|n| write(world.at(format!("app/made/{}", "a".repeat(n))), ""));
     git(&["init", "-q"]);
     git(&["add", "."]);
     git(&["add", "-f", "app/made"]);
