@@ -20,6 +20,10 @@ use crate::manifest::{Entry, Kind, Member, Mode};
 use crate::path::{LinkTarget, RelPath};
 use crate::store::MANIFEST_FILE;
 
+mod survey;
+
+pub(crate) use survey::{Flaw, salvageable, survey};
+
 /// No group ends before it has so many bytes of tar stream …
 const GROUP_LEAST: u64 = 128 * 1024;
 /// … and none goes on with more.
@@ -201,11 +205,14 @@ pub(crate) fn read_member(
 
 /// The most bytes of tar stream that `entries` can take: what a damaged member could unpack to is bounded by it.
 fn stream_limit(entries: &[Entry]) -> u64 {
-    let one = |e: &Entry| {
-        let link = if let Kind::Symlink { target } = &e.kind { target.as_os_str().len() as u64 } else { 0 };
-        e.size().next_multiple_of(512) + 8 * 512 + e.path.as_bytes().len() as u64 + link
-    };
-    entries.iter().map(one).fold(4096, u64::saturating_add)
+    entries.iter().map(entry_limit).fold(4096, u64::saturating_add)
+}
+
+/// The most bytes of tar stream that one entry can take.
+fn entry_limit(entry: &Entry) -> u64 {
+    let link = if let Kind::Symlink { target } = &entry.kind { target.as_os_str().len() as u64 } else { 0 };
+    let headers = 8 * 512 + entry.path.as_bytes().len() as u64 + link;
+    entry.size().checked_next_multiple_of(512).unwrap_or(u64::MAX).saturating_add(headers)
 }
 
 fn header_fault(found: &tar::Entry<'_, impl Read>, entry: &Entry) -> Option<String> {

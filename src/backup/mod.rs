@@ -5,27 +5,27 @@
 //! the manifest's second copy is written, and with it the restore point is listed. A cut before the rename leaves
 //! what the next writer sweeps, a cut after it what the next writer completes.
 
-mod archive_file;
+pub(crate) mod archive_file;
 mod pass;
 mod read;
 mod reuse;
-mod spool;
+pub(crate) mod spool;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::archive;
 use crate::clock::rfc3339;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::Tree;
-use crate::manifest::{Entry, FORMAT, Id, Kind, Label, Manifest, Mode, Totals, backup_id, root_hash, totals};
+use crate::manifest::{Entry, FORMAT, Id, Label, Manifest, Totals, backup_id, root_hash, totals};
 use crate::path::RelPath;
 use crate::select::{Candidate, CandidateKind, ProtectedSet};
-use crate::store::{Log, MANIFEST_FILE, Store, StoreLock, checksum_list, conf, write_private};
+use crate::store::{
+    Log, Staging, Store, StoreLock, checksum_list, conf, link_newest, read_back_archive, write_private,
+};
 use archive_file::ArchiveFile;
 use read::{Job, Unreadable};
 
@@ -202,12 +202,16 @@ impl Run<'_> {
         self.lock.store()
     }
 
+    fn staging(&self) -> Staging<'_> {
+        Staging::new(self.lock.store(), self.id)
+    }
+
     fn make(&self, started: std::time::SystemTime) -> Result<BackupReport> {
         let (layout, label) = (self.store().layout(), &self.options.label);
         let parent = self.parent()?;
         self.stage_directories()?;
         let trees = open_trees(self.store(), self.set)?;
-        let staging = layout.staging(self.id);
+        let staging = self.staging().path();
         let job = Job::new(
             self.store(),
             self.set,
@@ -225,8 +229,9 @@ impl Run<'_> {
         manifest.archive = Some(archive.finish(&manifest)?);
         self.stage_texts(&manifest)?;
         self.context.interrupt.check()?;
-        let verified = self.verify(&manifest, &read.linked)?;
-        self.seal_directories(&manifest)?;
+        let verified = self.staging().read_back(&manifest, &read.linked, &self.context)?;
+        read_back_archive(&layout.archive(label, self.id), &manifest, &self.context)?;
+        self.staging().seal(&manifest)?;
         self.context.interrupt.check()?;
         self.publish(&manifest)?;
         Ok(BackupReport {
@@ -248,22 +253,9 @@ impl Run<'_> {
     }
 
     fn stage_directories(&self) -> Result<()> {
-        let staging = self.store().layout().staging(self.id);
-        let fs = self.store().fs();
-        fs.remove_tree(&staging).during("remove", &staging)?;
-        let mut wanted = vec![staging.clone(), staging.join("files")];
-        if self.set.roots.len() > 1 {
-            wanted.push(staging.join("outside"));
-            wanted.extend(self.set.roots[1..].iter().map(|r| staging.join("outside").join(&r.root.name)));
-        }
-        wanted.extend(
-            self.set
-                .entries
-                .iter()
-                .filter(|e| e.kind == CandidateKind::Directory)
-                .map(|e| staging.join(stored_path(e))),
-        );
-        wanted.iter().try_for_each(|dir| fs.create_dir(dir, 0o700).during("create directory", dir))
+        let directories = self.set.entries.iter().filter(|e| e.kind == CandidateKind::Directory);
+        let roots = self.set.roots.iter().map(|r| r.root.name.as_str());
+        self.staging().directories(roots, directories.map(stored_path))
     }
 
     /// Takes the directories away again that could not be kept, the deepest first.
@@ -310,128 +302,27 @@ impl Run<'_> {
         let (layout, fs) = (self.store().layout(), self.store().fs());
         let json = manifest.to_json();
         let list = checksum_list(manifest, Digest::of(&json));
-        write_private(fs, &layout.staging(self.id).join(MANIFEST_FILE), &json)?;
+        self.staging().manifest(&json)?;
         write_private(fs, &layout.checksums(&manifest.label, self.id), &list)?;
         write_private(fs, &layout.conf(&manifest.label, self.id), &conf(manifest))
     }
 
-    /// Reads back what was written. Linked files were read back when they were linked.
-    fn verify(&self, manifest: &Manifest, linked: &std::collections::BTreeSet<usize>) -> Result<u64> {
-        let staging = self.store().layout().staging(self.id);
-        let total = manifest.totals.bytes;
-        self.context.observer.on(&Event::Phase { verb: "Verifying", what: "what was written".into(), total });
-        let done = AtomicU64::new(0);
-        let tell = |bytes: u64| {
-            let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
-            self.context.observer.on(&Event::Progress { done });
-        };
-        let verified = AtomicU64::new(0);
-        let check = |index: usize| -> Result<()> {
-            self.context.interrupt.check()?;
-            let entry = &manifest.entries[index];
-            let path = staging.join(entry.stored_path());
-            if let (Some(expected), false) = (entry.sha256(), linked.contains(&index)) {
-                let mut file = std::fs::File::open(&path).during("open", &path)?;
-                let found = archive::digest_of(&mut file, entry.size()).during("read back", &path)?;
-                if found != Some(expected) {
-                    return Err(miswritten(entry));
-                }
-            }
-            verified.fetch_add(u64::from(entry.is_file()), Ordering::Relaxed);
-            tell(entry.size());
-            Ok(())
-        };
-        crate::parallel::each(manifest.entries.len(), check)?;
-        self.verify_archive(manifest)?;
-        Ok(verified.into_inner())
-    }
-
-    fn verify_archive(&self, manifest: &Manifest) -> Result<()> {
-        let Some(info) = &manifest.archive else { return Ok(()) };
-        let path = self.store().layout().archive(&manifest.label, self.id);
-        let file = std::fs::File::open(&path).during("open", &path)?;
-        let members = &info.members[..info.members.len().saturating_sub(1)];
-        crate::parallel::each(members.len(), |i| {
-            self.context.interrupt.check()?;
-            let mut visit = |index: usize, content: Option<&mut dyn std::io::Read>| {
-                let entry = &manifest.entries[index];
-                match (content, entry.sha256()) {
-                    (Some(content), Some(expected)) => {
-                        let found = archive::digest_of(content, entry.size()).during("read back", &path)?;
-                        if found == Some(expected) { Ok(()) } else { Err(miswritten(entry)) }
-                    }
-                    _ => Ok(()),
-                }
-            };
-            archive::read_member(&file, &members[i], &manifest.entries, &mut visit).map_err(|fault| {
-                match fault {
-                    archive::Fault::Visit(e) => e,
-                    archive::Fault::Member(text) => {
-                        Error::new(ErrorKind::Damaged, format!("the archive as written {text}"))
-                    }
-                    archive::Fault::Entry(index, text) => {
-                        miswritten(&manifest.entries[index]).with_details([text])
-                    }
-                }
-            })
-        })
-    }
-
-    /// Takes away the right to write from the session's directories, the deepest first.
-    fn seal_directories(&self, manifest: &Manifest) -> Result<()> {
-        let staging = self.store().layout().staging(self.id);
-        let mut sealed: Vec<PathBuf> = manifest
-            .entries
-            .iter()
-            .rev()
-            .filter(|e| e.kind == Kind::Directory)
-            .map(|e| staging.join(e.stored_path()))
-            .collect();
-        if manifest.roots.len() > 1 {
-            sealed.extend(manifest.roots[1..].iter().map(|r| staging.join("outside").join(&r.name)));
-            sealed.push(staging.join("outside"));
-        }
-        sealed.push(staging.join("files"));
-        sealed.push(staging);
-        let fs = self.store().fs();
-        sealed.iter().try_for_each(|dir| fs.set_mode(dir, Mode::new(0o500)).during("change the mode of", dir))
-    }
-
     fn publish(&self, manifest: &Manifest) -> Result<()> {
-        let (layout, fs) = (self.store().layout(), self.store().fs());
-        self.context.observer.on(&Event::Phase { verb: "Syncing", what: "to disk".into(), total: 0 });
-        fs.barrier(layout.dir()).during("sync", layout.dir())?;
-        let session = layout.session(self.id);
-        fs.rename(&layout.staging(self.id), &session).during("rename into place", &session)?;
+        self.staging().place(&self.context)?;
         self.lock.complete(manifest)?;
         self.lock.clear_pending()?;
-        if !manifest.is_pre_rollback() {
-            self.link_newest()?;
-        }
-        self.context.observer.on(&Event::RestorePoint { id: self.id.clone() });
-        Ok(())
-    }
-
-    /// `LABEL_files`, for people. One that cannot be made is no reason to fail.
-    fn link_newest(&self) -> Result<()> {
-        let (layout, fs) = (self.store().layout(), self.store().fs());
-        let link = layout.files_link(&self.options.label);
-        let new = crate::fsx::temporary_sibling(&link);
-        let target = format!("session_{}/files", self.id);
-        let _ = fs.remove_file(&new);
-        let made = fs.symlink(&target, &new).and_then(|()| fs.rename(&new, &link));
-        if let Err(e) = made {
+        if !manifest.is_pre_rollback()
+            && let Err(e) = link_newest(self.store(), &self.options.label, self.id)
+        {
+            // For people: one that cannot be made is no reason to fail.
+            let link = self.store().layout().files_link(&self.options.label);
             self.context.note(format!("the link {} was not made: {e}", crate::path::show_path(&link)));
         }
+        self.context.observer.on(&Event::RestorePoint { id: self.id.clone() });
         Ok(())
     }
 }
 
 fn stored_path(candidate: &Candidate) -> RelPath {
     crate::manifest::stored_path(&candidate.root, &candidate.path)
-}
-
-fn miswritten(entry: &Entry) -> Error {
-    Error::new(ErrorKind::Io, format!("{} was read back with other content than was written", entry.shown()))
-        .with_help("the disk or the memory may be failing: check both before you go on")
 }

@@ -9,7 +9,7 @@ use crate::fsx::{FileWriter, Fs};
 const IN_MEMORY: usize = 4 << 20;
 
 /// Bytes that are written once and then read once.
-pub(super) struct Spool {
+pub(crate) struct Spool {
     fs: Fs,
     path: PathBuf,
     memory: Vec<u8>,
@@ -18,12 +18,12 @@ pub(super) struct Spool {
 
 impl Spool {
     /// An empty spool; `path` is where it goes when it grows.
-    pub(super) fn new(fs: &Fs, path: PathBuf) -> Self {
+    pub(crate) fn new(fs: &Fs, path: PathBuf) -> Self {
         Spool { fs: fs.clone(), path, memory: Vec::new(), file: None }
     }
 
     /// What was written, for reading.
-    pub(super) fn into_reader(mut self) -> io::Result<Box<dyn Read + Send>> {
+    pub(crate) fn into_reader(mut self) -> io::Result<Box<dyn Read + Send>> {
         let memory = std::mem::take(&mut self.memory);
         match self.file.take() {
             None => Ok(Box::new(io::Cursor::new(memory))),

@@ -1,6 +1,6 @@
 //! Which restore points a store has, and finding the one that is meant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -26,6 +26,11 @@ pub struct Listed {
 }
 
 impl Listed {
+    /// One of which nothing is known but its name.
+    pub(crate) fn named(label: Label, id: Id) -> Self {
+        Listed { id, label, session: false, metadata: false, archive: false }
+    }
+
     /// `LABEL_backup_TIMESTAMP`.
     pub fn backup_id(&self) -> String {
         backup_id(&self.label, &self.id)
@@ -68,14 +73,7 @@ impl Catalogue {
             Ok(names.iter().filter_map(|n| split_backup_id(n.strip_suffix(suffix)?)).collect())
         };
         let slot = |found: &mut BTreeMap<Id, Listed>, label: Label, id: Id, set: fn(&mut Listed)| {
-            let listed = found.entry(id.clone()).or_insert(Listed {
-                id,
-                label,
-                session: false,
-                metadata: false,
-                archive: false,
-            });
-            set(listed);
+            set(found.entry(id.clone()).or_insert(Listed::named(label, id)));
         };
         for (label, id) in named("metadata", ".json")? {
             slot(&mut found, label, id, |l| l.metadata = true);
@@ -185,8 +183,8 @@ pub(crate) fn manifest_fault(manifest: &Manifest, listed: &Listed) -> Option<Str
     if manifest.id != listed.id || manifest.backup_id != backup_id(&manifest.label, &manifest.id) {
         return Some("names another restore point".into());
     }
-    if !manifest.entries.is_sorted_by(|a, b| a.key() < b.key()) {
-        return Some("has entries out of order or twice".into());
+    if let Some(pair) = manifest.entries.windows(2).find(|pair| pair[0].key() >= pair[1].key()) {
+        return Some(format!("has entries out of order or twice: {}", pair[1].shown()));
     }
     if let Some(entry) = manifest.entries.iter().find(|e| !manifest.roots.iter().any(|r| r.name == e.root)) {
         return Some(format!("has an entry of an unknown root: {}", entry.shown()));
@@ -199,6 +197,7 @@ pub(crate) fn manifest_fault(manifest: &Manifest, listed: &Listed) -> Option<Str
     };
     if manifest.roots.first().is_none_or(|r| !r.name.is_empty())
         || !manifest.roots.iter().all(|r| safe_name(&r.name))
+        || manifest.roots.iter().map(|r| &r.name).collect::<BTreeSet<_>>().len() != manifest.roots.len()
     {
         return Some("has malformed roots".into());
     }

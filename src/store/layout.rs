@@ -136,6 +136,16 @@ impl Layout {
         self.rollback_dir().join(format!("stage_{id}"))
     }
 
+    /// Where a repair writes what has no place yet.
+    pub(crate) fn repairing(&self) -> PathBuf {
+        self.dir.join(".repairing")
+    }
+
+    /// Where a repair moves what stands in the wrong place.
+    pub fn set_aside(&self, id: &Id) -> PathBuf {
+        self.dir.join(format!("set_aside_{id}"))
+    }
+
     /// What was pruned, for a while; made when there is something.
     pub fn trash(&self) -> PathBuf {
         self.dir.join("trash")

@@ -141,6 +141,7 @@ impl<'a> StoreLock<'a> {
                     .during("write", layout.state())?;
             }
             self.sweep_rollbacks()?;
+            self.sweep_repairs()?;
             self.mend_trash(observer)?;
         }
         let Some(id) = self.store.info()?.pending else { return Ok(()) };
@@ -165,6 +166,26 @@ impl<'a> StoreLock<'a> {
         let path = layout.metadata(&manifest.label, &manifest.id);
         fs.replace_file(&path, &manifest.to_json(), 0o400).during("write", &path)?;
         fs.sync(&layout.metadata_dir()).during("sync", layout.metadata_dir())
+    }
+
+    /// Removes what a repair or a recovery that was cut off had not put in its place yet.
+    fn sweep_repairs(&self) -> Result<()> {
+        let (fs, layout) = (&self.store.fs, &self.store.layout);
+        let repairing = layout.repairing();
+        fs.remove_tree(&repairing).during("remove", &repairing)?;
+        let pending = self.store.info()?.pending;
+        let entries = std::fs::read_dir(layout.dir()).during("read directory", layout.dir())?;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let id = name
+                .to_str()
+                .and_then(|n| n.strip_prefix(".session_")?.strip_suffix(".staging")?.parse::<Id>().ok());
+            // That of a backup is swept, or completed, with all that belongs to it.
+            if id.is_some() && id != pending {
+                fs.remove_tree(&entry.path()).during("remove", entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes what rollbacks that have ended, or never began, left of their work.

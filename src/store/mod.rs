@@ -13,6 +13,7 @@ mod lock;
 mod log;
 pub(crate) mod nul;
 mod scripts;
+mod staging;
 mod status;
 mod summary;
 mod trash;
@@ -21,8 +22,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub(crate) use catalogue::read_manifest;
 pub use catalogue::{Catalogue, Listed, Selector};
+pub(crate) use catalogue::{manifest_fault, read_manifest};
 pub(crate) use conf::{checksum_list, conf, parse_checksum_list};
 pub(crate) use executable::prove_executable;
 pub use info::StoreInfo;
@@ -32,6 +33,7 @@ pub use layout::{EXECUTABLE, Layout, MANIFEST_FILE, ROLLBACK_PY, ROLLBACK_SH, ST
 pub use lock::{StoreLock, Wait};
 pub(crate) use log::Log;
 pub(crate) use scripts::{SCRIPTS, Script, Trial};
+pub(crate) use staging::{Staging, frame, link_newest, read_back_archive};
 pub use status::{Compiled, Drilled, Pin, PointStatus, Validated};
 pub use summary::{Head, Summary};
 pub use trash::Trashed;
@@ -320,6 +322,19 @@ pub(crate) fn write_private(fs: &Fs, path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = fs.create_file(path).during("create", path)?;
     file.write_all(bytes).during("write", path)?;
     file.set_mode(crate::manifest::Mode::new(0o400)).during("change the mode of", path)
+}
+
+/// Where a repair writes a new file before it gets its place.
+pub(crate) fn temporary_place(store: &Store, name: &str) -> Result<PathBuf> {
+    let dir = store.layout().repairing();
+    store.fs().create_dir_all(&dir, 0o700).during("create directory", &dir)?;
+    Ok(dir.join(name))
+}
+
+/// Bytes that the store's file system has room for; no limit where that cannot be said.
+pub(crate) fn room(store: &Store) -> u64 {
+    rustix::fs::statvfs(store.layout().dir())
+        .map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// Whether a file may be executed by somebody.

@@ -12,10 +12,10 @@ use crate::archive::{self, Fault, digest_of};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::{Context, Event};
-use crate::manifest::{Entry, Kind, Manifest, Mode};
+use crate::manifest::{Entry, Id, Kind, Label, Manifest, Mode};
 use crate::path::{RelPath, show_path};
 use crate::store::{
-    DIRECTORIES, Listed, MANIFEST_FILE, Store, checksum_list, parse_checksum_list, read_manifest,
+    DIRECTORIES, Layout, Listed, MANIFEST_FILE, Store, checksum_list, parse_checksum_list, read_manifest,
 };
 
 /// What is looked at.
@@ -25,6 +25,19 @@ pub(super) struct Subject<'a> {
     pub(super) manifest: Option<&'a Manifest>,
     pub(super) cache: &'a InodeCache,
     pub(super) context: &'a Context<'a>,
+}
+
+/// What belongs to a restore point: the path, whether it is a directory, and the widest mode that it may have.
+pub(super) fn point_places(layout: &Layout, label: &Label, id: &Id) -> Vec<(PathBuf, bool, u32)> {
+    vec![
+        (layout.session(id), true, 0o500),
+        (layout.session(id).join("files"), true, 0o500),
+        (layout.session_manifest(id), false, 0o400),
+        (layout.metadata(label, id), false, 0o400),
+        (layout.checksums(label, id), false, 0o400),
+        (layout.archive(label, id), false, 0o400),
+        (layout.conf(label, id), false, 0o400),
+    ]
 }
 
 pub(super) const UNKNOWN: &str = "cannot be judged: no copy of the manifest is sound";
@@ -56,15 +69,7 @@ impl Subject<'_> {
             (layout.dir().join(".gitignore"), false, 0o600),
         ];
         wanted.extend(DIRECTORIES.iter().map(|d| (layout.dir().join(d), true, 0o700)));
-        wanted.extend([
-            (layout.session(id), true, 0o500),
-            (layout.session(id).join("files"), true, 0o500),
-            (layout.session_manifest(id), false, 0o400),
-            (layout.metadata(label, id), false, 0o400),
-            (layout.checksums(label, id), false, 0o400),
-            (layout.archive(label, id), false, 0o400),
-            (layout.conf(label, id), false, 0o400),
-        ]);
+        wanted.extend(point_places(layout, label, id));
         for (path, directory, most) in wanted {
             check.checked += 1;
             let shown = self.shown(&path);
@@ -190,7 +195,7 @@ impl Subject<'_> {
     }
 
     /// `Ok(true)` where only stored mode or time drifted.
-    fn file(&self, entry: &Entry, path: &Path) -> Result<bool, String> {
+    pub(super) fn file(&self, entry: &Entry, path: &Path) -> Result<bool, String> {
         let meta = std::fs::symlink_metadata(path).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => "is missing".to_owned(),
             _ => format!("cannot be looked at: {e}"),
@@ -244,6 +249,14 @@ impl Subject<'_> {
 
     /// What stands in the session and not in the manifest.
     fn extras(&self, manifest: &Manifest, session: &Path, check: &mut Check) {
+        for (path, problem) in self.unknown(manifest, session) {
+            check.find(self.shown(&path), problem);
+        }
+    }
+
+    /// What stands in a session and not in its manifest, and what cannot be searched; a directory stands for all that
+    /// is in it.
+    pub(super) fn unknown(&self, manifest: &Manifest, session: &Path) -> Vec<(PathBuf, &'static str)> {
         let mut known: BTreeSet<RelPath> = manifest.entries.iter().map(Entry::stored_path).collect();
         known.extend(["files", MANIFEST_FILE].iter().filter_map(|p| RelPath::new(p).ok()));
         if manifest.roots.len() > 1 {
@@ -251,17 +264,15 @@ impl Subject<'_> {
             let names = manifest.roots[1..].iter();
             known.extend(names.filter_map(|r| RelPath::new(format!("outside/{}", r.name)).ok()));
         }
+        let mut out = Vec::new();
         let mut walk = walkdir::WalkDir::new(session).min_depth(1).into_iter();
         while let Some(found) = walk.next() {
             match found {
-                Err(e) => {
-                    let place = e.path().map_or_else(String::new, |p| self.shown(p));
-                    check.find(place, "cannot be searched");
-                }
+                Err(e) => out.push((e.path().unwrap_or(session).to_path_buf(), "cannot be searched")),
                 Ok(found) => {
                     let known = RelPath::strip(session, found.path()).is_some_and(|p| known.contains(&p));
                     if !known {
-                        check.find(self.shown(found.path()), "is not in the manifest");
+                        out.push((found.path().to_path_buf(), "is not in the manifest"));
                         if found.file_type().is_dir() {
                             walk.skip_current_dir();
                         }
@@ -269,6 +280,7 @@ impl Subject<'_> {
                 }
             }
         }
+        out
     }
 
     fn checksums(&self, check: &mut Check) {

@@ -3,6 +3,7 @@
 //! **Invariant:** only this module makes a [`VerifiedSession`], and a rollback plan takes nothing else.
 
 mod checks;
+pub mod repair;
 mod scripts;
 mod verified;
 
