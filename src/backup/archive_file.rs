@@ -94,7 +94,7 @@ pub(crate) struct Written<'a> {
 
 impl Written<'_> {
     /// Where it stands.
-    pub(crate) fn path(&self) -> &Path {
+    pub(crate) fn place_for_now(&self) -> &Path {
         &self.new
     }
 

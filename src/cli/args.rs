@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    CheckpointArgs, DiffArgs, ExplainArgs, ListArgs, PinArgs, PruneArgs, ShowArgs, UnpinArgs,
+    CheckpointArgs, DiffArgs, ExplainArgs, ListArgs, PinArgs, PruneArgs, RecoverArgs, ShowArgs, UnpinArgs,
 };
 #[cfg(feature = "install")]
 use super::commands::{CompletionsArgs, InitArgs};
@@ -81,6 +81,8 @@ pub(super) enum Command {
     Checkpoint(CheckpointArgs),
     /// Brings the workspace back to a restore point, or undoes that
     Rollback(Rollback),
+    /// Rebuilds lost restore points from their archives
+    Recover(RecoverArgs),
     /// Lists the restore points
     List(ListArgs),
     /// Shows what a restore point holds
@@ -113,6 +115,7 @@ impl Command {
             Command::Validate(_) => "validate",
             Command::Checkpoint(_) => "checkpoint",
             Command::Rollback(_) => "rollback",
+            Command::Recover(_) => "recover",
             Command::List(_) => "list",
             Command::Show(_) => "show",
             Command::Diff(_) => "diff",
@@ -157,6 +160,9 @@ pub(super) struct Validate {
     /// Every restore point
     #[arg(long)]
     pub(super) all: bool,
+    /// Mends what is damaged from the copy that is whole
+    #[arg(long)]
+    pub(super) repair: bool,
     /// Drills as well, up to a level [default: compiles]
     #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "compiles")]
     pub(super) drill: Option<DrillLevel>,

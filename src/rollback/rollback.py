@@ -2071,7 +2071,7 @@ def verify_sources(store, listed, manifest, files, source):
         where = {"auto": "in both copies", "session": "in the session", "archive": "in the archive"}[source]
         help = "leave out --from: each file is then taken from whichever copy is whole"
         if source == "auto":
-            help = "roll back to another restore point (`list`), or take what is whole with --only PATH"
+            help = "`validate --repair` may mend it; or roll back to another (`list`), or take what is whole: --only PATH"
         files_are = plural(len(lost), "file is", "files are")
         raise Problem("damaged", f"{files_are} damaged {where} of {name}; nothing was changed", lost, help=help)
     return sources

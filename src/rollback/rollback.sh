@@ -1447,7 +1447,7 @@ verify_sources() {
   case $FROM in
   session) where='in the session' ;;
   archive) where='in the archive' ;;
-  *) help='roll back to another restore point (`list`), or take what is whole with --only PATH' ;;
+  *) help='`validate --repair` may mend it; or roll back to another (`list`), or take what is whole: --only PATH' ;;
   esac
   plural ${#lost[@]} 'file is' 'files are'
   fail 3 "$R damaged $where of $BACKUP_ID; nothing was changed" "$help"

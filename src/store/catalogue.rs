@@ -257,7 +257,9 @@ pub(super) fn sound_manifest(store: &Store, listed: &Listed) -> Result<Manifest>
     let damaged = |text: &str, faults: Vec<String>| {
         Error::new(ErrorKind::Damaged, format!("the manifest of {} {text}", listed.backup_id()))
             .with_details(faults)
-            .with_help("its archive may still be whole: `tar -xzf` reads it; other restore points: `list`")
+            .with_help(
+                "where its archive is whole, `recover` rebuilds it from there; other restore points: `list`",
+            )
     };
     match sound.len() {
         0 => Err(damaged("is damaged in both copies", faults)),

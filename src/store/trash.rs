@@ -238,17 +238,11 @@ impl StoreLock<'_> {
     /// Points `LABEL_files` at the newest restore point with that label; removes it where there is none. The link is
     /// for people: one that cannot be made is no reason to fail.
     fn relink(&self, label: &Label) -> Result<()> {
-        let (fs, layout) = (self.store().fs(), self.store().layout());
-        let link = layout.files_link(label);
         let catalogue = self.store().catalogue()?;
         let newest = catalogue.all().iter().rev().find(|l| l.label == *label && l.session);
         let _ = match newest {
-            Some(listed) => {
-                let new = crate::fsx::temporary_sibling(&link);
-                let _ = fs.remove_file(&new);
-                fs.symlink(format!("session_{}/files", listed.id), &new).and_then(|()| fs.rename(&new, &link))
-            }
-            None => fs.remove_file_if_there(&link),
+            Some(listed) => super::link_newest(self.store(), label, &listed.id).map(drop),
+            None => self.store().fs().remove_file_if_there(&self.store().layout().files_link(label)),
         };
         Ok(())
     }

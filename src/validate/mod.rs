@@ -75,21 +75,23 @@ impl Validation {
     pub fn remedy(self) -> &'static str {
         match self {
             Validation::BackupStructure => {
-                "make a new one with `backup`; where only modes are wrong: `chmod -R go= STORE`"
+                "`validate --repair` sets modes right and makes again what is lost"
             }
             Validation::BackupManifest => {
-                "do not trust this restore point alone; make a new one with `backup`"
+                "`validate --repair` takes the copy that proves itself; until then do not trust this one alone"
             }
             Validation::FileIntegrity => {
-                "where the archive passes, a rollback takes the files from there; make a new one with `backup`"
+                "where the archive passes, `validate --repair` mends the files from there, and a rollback takes them"
             }
             Validation::Checksums => {
-                "only `sha256sum -c` needs the list, a rollback does not; make a new one with `backup`"
+                "`validate --repair` writes the list anew; only `sha256sum -c` needs it, a rollback does not"
             }
             Validation::ArchiveIntegrity => {
-                "a rollback needs the archive only where the session is damaged; make a new one with `backup`"
+                "where the session passes, `validate --repair` makes the archive again; a rollback goes on without"
             }
-            Validation::RollbackScripts => "the next `backup` writes what is wrong in scripts/ anew",
+            Validation::RollbackScripts => {
+                "`validate --repair`, or the next `backup`, writes what is wrong in scripts/ anew"
+            }
         }
     }
 }

@@ -114,7 +114,7 @@ pub(crate) fn verify_sources(
             ),
         );
         let help = if from == From::Auto {
-            "roll back to another restore point (`list`), or take what is whole with --only PATH"
+            "`validate --repair` may mend it; or roll back to another (`list`), or take what is whole: --only PATH"
         } else {
             "leave out --from: each file is then taken from whichever copy is whole"
         };

@@ -16,6 +16,7 @@ mod inputs;
 mod kinds;
 mod property;
 mod readme;
+mod repair;
 mod retention;
 mod roads;
 mod rollback;

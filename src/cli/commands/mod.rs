@@ -9,6 +9,7 @@ mod init;
 mod install;
 mod look;
 mod prune;
+mod recover;
 mod rollback;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub(super) use init::InitArgs;
 pub(super) use install::CompletionsArgs;
 pub(super) use look::{DiffArgs, ListArgs, ShowArgs};
 pub(super) use prune::{PinArgs, PruneArgs, UnpinArgs};
+pub(super) use recover::RecoverArgs;
 
 use super::args::{Backup, Cli, Command, Format, Global, Validate};
 use super::find::{self, DEFAULT_STORE};
@@ -61,6 +63,7 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env, registered: &Checkpoints) -> u8
         Command::Rollback(args) => args.verbose,
         Command::Validate(_)
         | Command::Checkpoint(_)
+        | Command::Recover(_)
         | Command::List(_)
         | Command::Show(_)
         | Command::Diff(_)
@@ -89,6 +92,7 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env, registered: &Checkpoints) -> u8
         Command::Validate(args) => session.validate(args),
         Command::Checkpoint(args) => session.checkpoint(args),
         Command::Rollback(args) => session.rollback(args),
+        Command::Recover(args) => session.recover(args),
         Command::List(args) => session.list(args),
         Command::Show(args) => session.show(args),
         Command::Diff(args) => session.diff(args),
@@ -308,6 +312,12 @@ impl Session<'_> {
     fn validate(&self, args: &Validate) -> Result<u8> {
         let store = self.store()?;
         self.stop_on_signals();
+        let repaired = if args.repair {
+            let which = selector(&args.timestamp);
+            Some(self.repair(&store, (!args.all).then_some(&which), args.no_wait)?)
+        } else {
+            None
+        };
         let shared = store.lock_shared(wait(args.no_wait), &self.interrupt, &self.progress)?;
         let catalogue = store.catalogue()?;
         let listed = if args.all {
@@ -321,24 +331,30 @@ impl Session<'_> {
         let running = self.env.executable.as_deref().map(InodeCache::of_program);
         let cache = running.and_then(Result::ok).unwrap_or_default();
         let context = self.context();
-        let reports = listed
-            .iter()
-            .map(|listed| validate(&store, listed, &cache, &context))
-            .collect::<Result<Vec<_>>>()?;
+        let reports = match &repaired {
+            // They were asked anew behind the repair.
+            Some(repaired) => repaired.points.iter().map(|p| p.validation.clone()).collect(),
+            None => listed
+                .iter()
+                .map(|listed| validate(&store, listed, &cache, &context))
+                .collect::<Result<Vec<_>>>()?,
+        };
         drop(shared);
         self.record(&store, &reports);
         let drills = match args.drill {
             Some(level) => self.drill(&store, &listed, level, args.scratch.as_deref())?,
             None => Vec::new(),
         };
-        let passed = reports.iter().all(crate::validate::ValidationReport::passed)
+        let passed = repaired.as_ref().is_none_or(crate::validate::repair::RepairReport::passed)
+            && reports.iter().all(crate::validate::ValidationReport::passed)
             && drills.iter().all(crate::drill::DrillReport::passed);
         let code = if passed { exit::DONE } else { exit::FINDINGS };
         let text = if self.json() {
-            render::validate_json(&reports, &drills, code)
+            render::validate_json(&reports, repaired.as_ref(), &drills, code)
         } else {
             let drills: String = drills.iter().map(|drill| render::drill(&self.term, drill)).collect();
-            render::validate(&self.term, &reports, store.is_cut_off()) + &drills
+            let repaired = repaired.as_ref().map_or(String::new(), |r| render::repair(&self.term, r));
+            repaired + &render::validate(&self.term, &reports, store.is_cut_off()) + &drills
         };
         self.report(&text);
         Ok(code)

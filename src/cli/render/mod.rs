@@ -11,6 +11,7 @@ mod explain;
 mod init;
 mod list;
 mod prune;
+mod recover;
 mod rollback;
 mod show;
 mod validate;
@@ -29,6 +30,7 @@ pub(super) use explain::{explain, explain_json};
 pub(super) use init::{file_json, init, init_json};
 pub(super) use list::{list, list_json};
 pub(super) use prune::{PruneView, emptied, pinned, prune, prune_json, restored};
+pub(super) use recover::{recover, recover_json, repair};
 pub(super) use rollback::{
     abort, abort_json, nothing_json, outcome, outcome_json, plan, plan_end, plan_json, restore, restore_json,
 };

@@ -6,10 +6,12 @@ use serde_json::json;
 
 use super::drill::drill_json;
 use super::object;
+use super::recover::mended_json;
 use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, plural, sentences};
 use crate::clock::show_duration;
 use crate::drill::DrillReport;
 use crate::path::show_path;
+use crate::validate::repair::RepairReport;
 use crate::validate::{Check, ValidationReport};
 
 /// How many findings of one validation are shown; the log has all.
@@ -86,6 +88,7 @@ fn findings(out: &mut String, term: &Term, check: &Check) -> std::fmt::Result {
 /// The report for programs.
 pub(in crate::cli) fn validate_json(
     reports: &[ValidationReport],
+    repaired: Option<&RepairReport>,
     drills: &[DrillReport],
     code: u8,
 ) -> String {
@@ -119,11 +122,15 @@ pub(in crate::cli) fn validate_json(
                 "root_hash": r.root_hash,
                 "passed": r.passed(),
                 "validations": checks,
+                "repair": repaired
+                    .and_then(|all| all.points.iter().find(|p| p.id == r.id))
+                    .map(|p| mended_json(&p.mended)),
                 "drill": drills.iter().find(|d| d.id == r.id).map(drill_json),
                 "seconds": r.elapsed.as_secs_f64(),
                 "log": show_path(&r.log),
             })
         })
         .collect();
-    object("validate", code, json!({ "restore_points": reports }))
+    let store = repaired.map(|all| mended_json(&all.store));
+    object("validate", code, json!({ "restore_points": reports, "store_repair": store }))
 }

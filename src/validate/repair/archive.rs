@@ -50,7 +50,7 @@ impl Hand<'_> {
         let written = new.finish_with(&last)?;
         let info = written.info.clone();
         let manifest = Manifest { archive: Some(info.clone()), ..proven.manifest.clone() };
-        if let Err(e) = read_back_archive(written.path(), &manifest, self.context) {
+        if let Err(e) = read_back_archive(written.place_for_now(), &manifest, self.context) {
             written.discard()?;
             return Err(e);
         }
@@ -58,7 +58,7 @@ impl Hand<'_> {
             self.set_aside(&path)?;
         }
         let fs = self.fs();
-        fs.sync(written.path()).during("sync", written.path())?;
+        fs.sync(written.place_for_now()).during("sync", written.place_for_now())?;
         written.place()?;
         let how =
             if info == recorded { "with the bytes that it had" } else { "compressed anew, in other bytes" };

@@ -155,6 +155,12 @@ fn run(
     for listed in &listed {
         mended.push(mend_point(lock, listed, context)?);
     }
+    // What one could not be mended from may itself have been mended since.
+    for (listed, mended) in listed.iter().zip(&mut mended).filter(|(_, m)| !m.failures.is_empty()) {
+        let again = mend_point(lock, listed, context)?;
+        mended.deeds.extend(again.deeds);
+        mended.failures = again.failures;
+    }
     own.executable(running, &listed)?;
     let store_itself = own.end()?;
     let cache = running.and_then(|r| InodeCache::of_program(r).ok()).unwrap_or_default();
@@ -235,8 +241,12 @@ impl<'a> Hand<'a> {
         let (label, id) = (&listed.label, &listed.id);
         let session = layout.session(id);
         if session.is_dir() {
-            self.open(&session)?;
-            self.text(&layout.session_manifest(id), &proven.bytes)?;
+            let path = layout.session_manifest(id);
+            self.readable(&path)?;
+            if !says(&path, &proven.bytes) {
+                self.open(&session)?;
+            }
+            self.text(&path, &proven.bytes)?;
         }
         let list = checksum_list(&proven.manifest, crate::digest::Digest::of(&proven.bytes));
         self.text(&layout.checksums(label, id), &list)?;
@@ -271,8 +281,7 @@ impl<'a> Hand<'a> {
     /// Holds a small file against what it has to say, and replaces it where it says something else.
     fn text(&mut self, path: &Path, bytes: &[u8]) -> Result<()> {
         self.readable(path)?;
-        let plain = path.symlink_metadata().is_ok_and(|m| m.is_file());
-        if plain && std::fs::read(path).is_ok_and(|found| found == bytes) {
+        if says(path, bytes) {
             return Ok(());
         }
         let lost = path.symlink_metadata().is_err();
@@ -316,7 +325,8 @@ impl<'a> Hand<'a> {
         for (path, directory, most) in places {
             let Ok(meta) = path.symlink_metadata() else { continue };
             let right_kind = if *directory { meta.is_dir() } else { meta.is_file() };
-            if right_kind && meta.mode() & 0o7777 & !most != 0 {
+            // What is open for now is closed at the end.
+            if right_kind && !self.opened.contains(path) && meta.mode() & 0o7777 & !most != 0 {
                 self.fs().set_mode(path, Mode::new(*most)).during("change the mode of", path)?;
                 self.did(path, format!("has mode {} again", Mode::new(*most)));
             }
@@ -347,7 +357,13 @@ impl<'a> Hand<'a> {
                 self.aside.insert(base).clone()
             }
         };
-        let to = base.join(path.strip_prefix(self.layout().dir()).unwrap_or(path));
+        let mut to = base.join(path.strip_prefix(self.layout().dir()).unwrap_or(path));
+        // Something that stood in it may have been moved there before.
+        while to.symlink_metadata().is_ok() {
+            let mut name = to.file_name().unwrap_or_default().to_os_string();
+            name.push(".also");
+            to.set_file_name(name);
+        }
         let parent = to.parent().unwrap_or(&base);
         self.fs().create_dir_all(parent, 0o700).during("create directory", parent)?;
         if path.symlink_metadata().is_ok_and(|m| m.is_dir() && m.mode() & 0o700 != 0o700) {
@@ -370,7 +386,10 @@ impl<'a> Hand<'a> {
     fn end(&mut self) -> Result<Mended> {
         let (fs, layout) = (self.fs(), self.layout());
         for dir in std::mem::take(&mut self.opened).iter().rev() {
-            fs.set_mode(dir, Mode::new(0o500)).during("change the mode of", dir)?;
+            // It may have been moved aside since, and something else stand there.
+            if dir.symlink_metadata().is_ok_and(|m| m.is_dir()) {
+                fs.set_mode(dir, Mode::new(0o500)).during("change the mode of", dir)?;
+            }
         }
         let temporary = layout.repairing();
         fs.remove_tree(&temporary).during("remove", &temporary)?;
@@ -383,4 +402,10 @@ impl<'a> Hand<'a> {
     fn store_handle(&self) -> &'a Store {
         self.lock.store()
     }
+}
+
+/// Whether a plain file has just these bytes.
+fn says(path: &Path, bytes: &[u8]) -> bool {
+    path.symlink_metadata().is_ok_and(|m| m.is_file())
+        && std::fs::read(path).is_ok_and(|found| found == bytes)
 }

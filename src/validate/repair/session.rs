@@ -152,8 +152,8 @@ impl Hand<'_> {
         let manifest = &proven.manifest;
         let wanted: BTreeSet<usize> =
             bad.keys().copied().filter(|i| manifest.entries[*i].is_file()).collect();
-        let mut fetched = self.from_archive(listed, manifest, &wanted)?;
-        self.from_sessions(listed, manifest, &wanted, &mut fetched)?;
+        let mut fetched = self.fetch_from_archive(listed, manifest, &wanted)?;
+        self.fetch_from_sessions(listed, manifest, &wanted, &mut fetched)?;
         self.fs().barrier(self.layout().dir()).during("sync", self.layout().dir())?;
         let inodes = bad.keys().filter_map(|i| {
             let meta = session.join(manifest.entries[*i].stored_path()).symlink_metadata().ok()?;
@@ -184,7 +184,7 @@ impl Hand<'_> {
     }
 
     /// Writes wanted files as the archive has them, each checked by its digest.
-    fn from_archive(
+    fn fetch_from_archive(
         &mut self,
         listed: &Listed,
         manifest: &Manifest,
@@ -232,7 +232,7 @@ impl Hand<'_> {
     }
 
     /// Adds what another restore point's session has with the same content.
-    fn from_sessions(
+    fn fetch_from_sessions(
         &mut self,
         listed: &Listed,
         manifest: &Manifest,

@@ -63,6 +63,8 @@ impl Hand<'_> {
     /// The executable, from the running program, and the scripts, from the texts in it. What is as it was recorded
     /// stays, also where another version wrote it.
     pub(super) fn executable(&mut self, running: Option<&Path>, listed: &[Listed]) -> Result<()> {
+        // Who mends without being a program has no copy to give.
+        let Some(running) = running else { return Ok(()) };
         let layout = self.layout().clone();
         let info = self.lock.store().info()?;
         let intact = |name: &str| {
@@ -81,7 +83,7 @@ impl Hand<'_> {
                 self.set_aside(&path)?;
             }
         }
-        if let (Some(running), false) = (running, intact(EXECUTABLE)) {
+        if !intact(EXECUTABLE) {
             let path = layout.executable();
             match self.lock.keep_executable(running, &id) {
                 Ok(_) => self.did(&path, "is written again from the running program"),

@@ -1,0 +1,102 @@
+//! `recover`, and `validate --repair`: making lost and damaged copies again.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{Session, wait};
+use crate::cli::find::DEFAULT_STORE;
+use crate::cli::{exit, render};
+use crate::error::{Error, ErrorKind, Result};
+use crate::path::show_path;
+use crate::recover::recover;
+use crate::store::{Selector, Store, StoreLock};
+use crate::validate::repair::{RepairReport, repair};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RecoverArgs {
+    /// The archive of one restore point [default: all in the store that need it]
+    #[arg(value_name = "ARCHIVE")]
+    archive: Option<PathBuf>,
+    /// Exit code 5 where another run holds the store
+    #[arg(long)]
+    no_wait: bool,
+}
+
+impl Session<'_> {
+    pub(super) fn recover(&self, args: &RecoverArgs) -> Result<u8> {
+        let archive = args.archive.as_ref().map(|path| self.env.absolute(path));
+        if let Some(path) = archive.as_ref().filter(|path| !path.exists()) {
+            return Err(Error::new(ErrorKind::Usage, format!("there is no archive `{}`", show_path(path)))
+                .with_help("archives lie in archives/ of a store, named LABEL_backup_TS.tar.gz"));
+        }
+        let store = match self.store() {
+            Err(e) if e.kind() == ErrorKind::NoStore && archive.is_some() => self.new_store()?,
+            other => other?,
+        };
+        self.stop_on_signals();
+        let lock = store.lock(wait(args.no_wait), &self.interrupt, &self.progress)?;
+        let report = recover(&lock, archive.as_deref(), &self.context())?;
+        if report.recovered() > 0 {
+            self.keep_roads(&lock, &report);
+        }
+        let failed = report.points.len() as u64 - report.recovered();
+        let code = match (failed, report.recovered()) {
+            (0, _) => exit::DONE,
+            (_, 0) => exit::NOT_DONE,
+            _ => exit::FINDINGS,
+        };
+        let text = if self.json() {
+            render::recover_json(&store, &report, code)
+        } else {
+            render::recover(&self.term, &store, &report)
+        };
+        self.report(&text);
+        Ok(code)
+    }
+
+    /// A store where there is none yet: as it is named, or beside the workspace's manifest. Cargo is not asked.
+    fn new_store(&self) -> Result<Store> {
+        let here = self.env.directory.clone().ok_or_else(|| {
+            Error::new(ErrorKind::Workspace, "the current directory is gone")
+                .with_help("change to the workspace, or name it: --manifest-path DIR/Cargo.toml")
+        })?;
+        let manifest = self.global.manifest_path.as_deref().map(|path| self.env.absolute(path));
+        let root = match &manifest {
+            Some(path) if path.is_dir() => path.clone(),
+            Some(path) => path.parent().map_or(here, Path::to_path_buf),
+            None => here,
+        };
+        let root = crate::path::canonical(&root)?;
+        let dir = self.global.store.as_ref().or(self.env.store.as_ref());
+        let dir = dir.map_or_else(|| root.join(DEFAULT_STORE), |dir| self.env.absolute(dir));
+        let (store, _) = Store::open_or_create(&dir, &root, &self.fs)?;
+        self.context().note(format!("made the store `{}`", show_path(store.layout().dir())));
+        Ok(store)
+    }
+
+    /// The executable and the scripts, where the store had none. A recovery is not failed for them.
+    fn keep_roads(&self, lock: &StoreLock<'_>, report: &crate::recover::RecoverReport) {
+        let Some(id) = report.points.iter().rev().find(|p| p.whole).map(|p| &p.id) else { return };
+        let kept = self
+            .env
+            .executable
+            .as_ref()
+            .map_or(Ok(false), |running| lock.keep_executable(running, id))
+            .and_then(|_| lock.keep_scripts(id));
+        if let Err(e) = kept {
+            self.context().note(e.to_string());
+        }
+    }
+
+    /// Mends, and gives what was done with the validations that follow.
+    pub(super) fn repair(
+        &self,
+        store: &Store,
+        which: Option<&Selector>,
+        no_wait: bool,
+    ) -> Result<RepairReport> {
+        let lock = store.lock(wait(no_wait), &self.interrupt, &self.progress)?;
+        repair(&lock, which, self.env.executable.as_deref(), &self.context())
+    }
+}

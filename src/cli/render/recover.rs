@@ -1,0 +1,126 @@
+//! What `recover` prints, and the part of `validate --repair` that tells what was mended.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::object;
+use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, plural, sentences};
+use crate::path::show_path;
+use crate::recover::RecoverReport;
+use crate::store::Store;
+use crate::validate::repair::{Mended, RepairReport};
+
+/// What was done is told in full up to so many lines; the log has all.
+const SHOWN: usize = 25;
+
+fn mended(out: &mut String, term: &Term, mended: &Mended) {
+    for deed in mended.deeds.iter().take(SHOWN) {
+        let text = format!("{} {}", deed.place, deed.what);
+        let _ = writeln!(out, "  {} {}", term.out(GREEN, "mended"), sentences(9, &text));
+    }
+    if mended.deeds.len() > SHOWN {
+        let _ = writeln!(out, "  … and {} more: the log has all", mended.deeds.len() - SHOWN);
+    }
+    for failure in &mended.failures {
+        let text = format!("{}: {}", failure.place, failure.problem);
+        let _ = writeln!(out, "  {} {}", term.out(RED, "not mended"), sentences(13, &text));
+    }
+}
+
+/// For people: what was done to the store and to each restore point. The validations follow.
+pub(in crate::cli) fn repair(term: &Term, report: &RepairReport) -> String {
+    let mut out = String::new();
+    if report.deeds() + report.failures() == 0 {
+        return "Nothing to mend\n".into();
+    }
+    if !report.store.deeds.is_empty() || !report.store.failures.is_empty() {
+        let _ = writeln!(out, "{}", term.out(BOLD, "The store"));
+        mended(&mut out, term, &report.store);
+    }
+    for point in &report.points {
+        if point.mended.deeds.is_empty() && point.mended.failures.is_empty() {
+            continue;
+        }
+        let _ = writeln!(out, "{}", term.out(BOLD, &point.backup_id));
+        mended(&mut out, term, &point.mended);
+    }
+    let done = plural(report.deeds() as u64, "thing", "things");
+    let left = match report.failures() {
+        0 => String::new(),
+        n => format!(", {} could not be", plural(n as u64, "thing", "things")),
+    };
+    let _ = writeln!(out, "{done} mended{left}; validated again:\n");
+    out
+}
+
+/// For programs.
+pub(super) fn mended_json(mended: &Mended) -> Value {
+    let deeds: Vec<_> = mended.deeds.iter().map(|d| json!({ "place": d.place, "what": d.what })).collect();
+    let failures: Vec<_> =
+        mended.failures.iter().map(|f| json!({ "place": f.place, "problem": f.problem })).collect();
+    json!({ "mended": deeds, "not_mended": failures })
+}
+
+/// For people.
+pub(in crate::cli) fn recover(term: &Term, store: &Store, report: &RecoverReport) -> String {
+    let mut out = String::new();
+    for point in &report.points {
+        let verdict = if point.whole { term.out(GREEN, "recovered") } else { term.out(RED, "NOT RECOVERED") };
+        let files = if point.whole {
+            format!(": {} verified", plural(point.files, "file", "files"))
+        } else {
+            String::new()
+        };
+        let _ = writeln!(out, "{} {verdict}{files}", term.out(BOLD, &point.backup_id));
+        mended(&mut out, term, &point.mended);
+    }
+    let whole = plural(report.whole, "restore point was whole", "restore points were whole");
+    let dir = show_path(store.layout().dir());
+    let _ = match (report.points.len(), report.recovered()) {
+        (0, _) => writeln!(out, "Nothing to recover in {dir}: {whole}"),
+        (all, n) => {
+            writeln!(
+                out,
+                "{n}/{} recovered in {dir}; {whole}",
+                plural(all as u64, "restore point", "restore points")
+            )
+        }
+    };
+    if report.recovered() > 0 {
+        let _ = writeln!(out, "{}", term.out(DIM, "Next: validate --all, then rollback -t TS"));
+    }
+    if report.recovered() < report.points.len() as u64 {
+        let _ = writeln!(
+            out,
+            "{} another copy of an archive may be whole: recover ARCHIVE",
+            term.out(YELLOW, "help:")
+        );
+    }
+    out
+}
+
+/// For programs.
+pub(in crate::cli) fn recover_json(store: &Store, report: &RecoverReport, code: u8) -> String {
+    let points: Vec<_> = report
+        .points
+        .iter()
+        .map(|p| {
+            json!({
+                "backup_id": p.backup_id,
+                "id": p.id,
+                "recovered": p.whole,
+                "files": p.files,
+                "repair": mended_json(&p.mended),
+            })
+        })
+        .collect();
+    let fields = json!({
+        "store": show_path(store.layout().dir()),
+        "restore_points": points,
+        "whole": report.whole,
+        "log": show_path(&report.log),
+        "seconds": report.elapsed.as_secs_f64(),
+    });
+    object("recover", code, fields)
+}
