@@ -69,6 +69,23 @@ impl Diff {
         self.changes.is_empty() && self.missing_roots.is_empty()
     }
 
+    /// Keeps what `wanted` says of root, path and package; what is the same is counted anew by the caller.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&str, &RelPath, Option<&str>) -> bool) {
+        self.changes.retain(|c| wanted(&c.root, &c.path, c.package.as_deref()));
+    }
+
+    /// What cannot be read was not compared.
+    fn set_unreadable_apart(&mut self) {
+        let closed = |t: &Option<Thing>| matches!(t, Some(Thing::File { sha256: None, .. }));
+        let (apart, rest): (Vec<Change>, Vec<Change>) = std::mem::take(&mut self.changes)
+            .into_iter()
+            .partition(|c| c.kind == ChangeKind::Content && closed(&c.after));
+        self.changes = rest;
+        let why = || LeftAlone::Unreadable("permission denied".into());
+        self.left_alone.extend(apart.iter().map(|c| (c.shown(), why())));
+        self.left_alone.sort();
+    }
+
     /// The other way round.
     #[must_use]
     pub fn reversed(mut self) -> Self {
@@ -107,8 +124,11 @@ pub fn diff_live(store: &Store, listed: &Listed, context: &Context<'_>) -> Resul
     // A directory above protected files was never compared, only what is in it.
     let loose = manifest.entries.iter().filter(|e| e.reasons == [Reason::Parent]);
     let loose = loose.map(|e| (e.root.clone(), e.path.clone())).collect();
-    let diff = compare(before, after, &loose, &manifest.packages);
-    Ok(Diff { left_alone, missing_roots: missing, ..diff })
+    let mut diff = compare(before, after, &loose, &manifest.packages);
+    diff.left_alone = left_alone;
+    diff.set_unreadable_apart();
+    diff.missing_roots = missing;
+    Ok(diff)
 }
 
 /// From one restore point to another.
@@ -118,7 +138,12 @@ pub fn diff_live(store: &Store, listed: &Listed, context: &Context<'_>) -> Resul
 pub fn diff_points(store: &Store, a: &Listed, b: &Listed) -> Result<Diff> {
     let (a, b) = (store.manifest(a)?, store.manifest(b)?);
     let packages: Vec<Package> = a.packages.iter().chain(&b.packages).cloned().collect();
-    Ok(compare(side(&a), side(&b), &BTreeSet::new(), &packages))
+    let parents = |m: &Manifest| {
+        let only = m.entries.iter().filter(|e| e.reasons == [Reason::Parent]);
+        only.map(|e| (e.root.clone(), e.path.clone())).collect::<BTreeSet<_>>()
+    };
+    let loose = &parents(&a) | &parents(&b);
+    Ok(compare(side(&a), side(&b), &loose, &packages))
 }
 
 fn side(manifest: &Manifest) -> Side {

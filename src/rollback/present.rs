@@ -249,10 +249,9 @@ fn closed(tree: &Tree, path: &RelPath, error: std::io::Error) -> Error {
     let mut above: Vec<&Path> = full.ancestors().take_while(|dir| *dir != tree.path()).collect();
     above.reverse();
     match above.windows(2).find(|pair| pair[1].symlink_metadata().is_err()) {
-        Some([dir, _]) if denied => error.with_kind(ErrorKind::Workspace).with_help(format!(
-            "give it back its mode, then roll back again: `chmod u+rwx {}`",
-            show_path(dir)
-        )),
+        Some([dir, _]) if denied => error
+            .with_kind(ErrorKind::Workspace)
+            .with_help(format!("give it back its mode, then try again: `chmod u+rwx {}`", show_path(dir))),
         _ => error,
     }
 }

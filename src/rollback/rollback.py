@@ -1719,7 +1719,7 @@ def closed(tree, path, failure):
                 os.lstat(inside)
             except OSError:
                 problem.kind = "workspace"
-                problem.help = f"give it back its mode, then roll back again: `chmod u+rwx {show(directory)}`"
+                problem.help = f"give it back its mode, then try again: `chmod u+rwx {show(directory)}`"
                 break
     return problem
 

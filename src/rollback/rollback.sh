@@ -860,7 +860,7 @@ look() {
       failed read "$dir/${LOOK[i]}"
       E_CAUSE='Permission denied (os error 13)'
       show "$dir/${CLOSED#./}"
-      E_HELP="give it back its mode, then roll back again: \`chmod u+rwx $R\`"
+      E_HELP="give it back its mode, then try again: \`chmod u+rwx $R\`"
       return 1
       ;;
     esac

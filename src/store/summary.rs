@@ -22,6 +22,9 @@ pub struct Summary {
     pub status: PointStatus,
     /// Bytes that deleting it would free: its archive, and the files that no other restore point shares.
     pub freed: u64,
+    /// Its part of the bytes on disk: a file that several restore points share is divided between them, so that the
+    /// parts of all add up to what they take.
+    pub share: u64,
 }
 
 /// The head of a manifest.
@@ -80,20 +83,41 @@ impl Store {
         let layout = self.layout();
         let head = self.head(listed);
         let archive = layout.archive(&listed.label, &listed.id);
-        let freed = unshared(&archive) + unshared(&layout.session(&listed.id));
-        Summary { listed: listed.clone(), head, status: self.status(listed), freed }
+        let mut room = Room::default();
+        for path in [archive, layout.session(&listed.id)] {
+            if let Ok(meta) = path.symlink_metadata() {
+                room.add(&path, &meta);
+            }
+        }
+        let (freed, share) = (room.freed, room.share);
+        Summary { listed: listed.clone(), head, status: self.status(listed), freed, share }
     }
 }
 
-/// Bytes on disk at and below `path` of files that have no other name. What cannot be read counts for nothing.
-fn unshared(path: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    /// The unit of `st_blocks`, whatever the file system's own.
-    const BLOCK: u64 = 512;
-    let Ok(meta) = path.symlink_metadata() else { return 0 };
-    if !meta.is_dir() {
-        return if meta.nlink() == 1 { meta.blocks() * BLOCK } else { 0 };
+/// Bytes on disk of files and directories. What cannot be read counts for nothing.
+#[derive(Default)]
+struct Room {
+    freed: u64,
+    share: u64,
+}
+
+impl Room {
+    fn add(&mut self, path: &Path, meta: &std::fs::Metadata) {
+        use std::os::unix::fs::MetadataExt;
+        /// The unit of `st_blocks`, whatever the file system's own.
+        const BLOCK: u64 = 512;
+        let bytes = meta.blocks() * BLOCK;
+        if !meta.is_dir() {
+            self.freed += if meta.nlink() == 1 { bytes } else { 0 };
+            self.share += bytes / meta.nlink().max(1);
+            return;
+        }
+        self.freed += bytes;
+        self.share += bytes;
+        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+            if let Ok(meta) = entry.metadata() {
+                self.add(&entry.path(), &meta);
+            }
+        }
     }
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    meta.blocks() * BLOCK + entries.map(|entry| unshared(&entry.path())).sum::<u64>()
 }

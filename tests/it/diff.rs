@@ -128,6 +128,12 @@ fn the_command_ends_with_1_where_the_sides_differ_and_names_each_path() {
     backstop(&world.root).arg("backup").ends(0);
     backstop(&world.root).args(["diff", &first, "latest"]).ends(1).prints("From ");
     backstop(&world.root).args(["diff", "live", "live"]).ends(2);
+    // A mistyped name must not look like a tree that is the same.
+    backstop(&world.root).args(["diff", "-p", "nosuch"]).ends(2).complains("neither side has a package");
+    backstop(&world.root)
+        .args(["diff", "--only", "nosuch/typo"])
+        .ends(2)
+        .complains("neither side holds such a path");
     backstop(&world.root).args(["diff", "20000101"]).ends(3);
     // The command that is printed works.
     let told = backstop(&world.root).args(["diff", &first]).ends(1).out;
@@ -149,9 +155,10 @@ fn a_list_tells_what_is_known_of_each_and_fits_its_columns() {
         "{}",
         list.out
     );
-    for line in list.out.lines().filter(|l| l.starts_with("    ")) {
+    for line in list.out.lines().filter(|l| !l.contains(&*world.dir.to_string_lossy())) {
         assert!(line.chars().count() <= 80, "{line}");
     }
+    assert!(list.out.contains(" on disk in all"), "{}", list.out);
     let one = backstop(&world.root).args(["list", "-n", "1"]).ends(0);
     assert!(one.out.contains("1 restore point, 1 older not shown, in "), "{}", one.out);
     // What two share is freed by neither; the second's archive and what changed is its own.

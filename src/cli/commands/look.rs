@@ -6,6 +6,7 @@ use super::{Session, selector};
 use crate::cli::{exit, render};
 use crate::diff::{Diff, diff_live, diff_points};
 use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::{Kind, Manifest};
 use crate::store::{Catalogue, Listed, Selector, Store};
 
 /// The word for the workspace as it is now.
@@ -94,7 +95,8 @@ impl Session<'_> {
         let catalogue = store.catalogue()?;
         let (a, b) = (side(&catalogue, &args.a)?, side(&catalogue, &args.b)?);
         let mut diff = self.compared(&store, a, b)?;
-        restrict(&mut diff, &args.only, &args.package);
+        let sides = a.iter().chain(b.iter()).map(|l| store.manifest(l)).collect::<Result<Vec<_>>>();
+        restrict(&mut diff, &sides?, &args.only, &args.package)?;
         let code = if diff.is_empty() { exit::DONE } else { exit::FINDINGS };
         let names = [a, b].map(|side| side.map_or(LIVE.to_owned(), Listed::backup_id));
         let view = render::DiffView { store: &store, diff: &diff, a, b, names };
@@ -136,21 +138,55 @@ fn side<'c>(catalogue: &'c Catalogue, text: &str) -> Result<Option<&'c Listed>> 
         .map(Some)
 }
 
-fn restrict(diff: &mut Diff, only: &[String], packages: &[String]) {
-    let below = |shown: &str| {
-        only.is_empty()
-            || only.iter().any(|path| {
-                let path = path.trim_start_matches("./").trim_end_matches('/');
-                path.is_empty()
-                    || path == "."
-                    || shown == path
-                    || shown.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
-            })
+/// Takes a part of what was compared. A name that nobody knows must not make the rest look the same.
+fn restrict(diff: &mut Diff, manifests: &[Manifest], only: &[String], packages: &[String]) -> Result<()> {
+    if only.is_empty() && packages.is_empty() {
+        return Ok(());
+    }
+    let clean = |path: &str| path.trim_start_matches("./").trim_end_matches('/').to_owned();
+    let below = |shown: &str, path: &str| {
+        matches!(path, "" | ".")
+            || shown == path
+            || shown.strip_prefix(path).is_some_and(|rest| rest.starts_with('/') || path.ends_with(':'))
     };
-    let owned = |package: &Option<String>| {
-        packages.is_empty() || package.as_ref().is_some_and(|name| packages.contains(name))
+    let entries = || manifests.iter().flat_map(|m| &m.entries);
+    for path in only {
+        let path = clean(path);
+        let known = entries().any(|e| below(&e.shown(), &path))
+            || diff.changes.iter().any(|c| below(&c.shown(), &path));
+        if !known {
+            let text = crate::path::show_text(&path);
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("--only {text}: neither side holds such a path"),
+            )
+            .with_help("paths count from the workspace root; `show -v` names all that is held"));
+        }
+    }
+    for name in packages {
+        if !manifests.iter().flat_map(|m| &m.packages).any(|p| p.name == *name) {
+            let text = crate::path::show_text(name);
+            return Err(Error::new(ErrorKind::Usage, format!("neither side has a package `{text}`"))
+                .with_help("`show` lists the packages"));
+        }
+    }
+    let only: Vec<String> = only.iter().map(|path| clean(path)).collect();
+    let asked = |shown: &str, package: Option<&str>| {
+        (only.is_empty() || only.iter().any(|path| below(shown, path)))
+            && (packages.is_empty() || package.is_some_and(|p| packages.iter().any(|name| name == p)))
     };
-    diff.changes.retain(|change| below(&change.shown()) && owned(&change.package));
+    diff.retain(|root, path, package| asked(&crate::manifest::shown(root, path), package));
+    diff.left_alone.retain(|(shown, _)| packages.is_empty() && asked(shown, None));
+    diff.missing_roots.retain(|root| packages.is_empty() && asked(&format!("{root}:"), None));
+    let changed: std::collections::BTreeSet<String> = diff.changes.iter().map(|c| c.shown()).collect();
+    let apart: std::collections::BTreeSet<&String> = diff.left_alone.iter().map(|(shown, _)| shown).collect();
+    let same = manifests.first().map_or(0, |m| {
+        let files = m.entries.iter().filter(|e| e.kind != Kind::Directory);
+        let asked = files.filter(|e| asked(&e.shown(), e.package.as_deref()));
+        asked.filter(|e| !changed.contains(&e.shown()) && !apart.contains(&e.shown())).count() as u64
+    });
+    diff.unchanged = same;
+    Ok(())
 }
 
 /// The indices of the entries that a person asks for.

@@ -72,7 +72,11 @@ fn more(change: &Change) -> String {
         ChangeKind::Mode => format!("  {} → {}", mode(&change.before), mode(&change.after)),
         ChangeKind::Type => format!("  {} → {}", noun(&change.before), noun(&change.after)),
         ChangeKind::Added | ChangeKind::Removed | ChangeKind::Content => {
+            let modes = (mode(&change.before), mode(&change.after));
             match change.after.as_ref().or(change.before.as_ref()) {
+                Some(Thing::File { .. }) if change.kind == ChangeKind::Content && modes.0 != modes.1 => {
+                    format!("  {} → {}", modes.0, modes.1)
+                }
                 Some(Thing::File { .. }) | None => String::new(),
                 Some(thing) => format!("  ({})", thing.noun()),
             }

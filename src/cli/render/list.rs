@@ -42,6 +42,10 @@ pub(in crate::cli) fn list(
     let hidden = all.saturating_sub(summaries.len());
     let older = if hidden == 0 { String::new() } else { format!(", {hidden} older not shown,") };
     let _ = writeln!(out, "{count}{older} in {}", show_path(store.layout().dir()));
+    if hidden == 0 && !summaries.is_empty() {
+        let total: u64 = summaries.iter().map(|s| s.share).sum();
+        let _ = writeln!(out, "{} on disk in all; what each would free stands with it", bytes(total));
+    }
     if store.is_cut_off() {
         let text = "a rollback was cut off: `rollback --resume` or `rollback --abort`";
         let _ = writeln!(out, "{} {text}", term.out(RED, "warning:"));
@@ -54,8 +58,11 @@ fn lines(out: &mut String, term: &Term, one: &Summary, now: SystemTime) {
     let made = one.head.as_ref().and_then(|h| parse_rfc3339(&h.created));
     let age = now.duration_since(made.unwrap_or_else(|| one.listed.id.instant()));
     let age = age.map_or("in the future".into(), show_age);
-    let _ = write!(out, "{}  {age:>12}  {}", term.out(BOLD, &one.listed.id), one.listed.label);
-    for (style, word) in words(one) {
+    let words = words(one);
+    let taken: usize = 31 + words.iter().map(|(_, word)| word.chars().count() + 2).sum::<usize>();
+    let label = cut(one.listed.label.as_str(), term.columns.saturating_sub(taken).max(8));
+    let _ = write!(out, "{}  {age:>12}  {label}", term.out(BOLD, &one.listed.id));
+    for (style, word) in words {
         let _ = write!(out, "  {}", term.out(style, word));
     }
     let room = format!("{} on disk", bytes(one.freed));
