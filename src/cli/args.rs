@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    CheckpointArgs, DiffArgs, ExplainArgs, ListArgs, PinArgs, PruneArgs, RecoverArgs, ShowArgs, UnpinArgs,
+    CheckpointArgs, DiffArgs, ExplainArgs, ListArgs, PinArgs, PreflightArgs, PruneArgs, RecoverArgs,
+    ShowArgs, StatusArgs, UnpinArgs,
 };
 #[cfg(feature = "install")]
 use super::commands::{CompletionsArgs, InitArgs};
@@ -95,6 +96,10 @@ pub(super) enum Command {
     Pin(PinArgs),
     /// Takes a pin off
     Unpin(UnpinArgs),
+    /// Asks all that has to hold before a change, in one run
+    Preflight(PreflightArgs),
+    /// Tells where things stand, in one screen
+    Status(StatusArgs),
     /// Says why a path is protected or not, and where the rule stands
     Explain(ExplainArgs),
     /// Puts backstop into a workspace: an xtask and its alias
@@ -122,6 +127,8 @@ impl Command {
             Command::Prune(_) => "prune",
             Command::Pin(_) => "pin",
             Command::Unpin(_) => "unpin",
+            Command::Preflight(_) => "preflight",
+            Command::Status(_) => "status",
             Command::Explain(_) => "explain",
             #[cfg(feature = "install")]
             Command::Init(_) => "init",

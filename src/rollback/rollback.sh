@@ -3043,6 +3043,7 @@ confirm() {
   while :; do
     read -r -t 2 answer && break
     (($? > 128)) || ((BASH_VERSINFO[0] < 4 && SECONDS - asked >= 1)) || break
+    not_stopped || return 1
     asked=$SECONDS
   done
   case $answer in [yY] | [yY][eE][sS]) return 0 ;; esac

@@ -14,6 +14,7 @@ mod guard;
 mod init;
 mod inputs;
 mod kinds;
+mod preflight;
 mod property;
 mod readme;
 mod repair;

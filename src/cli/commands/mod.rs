@@ -8,6 +8,7 @@ mod init;
 #[cfg(feature = "install")]
 mod install;
 mod look;
+mod preflight;
 mod prune;
 mod recover;
 mod rollback;
@@ -23,6 +24,7 @@ pub(super) use init::InitArgs;
 #[cfg(feature = "install")]
 pub(super) use install::CompletionsArgs;
 pub(super) use look::{DiffArgs, ListArgs, ShowArgs};
+pub(super) use preflight::{PreflightArgs, Road, StatusArgs, road_finding};
 pub(super) use prune::{PinArgs, PruneArgs, UnpinArgs};
 pub(super) use recover::RecoverArgs;
 
@@ -67,6 +69,8 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env, registered: &Checkpoints) -> u8
         | Command::List(_)
         | Command::Show(_)
         | Command::Diff(_)
+        | Command::Preflight(_)
+        | Command::Status(_)
         | Command::Prune(_)
         | Command::Pin(_)
         | Command::Unpin(_)
@@ -99,6 +103,8 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env, registered: &Checkpoints) -> u8
         Command::Prune(args) => session.prune(args),
         Command::Pin(args) => session.pin(args),
         Command::Unpin(args) => session.unpin(args),
+        Command::Preflight(args) => session.preflight(args),
+        Command::Status(args) => session.status(args),
         Command::Explain(args) => session.explain(args),
         #[cfg(feature = "install")]
         Command::Init(args) => session.init(args),
@@ -116,7 +122,7 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env, registered: &Checkpoints) -> u8
 
 /// Test reports and annotations are for checks.
 fn form(cli: &Cli) -> Result<()> {
-    let checks = matches!(cli.command, Command::Checkpoint(_));
+    let checks = matches!(cli.command, Command::Checkpoint(_) | Command::Preflight(_));
     if checks || matches!(cli.global.format, Format::Human | Format::Json) {
         return Ok(());
     }
@@ -157,11 +163,7 @@ impl Session<'_> {
 
     fn backup(&self, args: &Backup) -> Result<u8> {
         self.note_slow_build();
-        let workspace = self.workspace().map_err(|e| {
-            // A rollback that was cut off may have left a workspace that cargo cannot read: then that is what to mend.
-            let cut_off = self.store().and_then(|store| store.refuse_cut_off());
-            cut_off.err().filter(|cut| cut.kind() == ErrorKind::CutOff).unwrap_or(e)
-        })?;
+        let workspace = self.workspace_or_cut_off()?;
         let dir = self.store_of(&workspace);
         let known = crate::store::is_store(&dir);
         // Without a store yet, nothing may be left behind where the selection fails.
@@ -181,7 +183,7 @@ impl Session<'_> {
             context.note(note.clone());
         }
         let options = BackupOptions {
-            label: self.label(args, &workspace),
+            label: self.label(args.label.as_deref(), &workspace),
             message: args.message.clone(),
             skip_unchanged: args.skip_unchanged,
         };
@@ -214,6 +216,14 @@ impl Session<'_> {
         }
     }
 
+    /// A rollback that was cut off may have left a workspace that cargo cannot read: then that is what to mend.
+    fn workspace_or_cut_off(&self) -> Result<Workspace> {
+        self.workspace().map_err(|e| {
+            let cut_off = self.store().and_then(|store| store.refuse_cut_off());
+            cut_off.err().filter(|cut| cut.kind() == ErrorKind::CutOff).unwrap_or(e)
+        })
+    }
+
     fn workspace(&self) -> Result<Workspace> {
         let manifest_path = self.global.manifest_path.as_deref().map(|p| self.env.absolute(p));
         let copied =
@@ -239,12 +249,12 @@ impl Session<'_> {
         crate::store::clean(&workspace.root.join(setting.unwrap_or_else(|| DEFAULT_STORE.into())))
     }
 
-    fn label(&self, args: &Backup, workspace: &Workspace) -> Label {
+    fn label(&self, given: Option<&str>, workspace: &Workspace) -> Label {
         let directory = workspace.root.file_name().map(|n| n.to_string_lossy().into_owned());
         // The one label that is not for people.
         let directory =
             directory.map(|n| if n == crate::manifest::PRE_ROLLBACK { format!("_{n}") } else { n });
-        let text = args.label.clone().or_else(|| workspace.settings.label.clone()).or(directory);
+        let text = given.map(str::to_owned).or_else(|| workspace.settings.label.clone()).or(directory);
         Label::from_text(&text.unwrap_or_else(|| "workspace".into()))
     }
 

@@ -10,6 +10,7 @@ mod explain;
 #[cfg(feature = "install")]
 mod init;
 mod list;
+mod preflight;
 mod prune;
 mod recover;
 mod rollback;
@@ -29,6 +30,9 @@ pub(super) use explain::{explain, explain_json};
 #[cfg(feature = "install")]
 pub(super) use init::{file_json, init, init_json};
 pub(super) use list::{list, list_json};
+pub(super) use preflight::{
+    PreflightView, StatusView, preflight, preflight_cases, preflight_json, status, status_report_json,
+};
 pub(super) use prune::{PruneView, emptied, pinned, prune, prune_json, restored};
 pub(super) use recover::{recover, recover_json, repair};
 pub(super) use rollback::{

@@ -566,10 +566,12 @@ fn a_signal_during_the_wait_for_the_store_ends_with_3() {
 // ---- at a terminal
 
 const TERMINAL: &str = r#"
-import os, pty, select, subprocess, sys, time
+import os, pty, select, signal, subprocess, sys, time
 answer, meanwhile, command = sys.argv[1], sys.argv[2], sys.argv[3:]
 pid, fd = pty.fork()
 if pid == 0:
+    # Whoever runs the tests in the background has it ignored, and a shell cannot take that back.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execv(command[0], command)
 seen, answered, end = b"", False, time.time() + 20
 while time.time() < end:

@@ -1,0 +1,216 @@
+//! `preflight`: everything that has to hold before a consolidation, in one command; and `status`: where things stand.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Session, wait};
+use crate::backup::{BackupOptions, BackupOutcome, backup};
+use crate::cli::args::Format;
+use crate::cli::{exit, render};
+use crate::diff::diff_live;
+use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::{Id, Totals};
+use crate::select::select;
+use crate::store::{DrillLevel, EXECUTABLE, Listed, SCRIPTS, Selector, Store, Trial, prove_executable};
+use crate::validate::{Finding, InodeCache, record, validate};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct PreflightArgs {
+    /// What the restore point is for
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+    /// How far to drill [default: the settings', or compiles]
+    #[arg(long, value_name = "LEVEL")]
+    drill: Option<DrillLevel>,
+    /// Where scratch copies are made [default: the user's cache]
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+    /// Exit code 5 where another run holds the store
+    #[arg(long)]
+    no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct StatusArgs {
+    /// Ends with 1 on drift, or where there is no restore point
+    #[arg(long)]
+    check: bool,
+}
+
+/// A dry run by one of the roads back.
+pub(in crate::cli) struct Road {
+    pub(in crate::cli) name: &'static str,
+    /// What is wrong, or why it was not tried.
+    pub(in crate::cli) trial: Trial,
+}
+
+impl Session<'_> {
+    pub(super) fn preflight(&self, args: &PreflightArgs) -> Result<u8> {
+        let started = self.context().clock.now();
+        let workspace = self.workspace_or_cut_off()?;
+        let checkpoints = self.checkpoints(&workspace)?;
+        self.stop_on_signals();
+        let (store, created) = self.opened_store(&workspace)?;
+        if created {
+            self.refuse_store_as_member(&workspace, &store)?;
+        }
+        store.refuse_cut_off()?;
+        let (listed, totals, verified) = self.backed_up(args, &workspace, &store)?;
+        let cache = self
+            .env
+            .executable
+            .as_deref()
+            .map(InodeCache::of_program)
+            .and_then(Result::ok)
+            .unwrap_or_default();
+        let context = self.context();
+        let validation = validate(&store, &listed, &cache, &context)?;
+        let lock = store.lock(wait(args.no_wait), &self.interrupt, &self.progress)?;
+        record(&lock, &validation, &context)?;
+        drop(lock);
+        let level = args.drill.or(workspace.settings.drill).unwrap_or(DrillLevel::Compiles);
+        let drills = self.drill(&store, std::slice::from_ref(&listed), level, args.scratch.as_deref())?;
+        let drill = drills
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::new(ErrorKind::NoRestorePoint, "there is no restore point to drill"))?;
+        let roads = self.roads(&store, &listed.id);
+        // Behind the drill: a guard that asks for one lets the workspace compile by now.
+        let report = self.run_checkpoints(&workspace, &store, &checkpoints, &[], args.scratch.as_deref())?;
+        let view = render::PreflightView {
+            store: &store,
+            backup_id: listed.backup_id(),
+            totals,
+            verified,
+            checkpoints: &report,
+            validation: &validation,
+            drill: &drill,
+            roads: &roads,
+            elapsed: context.clock.now().duration_since(started).unwrap_or_default(),
+        };
+        let code = if view.safe() { exit::DONE } else { exit::FINDINGS };
+        let text = match self.global.format {
+            Format::Human => render::preflight(&self.term, &view),
+            Format::Json => render::preflight_json(&view, code),
+            Format::Junit => render::junit("backstop preflight", &render::preflight_cases(&view)),
+            Format::Github => {
+                render::github(&render::preflight_cases(&view)) + &render::preflight(&self.term, &view)
+            }
+        };
+        self.report(&text);
+        Ok(code)
+    }
+
+    fn opened_store(&self, workspace: &crate::workspace::Workspace) -> Result<(Store, bool)> {
+        let dir = self.store_of(workspace);
+        // Without a store yet, nothing may be left behind where the selection fails.
+        if !crate::store::is_store(&dir) {
+            select(workspace, &dir)?;
+        }
+        Store::open_or_create(&dir, &workspace.root, &self.fs)
+    }
+
+    /// A restore point of the present: a new one, or the newest where nothing changed since.
+    fn backed_up(
+        &self,
+        args: &PreflightArgs,
+        workspace: &crate::workspace::Workspace,
+        store: &Store,
+    ) -> Result<(Listed, Totals, u64)> {
+        let context = self.context();
+        let lock = store.lock(wait(args.no_wait), &self.interrupt, &self.progress)?;
+        let set = select(workspace, store.layout().dir())?;
+        for note in workspace.notes.iter().chain(&set.notes) {
+            context.note(note.clone());
+        }
+        if !set.secrets.is_empty() {
+            let names: Vec<String> =
+                set.secrets.iter().map(|(root, path)| crate::manifest::shown(root, path)).collect();
+            context.note(format!(
+                "by their names these hold secrets, and the store a copy: {}",
+                names.join(", ")
+            ));
+        }
+        let options = BackupOptions {
+            label: self.label(None, workspace),
+            message: args.message.clone(),
+            skip_unchanged: args.message.is_none(),
+        };
+        let outcome = backup(&lock, &set, &options, &context)?;
+        self.keep_scripts(&lock, &outcome);
+        self.prune_after_backup(&lock, workspace.settings.keep.as_ref());
+        let (id, totals, verified) = match &outcome {
+            BackupOutcome::Made(report) => {
+                (report.manifest.id.clone(), report.manifest.totals, report.verified)
+            }
+            // Its validation reads every file.
+            BackupOutcome::Unchanged { id, totals, .. } => (id.clone(), *totals, totals.files),
+        };
+        let catalogue = store.catalogue()?;
+        Ok((catalogue.select(&Selector::Prefix(id.to_string()))?.clone(), totals, verified))
+    }
+
+    /// A dry run of a rollback by each road, where it is the program's own text.
+    fn roads(&self, store: &Store, id: &Id) -> Vec<Road> {
+        let same = |path: &std::path::Path, text: &[u8]| std::fs::read(path).is_ok_and(|found| found == text);
+        let running = self.env.executable.as_ref().and_then(|path| std::fs::read(path).ok());
+        let executable = store.layout().executable();
+        let trial = match running.is_some_and(|text| same(&executable, &text)) {
+            true => prove_executable(store, &executable, id).map_or_else(Trial::Failed, |()| Trial::Proven),
+            false => Trial::Failed("is not the program that runs now".into()),
+        };
+        let mut roads = vec![Road { name: EXECUTABLE, trial }];
+        for script in SCRIPTS {
+            let path = script.path(store);
+            let trial = match same(&path, script.text) {
+                true => script.prove(store, &path, id),
+                false => Trial::Failed("is not the script of this program".into()),
+            };
+            roads.push(Road { name: script.name, trial });
+        }
+        roads
+    }
+
+    pub(super) fn status(&self, args: &StatusArgs) -> Result<u8> {
+        let store = self.store()?;
+        self.stop_on_signals();
+        let catalogue = store.catalogue()?;
+        let newest = catalogue.latest();
+        let summary = newest.map(|listed| store.summary(listed));
+        let diff = match newest {
+            Some(listed) if !store.is_cut_off() => Some(diff_live(&store, listed, &self.context())?),
+            _ => None,
+        };
+        let view = render::StatusView {
+            store: &store,
+            summary: summary.as_ref(),
+            diff: diff.as_ref(),
+            bring_back: self.bring_back(&store),
+            now: self.context().clock.now(),
+        };
+        let drifted = diff.as_ref().is_none_or(|d| !d.is_empty());
+        let code = match args.check {
+            true if store.is_cut_off() => exit::CUT_OFF,
+            true if drifted => exit::FINDINGS,
+            _ => exit::DONE,
+        };
+        let text = if self.json() {
+            render::status_report_json(&view, code)
+        } else {
+            render::status(&self.term, &view)
+        };
+        self.report(&text);
+        Ok(code)
+    }
+}
+
+/// A road's trial as a finding, where it is one.
+pub(in crate::cli) fn road_finding(road: &Road) -> Option<Finding> {
+    match &road.trial {
+        Trial::Failed(problem) => {
+            Some(Finding { place: format!("scripts/{}", road.name), problem: problem.clone() })
+        }
+        Trial::Proven | Trial::Untried(_) => None,
+    }
+}

@@ -1,0 +1,262 @@
+//! What `preflight` and `status` print.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+
+use super::drill::{drill, drill_json};
+use super::list::status_json;
+use super::{BringBack, Case, checkpoint, checkpoint_cases, object};
+use crate::checkpoint::{CheckpointReport, CheckpointsReport};
+use crate::cli::commands::{Road, road_finding};
+use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, cut, fill, plural, sentences};
+use crate::clock::{parse_rfc3339, show_age, show_duration};
+use crate::diff::Diff;
+use crate::drill::DrillReport;
+use crate::manifest::Totals;
+use crate::path::{show_path, show_text};
+use crate::store::{Store, Summary, Trial};
+use crate::validate::ValidationReport;
+
+/// All that a preflight found.
+pub(in crate::cli) struct PreflightView<'a> {
+    pub(in crate::cli) store: &'a Store,
+    pub(in crate::cli) backup_id: String,
+    pub(in crate::cli) totals: Totals,
+    pub(in crate::cli) verified: u64,
+    pub(in crate::cli) checkpoints: &'a CheckpointsReport,
+    pub(in crate::cli) validation: &'a ValidationReport,
+    pub(in crate::cli) drill: &'a DrillReport,
+    pub(in crate::cli) roads: &'a [Road],
+    pub(in crate::cli) elapsed: Duration,
+}
+
+impl PreflightView<'_> {
+    /// Whether everything that could be asked holds.
+    pub(in crate::cli) fn safe(&self) -> bool {
+        self.verified == self.totals.files
+            && self.verified > 0
+            && self.checkpoints.passed()
+            && self.validation.passed()
+            && self.drill.passed()
+            && self.roads.iter().all(|road| road_finding(road).is_none())
+            && self.proven() > 0
+    }
+
+    fn proven(&self) -> usize {
+        self.roads.iter().filter(|road| road.trial == Trial::Proven).count()
+    }
+
+    fn sums(&self) -> Vec<String> {
+        let checks = &self.validation.checks;
+        let reached = self.drill.reached().map_or("nothing", |level| level.name());
+        vec![
+            format!("{}/{} files backed up", self.verified, self.totals.files),
+            format!("{}/{} checkpoints", self.checkpoints.passed_count(), self.checkpoints.checkpoints.len()),
+            format!("{}/{} validations", checks.iter().filter(|c| c.passed()).count(), checks.len()),
+            format!("{}/{} rollback roads", self.proven(), self.roads.len()),
+            format!("drill: {reached}"),
+        ]
+    }
+}
+
+/// For people: the parts, the sums, the verdict.
+pub(in crate::cli) fn preflight(term: &Term, view: &PreflightView<'_>) -> String {
+    let mut out = checkpoint(term, view.checkpoints);
+    if !view.validation.passed() {
+        out += &super::validate(term, std::slice::from_ref(view.validation), false);
+    }
+    out += &drill(term, view.drill);
+    for road in view.roads {
+        match &road.trial {
+            Trial::Proven => {}
+            Trial::Untried(why) => {
+                let text = format!("scripts/{} was not tried: {why}", road.name);
+                let _ = writeln!(out, "{} {}", term.out(YELLOW, "note:"), sentences(6, &text));
+            }
+            Trial::Failed(problem) => {
+                let text = format!("scripts/{} {problem}", road.name);
+                let _ = writeln!(out, "{} {}", term.out(RED, "FAILED"), sentences(7, &text));
+            }
+        }
+    }
+    let _ = writeln!(out, "\nRestore point: {}", term.out(BOLD, &view.backup_id));
+    let sums = view.sums();
+    let last = sums.len() - 1;
+    let pieces = sums.iter().enumerate().map(|(i, s)| if i < last { format!("{s} ·") } else { s.clone() });
+    let _ = writeln!(out, "{}", fill(0, pieces));
+    let verdict = if view.safe() {
+        term.out(GREEN, "Safe to proceed")
+    } else {
+        term.out(RED, "Not safe to proceed: mend what FAILED first")
+    };
+    let _ = writeln!(out, "{verdict} ({})", show_duration(view.elapsed));
+    out
+}
+
+/// For CI systems.
+pub(in crate::cli) fn preflight_cases(view: &PreflightView<'_>) -> Vec<Case> {
+    let mut cases = checkpoint_cases(view.checkpoints);
+    cases.extend(view.validation.checks.iter().map(|c| Case {
+        group: "validations",
+        name: c.validation.name().into(),
+        passed: c.passed(),
+        seconds: c.elapsed.as_secs_f64(),
+        findings: c.findings.clone(),
+        remedy: Some(c.validation.remedy().into()),
+    }));
+    cases.extend(view.drill.rungs.iter().map(|r| Case {
+        group: "drill",
+        name: r.level.name().into(),
+        passed: r.passed(),
+        seconds: r.elapsed.as_secs_f64(),
+        findings: r.findings.clone(),
+        remedy: None,
+    }));
+    cases.extend(view.roads.iter().map(|road| Case {
+        group: "rollback roads",
+        name: road.name.into(),
+        passed: road_finding(road).is_none(),
+        seconds: 0.0,
+        findings: road_finding(road).into_iter().collect(),
+        remedy: None,
+    }));
+    cases
+}
+
+/// For programs.
+pub(in crate::cli) fn preflight_json(view: &PreflightView<'_>, code: u8) -> String {
+    let roads: Vec<_> = view
+        .roads
+        .iter()
+        .map(|road| {
+            let (tried, problem) = match &road.trial {
+                Trial::Proven => (true, None),
+                Trial::Untried(why) => (false, Some(why)),
+                Trial::Failed(problem) => (true, Some(problem)),
+            };
+            json!({ "name": road.name, "proven": road.trial == Trial::Proven, "tried": tried, "problem": problem })
+        })
+        .collect();
+    let validations: Vec<_> = view
+        .validation
+        .checks
+        .iter()
+        .map(|c| json!({ "validation": c.validation.name(), "passed": c.passed() }))
+        .collect();
+    let fields = json!({
+        "safe": view.safe(),
+        "backup_id": view.backup_id,
+        "store": show_path(view.store.layout().dir()),
+        "files": view.totals.files,
+        "verified": view.verified,
+        "checkpoints": view.checkpoints.checkpoints.iter().map(CheckpointReport::to_json).collect::<Vec<_>>(),
+        "validations": validations,
+        "drill": drill_json(view.drill),
+        "roads": roads,
+        "seconds": view.elapsed.as_secs_f64(),
+    });
+    object("preflight", code, fields)
+}
+
+/// Where things stand.
+pub(in crate::cli) struct StatusView<'a> {
+    pub(in crate::cli) store: &'a Store,
+    pub(in crate::cli) summary: Option<&'a Summary>,
+    pub(in crate::cli) diff: Option<&'a Diff>,
+    pub(in crate::cli) bring_back: BringBack,
+    pub(in crate::cli) now: SystemTime,
+}
+
+/// How many packages are named.
+const PACKAGES: usize = 8;
+
+/// One screen for people.
+pub(in crate::cli) fn status(term: &Term, view: &StatusView<'_>) -> String {
+    let mut out = String::new();
+    let mut field = |name: &str, value: String| {
+        let _ = writeln!(out, "{name:>12}  {value}");
+    };
+    field("Workspace", show_path(view.store.root()));
+    let next = |what: &str| term.out(BOLD, view.bring_back.command(what));
+    if view.store.is_cut_off() {
+        field("Rollback", term.out(RED, "was cut off: the workspace is between two states"));
+        field("Next", next("rollback --resume"));
+        field("or", next("rollback --abort"));
+        return out;
+    }
+    let Some(summary) = view.summary else {
+        field("Newest", term.out(YELLOW, "there is no restore point"));
+        field("Next", next("backup"));
+        return out;
+    };
+    let made = summary.head.as_ref().and_then(|h| parse_rfc3339(&h.created));
+    let age = view.now.duration_since(made.unwrap_or_else(|| summary.listed.id.instant()));
+    let age = age.map_or("in the future".into(), show_age);
+    field("Newest", format!("{}, {age}", term.out(BOLD, summary.listed.backup_id())));
+    if let Some(message) = summary.head.as_ref().and_then(|h| h.message.as_ref()) {
+        field("", cut(&show_text(message), 66));
+    }
+    let status = &summary.status;
+    let validated = match status.validated {
+        Some(v) if v.passed => "validated".to_owned(),
+        Some(_) => term.out(RED, "validation failed"),
+        None => "not validated since it was made".to_owned(),
+    };
+    let drilled = match status.drilled.map(|d| d.level) {
+        Some(Some(level)) => format!("drill: {level}"),
+        Some(None) => term.out(RED, "drill failed"),
+        None => "not drilled".to_owned(),
+    };
+    let pinned = if status.pinned.is_some() { " · pinned" } else { "" };
+    field("Known of it", format!("{validated} · {drilled}{pinned}"));
+    let Some(diff) = view.diff else { return out };
+    if diff.is_empty() {
+        let same = plural(diff.unchanged, "file is the same", "files are the same");
+        field("Since then", term.out(GREEN, format!("no change: {same}")));
+        field("Next", "go on; to come back to this: ".to_owned() + &next("rollback -t latest"));
+        return out;
+    }
+    let mut packages: BTreeMap<&str, u64> = BTreeMap::new();
+    for change in &diff.changes {
+        *packages.entry(change.package.as_deref().unwrap_or("outside every package")).or_default() += 1;
+    }
+    let total = plural(diff.changes.len() as u64, "path differs", "paths differ");
+    field("Since then", term.out(YELLOW, format!("{total}, {} the same", diff.unchanged)));
+    let mut named: Vec<String> =
+        packages.iter().take(PACKAGES).map(|(name, n)| format!("{} {n},", show_text(name))).collect();
+    match (packages.len() > PACKAGES, named.last_mut()) {
+        (true, _) => named.push(format!("and {} more", packages.len() - PACKAGES)),
+        (false, Some(last)) => drop(last.pop()),
+        (false, None) => {}
+    }
+    field("in", fill(14, named));
+    field("Next", next("diff"));
+    field("to keep it", next("backup"));
+    field("to undo it", next("rollback -t latest"));
+    let _ = writeln!(out, "{:>12}  {}", "", term.out(DIM, "the rollback shows its plan and asks first"));
+    out
+}
+
+/// For programs.
+pub(in crate::cli) fn status_report_json(view: &StatusView<'_>, code: u8) -> String {
+    let newest = view.summary.map(|s| {
+        json!({
+            "id": s.listed.id,
+            "backup_id": s.listed.backup_id(),
+            "created": s.head.as_ref().map(|h| &h.created),
+            "status": status_json(&s.status),
+        })
+    });
+    let drift = view.diff.map(|d| json!({ "changed": d.changes.len(), "unchanged": d.unchanged }));
+    let fields = json!({
+        "workspace": show_path(view.store.root()),
+        "store": show_path(view.store.layout().dir()),
+        "cut_off": view.store.is_cut_off(),
+        "newest": newest,
+        "drift": drift,
+    });
+    object("status", code, fields)
+}
