@@ -280,6 +280,16 @@ impl Read for Section<'_> {
     }
 }
 
+/// A gzip member as it stands in the archive.
+pub(crate) fn member_bytes<'f>(file: &'f File, member: &Member) -> impl Read + use<'f> {
+    Section { file, at: member.offset, left: member.size, hasher: Hasher::new() }
+}
+
+/// Whether a gzip member is, byte for byte, what the manifest says.
+pub(crate) fn member_is_right(file: &File, member: &Member) -> bool {
+    digest_of(&mut member_bytes(file, member), member.size).is_ok_and(|found| found == Some(member.sha256))
+}
+
 /// The digest of `size` bytes of a reader, which must have just as many.
 pub(crate) fn digest_of(content: &mut dyn Read, size: u64) -> io::Result<Option<Digest>> {
     let mut hasher = Hasher::new();

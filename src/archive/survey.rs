@@ -25,7 +25,7 @@ const MAGIC: [u8; 8] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0];
 const MOST_STARTS: u32 = 64;
 /// A manifest of so many bytes may be packed however well; beyond, a ratio that no manifest reaches ends the reading.
 const MANIFEST_FREE: u64 = 8 << 20;
-const MANIFEST_RATIO: u64 = 64;
+const MANIFEST_RATIO: u64 = 16;
 /// No manifest is larger: that of a million files is not.
 const MANIFEST_MOST: u64 = 256 << 20;
 /// Deflate packs no better than this.

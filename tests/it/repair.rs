@@ -546,6 +546,11 @@ fn the_commands_recover_and_repair_say_what_they_did() {
         fs::read(world.at("src/lib.rs")).unwrap()
     );
     copied(elsewhere.path().join("backup")).args(["list"]).ends(0);
+    // One that was found above is not taken for the one that is meant.
+    mkdir(elsewhere.path().join("below"));
+    let below = || backstop(elsewhere.path().join("below")).arg("recover").arg(&archive);
+    below().ends(2).complains("may be another workspace's");
+    below().arg("--store").arg(elsewhere.path().join("backup")).ends(0);
     backstop(&world.root).args(["recover", "/nowhere.tar.gz"]).ends(2);
     let (cut, _, _) = crate::cli::cut_off();
     backstop(&cut.root).args(["validate", "--repair"]).ends(4);

@@ -34,6 +34,9 @@ impl Session<'_> {
             Err(e) if e.kind() == ErrorKind::NoStore && archive.is_some() => self.new_store()?,
             other => other?,
         };
+        if archive.is_some() {
+            self.refuse_found_above(&store)?;
+        }
         self.stop_on_signals();
         let lock = store.lock(wait(args.no_wait), &self.interrupt, &self.progress)?;
         let report = recover(&lock, archive.as_deref(), &self.context())?;
@@ -53,6 +56,27 @@ impl Session<'_> {
         };
         self.report(&text);
         Ok(code)
+    }
+
+    /// An archive may be of another workspace: a store that was found by looking upwards is not taken for the one
+    /// that it belongs to.
+    fn refuse_found_above(&self, store: &Store) -> Result<()> {
+        let named = self.global.store.is_some()
+            || self.env.store.is_some()
+            || self.global.manifest_path.is_some()
+            || self.env.copied_into().is_some();
+        let here = self.env.directory.as_deref().and_then(|dir| crate::path::canonical(dir).ok());
+        let dir = store.layout().dir();
+        if named
+            || here.is_some_and(|here| dir == here || dir.parent() == Some(&here) || store.root() == here)
+        {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Usage,
+            format!("the nearest store is `{}`, and may be another workspace's", show_path(dir)),
+        )
+        .with_help("say into which store: --store DIR, which is made where it does not exist"))
     }
 
     /// A store where there is none yet: as it is named, or beside the workspace's manifest. Cargo is not asked.

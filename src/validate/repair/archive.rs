@@ -6,9 +6,8 @@ use std::path::Path;
 
 use super::Hand;
 use super::manifest::Proven;
-use crate::archive::{MemberWriter, digest_of};
+use crate::archive::{MemberWriter, digest_of, member_bytes, member_is_right};
 use crate::backup::archive_file::{ArchiveFile, manifest_member};
-use crate::digest::Hasher;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::manifest::{ArchiveInfo, Entry, Kind, Manifest, Member};
 use crate::store::{Listed, read_back_archive};
@@ -41,8 +40,8 @@ impl Hand<'_> {
         let content = recorded.members.len().saturating_sub(1);
         for member in &recorded.members[..content] {
             self.context.interrupt.check()?;
-            match old.as_ref().filter(|file| is_right(file, member)) {
-                Some(file) => new.member(section(file, member), member.entries)?,
+            match old.as_ref().filter(|file| member_is_right(file, member)) {
+                Some(file) => new.member(member_bytes(file, member), member.entries)?,
                 None => new.member(&self.packed(listed, &proven.manifest, member)?[..], member.entries)?,
             }
         }
@@ -104,45 +103,5 @@ fn pack(writer: &mut MemberWriter<Vec<u8>>, session: &Path, entry: &Entry) -> io
             let file = File::open(session.join(&stored))?;
             writer.file(&stored, entry.mode, entry.mtime, *size, file.take(*size))
         }
-    }
-}
-
-fn is_right(file: &File, member: &Member) -> bool {
-    let mut hasher = Hasher::new();
-    let mut reader = section(file, member);
-    let mut buffer = vec![0; 64 * 1024];
-    let mut size = 0;
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => {
-                hasher.update(&buffer[..n]);
-                size += n as u64;
-            }
-            Err(_) => return false,
-        }
-    }
-    size == member.size && hasher.finish() == member.sha256
-}
-
-fn section<'f>(file: &'f File, member: &Member) -> Section<'f> {
-    Section { file, at: member.offset, left: member.size }
-}
-
-/// A part of a file.
-struct Section<'f> {
-    file: &'f File,
-    at: u64,
-    left: u64,
-}
-
-impl Read for Section<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        use std::os::unix::fs::FileExt;
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let n = self.file.read_at(&mut buffer[..most], self.at)?;
-        self.at += n as u64;
-        self.left -= n as u64;
-        Ok(n)
     }
 }
