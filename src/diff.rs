@@ -69,9 +69,9 @@ impl Diff {
         self.changes.is_empty() && self.missing_roots.is_empty()
     }
 
-    /// Keeps what `wanted` says of root, path and package; what is the same is counted anew by the caller.
-    pub(crate) fn retain(&mut self, wanted: impl Fn(&str, &RelPath, Option<&str>) -> bool) {
-        self.changes.retain(|c| wanted(&c.root, &c.path, c.package.as_deref()));
+    /// Keeps what `wanted` says of root and path; what is the same is counted anew by the caller.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&str, &RelPath) -> bool) {
+        self.changes.retain(|c| wanted(&c.root, &c.path));
     }
 
     /// What cannot be read was not compared.

@@ -3364,8 +3364,9 @@ def confirm(store, plan):
             "not confirmed", "nobody is there to confirm the rollback; nothing was changed",
             help="where the plan (--dry-run shows it) is right, add --force (-f)")
     put(1, show_plan(store, plan))
-    put(2, "Do this? [y/N] ")
+    # Before the question: who has seen it may press Ctrl-C.
     wanted_stop["at_question"] = True
+    put(2, "Do this? [y/N] ")
     answer = sys.stdin.readline()
     wanted_stop["at_question"] = False
     if answer.strip().lower() not in ("y", "yes"):

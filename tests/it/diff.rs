@@ -94,6 +94,7 @@ fn roots_outside_are_compared_and_one_that_is_gone_is_named() {
     remove(&neighbour);
     let diff = live(&world);
     assert_eq!((diff.missing_roots, diff.changes.len()), (vec!["neighbour".to_owned()], 0));
+    backstop(&world.root).args(["diff", "--only", "neighbour:"]).ends(1).prints("0 files are the same");
 }
 
 #[test]
@@ -130,6 +131,7 @@ fn the_command_ends_with_1_where_the_sides_differ_and_names_each_path() {
     backstop(&world.root).args(["diff", "live", "live"]).ends(2);
     // A mistyped name must not look like a tree that is the same.
     backstop(&world.root).args(["diff", "-p", "nosuch"]).ends(2).complains("neither side has a package");
+    backstop(&world.root).args(["diff", "--only", ""]).ends(2);
     backstop(&world.root)
         .args(["diff", "--only", "nosuch/typo"])
         .ends(2)

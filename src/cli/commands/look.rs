@@ -151,6 +151,11 @@ fn restrict(diff: &mut Diff, manifests: &[Manifest], only: &[String], packages: 
     };
     let entries = || manifests.iter().flat_map(|m| &m.entries);
     for path in only {
+        // A variable that a script forgot to set.
+        if path.is_empty() {
+            return Err(Error::new(ErrorKind::Usage, "an empty --only names no path")
+                .with_help("give a path below the workspace root; `.` is all of it"));
+        }
         let path = clean(path);
         let known = entries().any(|e| below(&e.shown(), &path))
             || diff.changes.iter().any(|c| below(&c.shown(), &path));
@@ -171,19 +176,36 @@ fn restrict(diff: &mut Diff, manifests: &[Manifest], only: &[String], packages: 
         }
     }
     let only: Vec<String> = only.iter().map(|path| clean(path)).collect();
-    let asked = |shown: &str, package: Option<&str>| {
-        (only.is_empty() || only.iter().any(|path| below(shown, path)))
-            && (packages.is_empty() || package.is_some_and(|p| packages.iter().any(|name| name == p)))
+    // As a rollback takes a package: its directory with all that is in it.
+    let directories: Vec<String> = manifests
+        .iter()
+        .flat_map(|m| &m.packages)
+        .filter(|p| packages.contains(&p.name))
+        .map(|p| match (&p.directory, p.root.as_str()) {
+            (Some(directory), root) => crate::manifest::shown(root, directory),
+            (None, "") => String::new(),
+            (None, root) => format!("{root}:"),
+        })
+        .collect();
+    let outside = |shown: &str| {
+        let roots = manifests.iter().flat_map(|m| &m.roots).filter(|r| !r.name.is_empty());
+        roots.map(|r| format!("{}:", r.name)).any(|root| shown.starts_with(&root))
     };
-    diff.retain(|root, path, package| asked(&crate::manifest::shown(root, path), package));
-    diff.left_alone.retain(|(shown, _)| packages.is_empty() && asked(shown, None));
-    diff.missing_roots.retain(|root| packages.is_empty() && asked(&format!("{root}:"), None));
+    let in_directory = |shown: &str, dir: &String| below(shown, dir) && (!dir.is_empty() || !outside(shown));
+    let asked = |shown: &str| {
+        (only.is_empty() || only.iter().any(|path| below(shown, path)))
+            && (packages.is_empty() || directories.iter().any(|dir| in_directory(shown, dir)))
+    };
+    let gone: Vec<String> = diff.missing_roots.iter().map(|root| format!("{root}:")).collect();
+    diff.retain(|root, path| asked(&crate::manifest::shown(root, path)));
+    diff.left_alone.retain(|(shown, _)| asked(shown));
+    diff.missing_roots.retain(|root| asked(&format!("{root}:")));
     let changed: std::collections::BTreeSet<String> = diff.changes.iter().map(|c| c.shown()).collect();
     let apart: std::collections::BTreeSet<&String> = diff.left_alone.iter().map(|(shown, _)| shown).collect();
     let same = manifests.first().map_or(0, |m| {
-        let files = m.entries.iter().filter(|e| e.kind != Kind::Directory);
-        let asked = files.filter(|e| asked(&e.shown(), e.package.as_deref()));
-        asked.filter(|e| !changed.contains(&e.shown()) && !apart.contains(&e.shown())).count() as u64
+        let files = m.entries.iter().filter(|e| e.kind != Kind::Directory).map(crate::manifest::Entry::shown);
+        let there = files.filter(|shown| asked(shown) && !gone.iter().any(|root| shown.starts_with(root)));
+        there.filter(|shown| !changed.contains(shown) && !apart.contains(shown)).count() as u64
     });
     diff.unchanged = same;
     Ok(())

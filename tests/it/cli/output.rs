@@ -573,7 +573,7 @@ if pid == 0:
     # Whoever runs the tests in the background has it ignored, and a shell cannot take that back.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execv(command[0], command)
-seen, answered, end = b"", False, time.time() + 20
+seen, answered, end = b"", False, time.time() + 60
 while time.time() < end:
     if select.select([fd], [], [], 0.1)[0]:
         try:
