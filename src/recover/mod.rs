@@ -19,7 +19,7 @@ use crate::event::{Context, Event};
 use crate::manifest::{Id, Manifest, Mode};
 use crate::path::show_path;
 use crate::store::{Listed, Log, StoreLock, room};
-use crate::validate::repair::{Mended, mend_point};
+use crate::validate::repair::{Mended, mend_point, mend_store};
 
 /// What became of one restore point.
 #[derive(Debug, Clone)]
@@ -65,6 +65,8 @@ impl RecoverReport {
 pub fn recover(lock: &StoreLock<'_>, archive: Option<&Path>, context: &Context<'_>) -> Result<RecoverReport> {
     let store = lock.store();
     store.refuse_cut_off()?;
+    // The directories themselves may be gone.
+    mend_store(lock, context)?;
     lock.mend(context.observer)?;
     let started = context.clock.now();
     let log = Log::open(store, "repair", &Id::at(started), context.clock, context.observer);

@@ -319,8 +319,6 @@ fn lose_all_but_archives(world: &World) {
     }
     for dir in ["metadata", "checksums"] {
         remove(world.dir.join(dir));
-        mkdir(world.dir.join(dir));
-        chmod(world.dir.join(dir), 0o700);
     }
     for entry in fs::read_dir(world.dir.join("rollback")).unwrap() {
         remove(entry.unwrap().path());
@@ -332,7 +330,10 @@ fn lost_sessions_and_manifests_are_rebuilt_from_archives_alone_to_the_byte() {
     let world = world();
     let before = points(&world);
     lose_all_but_archives(&world);
+    // Without `store.json` its directories are what tells a store.
     remove(world.dir.join("store.json"));
+    mkdir(world.dir.join("metadata"));
+    chmod(world.dir.join("metadata"), 0o700);
     let report = recovered(&world, None, &Fs::real()).unwrap();
     assert_eq!((report.recovered(), report.whole), (3, 0), "{report:?}");
     all_whole(&world, "recovered");

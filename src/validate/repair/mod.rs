@@ -178,6 +178,14 @@ fn run(
     })
 }
 
+/// Mends the store's own directories and files.
+pub(crate) fn mend_store(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Mended> {
+    let mut hand = Hand::new(lock, context);
+    let result = hand.store();
+    let ended = hand.end();
+    result.and(ended)
+}
+
 /// Mends one restore point. What its damage leaves no way to mend is in the result.
 pub(crate) fn mend_point(lock: &StoreLock<'_>, listed: &Listed, context: &Context<'_>) -> Result<Mended> {
     context.observer.on(&Event::Phase { verb: "Repairing", what: listed.backup_id(), total: 0 });
