@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::event::Context;
 use crate::manifest::{Manifest, Package, Reason, RootName, shown};
 use crate::path::RelPath;
-use crate::rollback::{LeftAlone, Present, Thing};
+use crate::rollback::{LeftAlone, Look, Present, Thing};
 use crate::store::{Listed, Store};
 
 /// How something differs.
@@ -112,9 +112,9 @@ type Side = BTreeMap<(RootName, RelPath), Thing>;
 ///
 /// # Errors
 /// Kind `Damaged` where no copy of the manifest is sound; `Io` and `Workspace` where the workspace cannot be read.
-pub fn diff_live(store: &Store, listed: &Listed, context: &Context<'_>) -> Result<Diff> {
+pub fn diff_live(store: &Store, listed: &Listed, how: Look, context: &Context<'_>) -> Result<Diff> {
     let manifest = store.manifest(listed)?;
-    let present = Present::look(store, &manifest, |_| true, context)?;
+    let present = Present::look(store, &manifest, |_| true, how, context)?;
     let left_alone =
         present.left.iter().map(|((root, path), why)| (shown(root, path), why.clone())).collect();
     let missing: Vec<RootName> = present.missing_roots.iter().map(|r| r.root.name.clone()).collect();

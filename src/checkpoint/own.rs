@@ -5,6 +5,7 @@ use crate::compile::{Answer, Cargo};
 use crate::diff::{ChangeKind, diff_live};
 use crate::error::Result;
 use crate::path::show_path;
+use crate::rollback::Look;
 use crate::store::{Compiled, Selector, Wait};
 use crate::validate::{InodeCache, validate};
 
@@ -45,7 +46,7 @@ fn integrity(at: &Surroundings<'_>) -> Result<Checked> {
 fn checksums(at: &Surroundings<'_>) -> Result<Checked> {
     let catalogue = at.store.catalogue()?;
     let listed = catalogue.select(&Selector::Latest)?;
-    let diff = diff_live(at.store, listed, at.context)?;
+    let diff = diff_live(at.store, listed, Look::Whole, at.context)?;
     let compared = diff.changes.iter().filter(|c| c.kind != ChangeKind::Added).count() as u64;
     let mut checked = Checked::counted(diff.unchanged + compared, "files");
     for change in &diff.changes {

@@ -325,6 +325,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// When it was begun, in whole seconds since 1970; `None` where [`Manifest::created`] is no instant.
+    pub(crate) fn made_at(&self) -> Option<i64> {
+        Some(crate::clock::Mtime::from_system(crate::clock::parse_rfc3339(&self.created)?).seconds)
+    }
+
     /// The entry at `path` of `root`.
     pub fn find(&self, root: &str, path: &RelPath) -> Option<&Entry> {
         self.index_of(root, path).map(|i| &self.entries[i])

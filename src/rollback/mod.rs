@@ -34,8 +34,8 @@ use apply::{Identity, Stopped, Transaction};
 pub use journal::{Action, Journal, Origin, Purpose, Verb};
 pub use plan::{Counts, RollbackOptions, RollbackPlan};
 use plan::{Selection, needed};
-pub use present::LeftAlone;
 pub(crate) use present::Present;
+pub use present::{LeftAlone, Look};
 pub use restore::{RestoreReport, restore_to};
 pub(crate) use restore::{Times, extract};
 pub use thing::Thing;
@@ -55,7 +55,7 @@ pub fn plan(
 ) -> Result<RollbackPlan> {
     store.refuse_cut_off()?;
     let manifest = store.manifest(listed)?;
-    let present = Present::look(store, &manifest, |_| true, context)?;
+    let present = Present::look(store, &manifest, |_| true, Look::Whole, context)?;
     let mut outside_differences = Vec::new();
     let present = if options.outside {
         refuse_missing_roots(&present)?;

@@ -8,7 +8,7 @@ use super::journal::RootPath;
 use super::thing::Thing;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
-use crate::fsx::Tree;
+use crate::fsx::{Cursor, Tree};
 use crate::manifest::{Entry, GitState, Manifest, Package, Place, Reason};
 use crate::path::{RelPath, show_path};
 use crate::select::git::{GitAnswer, Rules};
@@ -53,6 +53,15 @@ impl std::fmt::Display for LeftAlone {
     }
 }
 
+/// How closely the workspace is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Every file is read: what may be displaced, or is told as a verdict.
+    Whole,
+    /// A file whose size and times say that nobody wrote to it since is not read.
+    Glance,
+}
+
 /// The present.
 #[derive(Debug)]
 pub(crate) struct Present {
@@ -80,6 +89,7 @@ impl Present {
         store: &Store,
         manifest: &Manifest,
         reach: impl Fn(&str) -> bool,
+        how: Look,
         context: &Context<'_>,
     ) -> Result<Present> {
         let what = "the workspace with the restore point".to_owned();
@@ -102,7 +112,7 @@ impl Present {
         }
         for root in present.roots.clone() {
             let tree = Tree::open(&root.directory, store.fs()).during("open directory", &root.directory)?;
-            present.look_at_known(&root.root.name, &tree, manifest, context)?;
+            present.look_at_known(&root.root.name, &tree, manifest, how, context)?;
             let additions = additions(store, &root, manifest);
             present.take_additions(&root.root.name, &tree, additions, context)?;
         }
@@ -131,11 +141,24 @@ impl Present {
         root: &str,
         tree: &Tree,
         manifest: &Manifest,
+        how: Look,
         context: &Context<'_>,
     ) -> Result<()> {
         let entries: Vec<_> = manifest.entries.iter().filter(|e| e.root == root).collect();
-        let paths: Vec<&RelPath> = entries.iter().map(|e| &e.path).collect();
-        let things = look_at_all(tree, &paths, context)?;
+        let made = match how {
+            Look::Whole => None,
+            Look::Glance => manifest.made_at(),
+        };
+        let things = look_at_all(
+            tree,
+            &entries,
+            |e| &e.path,
+            context,
+            |cursor, entry| match made {
+                Some(made) => Thing::glance(cursor, entry, made),
+                None => Thing::at(cursor, &entry.path),
+            },
+        )?;
         for (entry, thing) in entries.iter().zip(things) {
             if let Some(thing) = thing {
                 self.known.insert((root.to_owned(), entry.path.clone()), thing);
@@ -152,7 +175,7 @@ impl Present {
         context: &Context<'_>,
     ) -> Result<()> {
         let paths: Vec<&RelPath> = additions.movable.iter().collect();
-        let things = look_at_all(tree, &paths, context)?;
+        let things = look_at_all(tree, &paths, |path| path, context, Thing::at)?;
         for (path, thing) in additions.movable.iter().zip(things) {
             if let Some(thing) = thing {
                 self.added.insert((root.to_owned(), path.clone()), thing);
@@ -226,15 +249,21 @@ impl Present {
 }
 
 /// Looks at many paths of one root, several at a time.
-fn look_at_all(tree: &Tree, paths: &[&RelPath], context: &Context<'_>) -> Result<Vec<Option<Thing>>> {
+fn look_at_all<T: Sync>(
+    tree: &Tree,
+    what: &[&T],
+    path: impl Fn(&T) -> &RelPath + Sync,
+    context: &Context<'_>,
+    look: impl Fn(&mut Cursor<'_>, &T) -> std::io::Result<Option<Thing>> + Sync,
+) -> Result<Vec<Option<Thing>>> {
     const CHUNK: usize = 32;
-    let chunks: Vec<&[&RelPath]> = paths.chunks(CHUNK).collect();
+    let chunks: Vec<&[&T]> = what.chunks(CHUNK).collect();
     let found = crate::parallel::map(chunks.len(), |i| {
         context.interrupt.check()?;
         let mut cursor = tree.cursor();
         chunks[i]
             .iter()
-            .map(|path| Thing::at(&mut cursor, path).map_err(|e| closed(tree, path, e)))
+            .map(|one| look(&mut cursor, one).map_err(|e| closed(tree, path(one), e)))
             .collect::<Result<Vec<_>>>()
     })?;
     Ok(found.into_iter().flatten().collect())

@@ -5,7 +5,7 @@ use std::io;
 use crate::archive::digest_of;
 use crate::digest::Digest;
 use crate::fsx::Cursor;
-use crate::manifest::{Kind, Mode};
+use crate::manifest::{Entry, Kind, Mode};
 use crate::path::{LinkTarget, RelPath};
 
 /// What stands at a path.
@@ -69,6 +69,24 @@ impl Thing {
         } else {
             Thing::Special
         }))
+    }
+
+    /// Looks at a path where a restore point that was made at `made` (seconds since 1970) has an entry. A file of the
+    /// recorded size and modification time, whose inode last changed before the restore point was begun, is what was
+    /// read then and is not read again: no program can set the inode's change time back.
+    pub(crate) fn glance(cursor: &mut Cursor<'_>, entry: &Entry, made: i64) -> io::Result<Option<Thing>> {
+        // A second for the clocks' grain, one for the restore point's own time, which is rounded.
+        const MARGIN_SECONDS: i64 = 2;
+        if let Kind::File { size, sha256, .. } = entry.kind
+            && let Some(stat) = cursor.stat(&entry.path)?
+            && rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file()
+            && u64::try_from(stat.st_size).is_ok_and(|now| now == size)
+            && crate::fsx::mtime_of(&stat) == entry.mtime
+            && i64::from(stat.st_ctime).saturating_add(MARGIN_SECONDS) < made
+        {
+            return Ok(Some(Thing::File { mode: crate::fsx::mode_of(&stat), size, sha256: Some(sha256) }));
+        }
+        Thing::at(cursor, &entry.path)
     }
 
     /// Whether it is a directory.

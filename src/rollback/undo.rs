@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::journal::{Action, Journal, Origin, Purpose, RootPath};
 use super::plan::{RollbackPlan, count};
-use super::present::{LeftAlone, Present};
+use super::present::{LeftAlone, Look, Present};
 use super::thing::Thing;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::Context;
@@ -82,7 +82,7 @@ fn present_set(
 ) -> Result<Option<crate::select::ProtectedSet>> {
     let Some(manifest) = scope_of(store, journal)? else { return Ok(None) };
     let reach = |root: &str| journal.roots.iter().any(|r| r.name == root);
-    let present = Present::look(store, &manifest, reach, context)?;
+    let present = Present::look(store, &manifest, reach, Look::Whole, context)?;
     Ok(Some(present.protected_set(&manifest)))
 }
 

@@ -3,13 +3,14 @@
 use std::fs;
 
 use backstop::diff::{ChangeKind, Diff, diff_live, diff_points};
+use backstop::rollback::Look;
 
 use crate::cli::{backstop, program};
 use crate::support::World;
-use crate::support::edit::{chmod, link, mkdir, remove, write};
+use crate::support::edit::{chmod, link, mkdir, overwrite, remove, write};
 
 fn live(world: &World) -> Diff {
-    diff_live(&world.store(), &world.latest(), &world.context()).unwrap()
+    diff_live(&world.store(), &world.latest(), Look::Whole, &world.context()).unwrap()
 }
 
 fn told(diff: &Diff) -> Vec<String> {
@@ -173,4 +174,32 @@ fn a_list_tells_what_is_known_of_each_and_fits_its_columns() {
     let entry = backstop(&world.root).args(["show", "latest", "crates/alpha/src/lib.rs"]).ends(0);
     assert!(entry.out.contains("SHA-256  ") && entry.out.contains("Because  member"), "{}", entry.out);
     backstop(&world.root).args(["show", "latest", "crates/nope"]).ends(2).complains("holds no `crates/nope`");
+}
+
+/// `status` does not read what the times say is as it was, and the times are not taken on trust: the inode's own has
+/// to be older than the restore point.
+#[test]
+fn a_glance_reads_what_may_have_changed_and_nothing_else() {
+    let glance = |world: &World| {
+        diff_live(&world.store(), &world.latest(), Look::Glance, &world.context()).unwrap().changes.len()
+    };
+    let forged = |world: &World| overwrite(world.at("crates/alpha/src/util.rs"), |b| b[0] ^= 1);
+    let now = std::time::SystemTime::now();
+    let world = World::new("virtual");
+    world.clock.set(now);
+    world.backup();
+    assert_eq!(glance(&world), 0);
+    // Size and modification time stay, as `touch -r` leaves them.
+    forged(&world);
+    assert_eq!((glance(&world), live(&world).changes.len()), (1, 1));
+
+    // A restore point from the next hour: what was written since looks older than it is, and only a reader sees it.
+    let world = World::new("virtual");
+    world.clock.set(now + std::time::Duration::from_secs(3600));
+    world.backup();
+    forged(&world);
+    assert_eq!((glance(&world), live(&world).changes.len()), (0, 1));
+    chmod(world.at("crates/alpha/src/util.rs"), 0o600);
+    write(world.at("crates/alpha/src/lib.rs"), "// longer than it was\n");
+    assert_eq!(glance(&world), 2, "a mode and a size are seen in any case");
 }

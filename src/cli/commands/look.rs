@@ -7,6 +7,7 @@ use crate::cli::{exit, render};
 use crate::diff::{Diff, diff_live, diff_points};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Kind, Manifest};
+use crate::rollback::Look;
 use crate::store::{Catalogue, Listed, Selector, Store};
 
 /// The word for the workspace as it is now.
@@ -116,8 +117,8 @@ impl Session<'_> {
     fn compared(&self, store: &Store, a: Option<&Listed>, b: Option<&Listed>) -> Result<Diff> {
         let context = self.context();
         match (a, b) {
-            (Some(a), None) => diff_live(store, a, &context),
-            (None, Some(b)) => Ok(diff_live(store, b, &context)?.reversed()),
+            (Some(a), None) => diff_live(store, a, Look::Whole, &context),
+            (None, Some(b)) => Ok(diff_live(store, b, Look::Whole, &context)?.reversed()),
             (Some(a), Some(b)) => diff_points(store, a, b),
             (None, None) => Err(Error::new(ErrorKind::Usage, "both sides are the workspace as it is now")
                 .with_help("name a restore point on one side: `list` shows them")),

@@ -11,6 +11,7 @@ use crate::cli::{exit, render};
 use crate::diff::diff_live;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Id, Totals};
+use crate::rollback::Look;
 use crate::select::select;
 use crate::store::{DrillLevel, EXECUTABLE, Listed, SCRIPTS, Selector, Store, Trial, prove_executable};
 use crate::validate::{Finding, InodeCache, record, validate};
@@ -178,8 +179,10 @@ impl Session<'_> {
         let catalogue = store.catalogue()?;
         let newest = catalogue.latest();
         let summary = newest.map(|listed| store.summary(listed));
+        // A verdict that a job waits for reads every file; a person wants the answer at once.
+        let how = if args.check { Look::Whole } else { Look::Glance };
         let diff = match newest {
-            Some(listed) if !store.is_cut_off() => Some(diff_live(&store, listed, &self.context())?),
+            Some(listed) if !store.is_cut_off() => Some(diff_live(&store, listed, how, &self.context())?),
             _ => None,
         };
         let view = render::StatusView {
