@@ -47,6 +47,7 @@ mod index;
 mod lockfile;
 mod place;
 mod points;
+mod sha256;
 mod walk;
 mod watch;
 
@@ -235,10 +236,10 @@ impl Guard {
             Err(text) => told.errors.push(text),
             Ok(Policy::Off) => told.inactive = true,
             Ok(policy) => {
-                if let Some(xtask) = lockfile::xtask_above(&root, &inputs.name) {
+                if let Some(xtask) = lockfile::xtask_above(&root, &inputs.out_dir, &inputs.name) {
                     told.inactive = true;
-                    told.warnings.push(misplaced(&inputs.name, &xtask));
-                    watch.path(&root.join("Cargo.lock"));
+                    told.warnings.push(misplaced(&inputs.name, &xtask.name));
+                    watch.path(&xtask.lockfile);
                 } else if points::is_cut_off(&store) && another(&store, &root).is_none() {
                     told.errors.push(cut_off(&store));
                 } else {

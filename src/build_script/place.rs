@@ -103,10 +103,10 @@ pub(super) fn clean(path: &Path) -> PathBuf {
 }
 
 /// What is read of a manifest: tables and keys that stand on lines of their own.
-struct Manifest(String);
+pub(super) struct Manifest(String);
 
 impl Manifest {
-    fn read(dir: &Path) -> Self {
+    pub(super) fn read(dir: &Path) -> Self {
         Manifest(fs::read_to_string(dir.join("Cargo.toml")).unwrap_or_default())
     }
 
@@ -130,7 +130,7 @@ impl Manifest {
     }
 
     /// A string without escapes.
-    fn string(&self, table: &str, key: &str) -> Option<&str> {
+    pub(super) fn string(&self, table: &str, key: &str) -> Option<&str> {
         let value = self.lines().filter(|(within, _)| *within == table).find_map(|(_, line)| {
             line.strip_prefix(key)?.trim_start().strip_prefix('=').map(str::trim_start)
         })?;

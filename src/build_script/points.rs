@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::ignore;
+use super::{ignore, sha256};
 use crate::level::DrillLevel;
 
 /// Whether a rollback was begun and has not ended: both marks are looked at, for a cut may fall between them.
@@ -112,7 +112,8 @@ impl Point {
         let mut out = Vec::new();
         for entry in conf.entries.iter().filter(|e| e.root == name && own(e.path)) {
             known.insert(entry.path);
-            if let Some(what) = entry.differs(&base.join(entry.path), &session.join(entry.path)) {
+            if let Some(what) = entry.differs(&base.join(entry.path), &session.join(entry.path), self.made())
+            {
                 out.push(format!("{} {what}", shown(entry.path, &directory)));
             }
         }
@@ -213,9 +214,9 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Size and time tell that nothing changed; where only the time differs, the bytes are compared with those that
-    /// the restore point keeps.
-    fn differs(&self, now: &Path, stored: &Path) -> Option<&'static str> {
+    /// Size and times tell that nobody wrote to it since the restore point was `made`. Else the bytes are compared with
+    /// those that it keeps; where it keeps none, as where only the archive is left, with the digest.
+    fn differs(&self, now: &Path, stored: &Path, made: SystemTime) -> Option<&'static str> {
         let Ok(meta) = now.symlink_metadata() else { return Some("is gone") };
         match self.kind {
             "file" if meta.is_file() => {
@@ -225,8 +226,10 @@ impl Entry<'_> {
                 if mode(&meta).is_some_and(|mode| mode != self.mode) {
                     return Some("has another mode");
                 }
-                let same = mtime(&meta).is_some_and(|mtime| mtime == self.mtime)
-                    || fs::read(now).is_ok_and(|a| fs::read(stored).is_ok_and(|b| a == b));
+                let same = (mtime(&meta).is_some_and(|mtime| mtime == self.mtime) && is_older(&meta, made))
+                    || fs::read(now).is_ok_and(|now| {
+                        fs::read(stored).is_ok_and(|kept| kept == now) || sha256::hex(&now) == self.content
+                    });
                 (!same).then_some("changed")
             }
             "symlink" if meta.is_symlink() => {
@@ -247,6 +250,19 @@ fn mode(meta: &fs::Metadata) -> Option<String> {
 fn mtime(meta: &fs::Metadata) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
     Some(format!("{}.{:09}", meta.mtime(), meta.mtime_nsec()))
+}
+
+/// Whether the inode last changed before the restore point was made: that time nobody can set. Its own time is in
+/// whole seconds, and clocks have a grain.
+#[cfg(unix)]
+fn is_older(meta: &fs::Metadata, made: SystemTime) -> bool {
+    let changed = u64::try_from(std::os::unix::fs::MetadataExt::ctime(meta)).unwrap_or(u64::MAX);
+    made.duration_since(UNIX_EPOCH).is_ok_and(|made| changed.saturating_add(2) < made.as_secs())
+}
+
+#[cfg(not(unix))]
+fn is_older(_: &fs::Metadata, _: SystemTime) -> bool {
+    false
 }
 
 #[cfg(not(unix))]

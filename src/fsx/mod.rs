@@ -371,6 +371,12 @@ pub(crate) fn mtime_of(stat: &rustix::fs::Stat) -> Mtime {
     Mtime { seconds: stat.st_mtime.into(), nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0) }
 }
 
+/// When the inode last changed, by a `stat`: whole seconds since 1970.
+#[allow(clippy::useless_conversion, reason = "types differ by platform")]
+pub(crate) fn ctime_seconds_of(stat: &rustix::fs::Stat) -> i64 {
+    stat.st_ctime.into()
+}
+
 /// The permission bits in a `stat`.
 #[allow(clippy::useless_conversion, reason = "types differ by platform")]
 pub(crate) fn mode_of(stat: &rustix::fs::Stat) -> Mode {

@@ -82,7 +82,7 @@ impl Thing {
             && rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file()
             && u64::try_from(stat.st_size).is_ok_and(|now| now == size)
             && crate::fsx::mtime_of(&stat) == entry.mtime
-            && i64::from(stat.st_ctime).saturating_add(MARGIN_SECONDS) < made
+            && crate::fsx::ctime_seconds_of(&stat).saturating_add(MARGIN_SECONDS) < made
         {
             return Ok(Some(Thing::File { mode: crate::fsx::mode_of(&stat), size, sha256: Some(sha256) }));
         }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use backstop::rollback::RollbackOptions;
 
 use crate::cli::{Cli, Run, backstop, copied, cut, program};
-use crate::support::edit::{link, mkdir, remove, write};
+use crate::support::edit::{link, mkdir, overwrite, remove, write};
 use crate::support::{TempDir, World};
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
@@ -367,7 +367,22 @@ fn a_restore_point_that_does_not_hold_the_package_as_it_is_is_named_with_what_di
     let words = world.at("app/data/words.txt");
     write(&words, "one\n");
     assert_eq!(built(&world), 1, "the same bytes with another time");
+    // Where only the archive is left, the digests tell as much.
+    let session = world.dir.join(format!("session_{}", world.latest().id));
+    let aside = world.temp.path().join("aside");
+    fs::rename(&session, &aside).unwrap();
+    write(&words, "one\n");
+    assert_eq!(built(&world), 1, "the same bytes, and no session");
     write(&words, "two\n");
+    assert!(refused(check(&world).run()).contains("data/words.txt changed"));
+    fs::rename(&aside, &session).unwrap();
+    // What size and time hide, as `touch -r` does.
+    write(&words, "one\n");
+    backup(&world);
+    check(&world).ends(0);
+    overwrite(&words, |bytes| bytes.copy_from_slice(b"two\n"));
+    write(world.at("app/src/lib.rs"), "");
+    assert!(refused(check(&world).run()).contains("data/words.txt changed"));
     write(world.at("app/src/new.rs"), "");
     let text = refused(check(&world).run());
     assert!(
@@ -495,6 +510,36 @@ fn it_refuses_to_work_in_an_xtask_and_what_that_depends_on_and_never_stands_in_t
         package(&world.at("plain"), "plain", "");
         let run = check(&world).ends(0);
         assert_eq!(lines(&run, "warning: app@0.1.0").len(), 0, "{}", run.err);
+    }
+}
+
+#[test]
+fn an_xtask_that_is_a_workspace_of_its_own_builds_whatever_happens() {
+    for (config, target) in [
+        ("[alias]\nxtask = \"run --manifest-path tool/Cargo.toml --\"\n", "tool/target"),
+        // Found by where the build writes to.
+        ("", "tool/target"),
+        ("[alias]\nxtask = [\n    \"run\", \"--manifest-path=./tool/Cargo.toml\",\n]\n", "target"),
+    ] {
+        let world = workspace("");
+        write(
+            world.at("Cargo.toml"),
+            "[workspace]\nresolver = \"2\"\nmembers = [\"app\", \"plain\"]\nexclude = [\"tool\"]\n",
+        );
+        let name = if config.is_empty() { "xtask" } else { "chores" };
+        package(&world.at("tool"), name, "[workspace]\n[dependencies]\napp = { path = \"../app\" }\n");
+        write(world.at("tool/src/main.rs"), "fn main() {}\n");
+        write(world.at(".cargo/config.toml"), config);
+        let xtask = || {
+            cargo(&world)
+                .args(["run", "--offline", "--manifest-path", "tool/Cargo.toml"])
+                .env("CARGO_TARGET_DIR", world.at(target))
+        };
+        xtask().ends(0);
+        backup(&world);
+        cut_off(&world);
+        let run = xtask().ends(0);
+        assert!(run.err.contains(&format!("which is what `{name}` depends on")), "{}", run.err);
     }
 }
 
