@@ -20,9 +20,11 @@ use crate::manifest::{Entry, Kind, Member, Mode};
 use crate::path::{LinkTarget, RelPath};
 use crate::store::MANIFEST_FILE;
 
+mod salvage;
 mod survey;
 
-pub(crate) use survey::{Flaw, salvageable, survey};
+pub(crate) use salvage::salvageable;
+pub(crate) use survey::{Flaw, survey};
 
 /// No group ends before it has so many bytes of tar stream …
 const GROUP_LEAST: u64 = 128 * 1024;

@@ -20,7 +20,7 @@ use crate::path::{RelPath, show_bytes, show_path, show_text};
 use crate::store::{Layout, Listed, MANIFEST_FILE, manifest_fault};
 
 /// How every gzip member begins: no name, no time.
-const MAGIC: [u8; 8] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0];
+pub(super) const MAGIC: [u8; 8] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0];
 /// Compressed data looks like that once in 16 EiB: more than so many are an attempt to waste time.
 const MOST_STARTS: u32 = 64;
 /// A manifest of so many bytes may be packed however well; beyond, a ratio that no manifest reaches ends the reading.
@@ -99,7 +99,7 @@ pub(crate) fn survey(path: &Path, room: u64, interrupt: &Interrupt) -> Result<Re
 }
 
 /// Opens an archive; what is no plain file is not waited for.
-fn open(path: &Path) -> Result<File> {
+pub(super) fn open(path: &Path) -> Result<File> {
     let meta = std::fs::metadata(path).during("open", path)?;
     if !meta.is_file() {
         return Err(Error::new(ErrorKind::Usage, format!("`{}` is no file", show_path(path))));
@@ -107,84 +107,8 @@ fn open(path: &Path) -> Result<File> {
     File::open(path).during("open", path)
 }
 
-/// How many files a damaged archive still gives, wherever the damage is.
-pub(crate) fn salvageable(path: &Path, manifest: &Manifest, interrupt: &Interrupt) -> Result<u64> {
-    let file = open(path)?;
-    let size = file.metadata().during("look at", path)?.len();
-    let (mut found, mut at) = (std::collections::BTreeSet::new(), 0);
-    while let Some(start) = next_start(&file, at, size).during("read", path)? {
-        interrupt.check()?;
-        let section = Section { file: &file, at: start, left: size - start, hasher: Hasher::new() };
-        salvage_member(BufReader::new(section), manifest, &mut found);
-        at = start + 1;
-    }
-    Ok(found.len() as u64)
-}
-
-/// Adds the files that one gzip member gives before it ends or breaks.
-fn salvage_member(
-    stream: impl BufRead,
-    manifest: &Manifest,
-    found: &mut std::collections::BTreeSet<usize>,
-) -> Option<()> {
-    let allowance = Rc::new(Cell::new(64 * 1024));
-    let mut tar =
-        tar::Archive::new(Rationed { inner: GzDecoder::new(stream), left: allowance.clone(), read: 0 });
-    let mut next: Option<usize> = None;
-    for tarred in tar.entries().ok()? {
-        let mut tarred = tarred.ok()?;
-        let index = match next {
-            Some(index) => index,
-            None => position(manifest, &tarred.path_bytes())?,
-        };
-        let entry = manifest.entries.get(index)?;
-        if header_fault(&tarred, entry).is_some() {
-            return None;
-        }
-        allowance.set(entry_limit(entry) + 64 * 1024);
-        if entry.is_file() {
-            let measured = measure(&mut tarred).ok()?;
-            if Some(measured.0) == entry.sha256() {
-                found.insert(index);
-            }
-        }
-        next = Some(index + 1);
-    }
-    None
-}
-
-/// The index of the entry that an archive calls so.
-fn position(manifest: &Manifest, stored: &[u8]) -> Option<usize> {
-    let stored = stored.strip_suffix(b"/").unwrap_or(stored);
-    let (root, path) = match stored.strip_prefix(b"files/") {
-        Some(path) => ("", path),
-        None => {
-            let rest = stored.strip_prefix(b"outside/")?;
-            let end = rest.iter().position(|b| *b == b'/')?;
-            (std::str::from_utf8(&rest[..end]).ok()?, &rest[end + 1..])
-        }
-    };
-    manifest.index_of(root, &RelPath::from_bytes(path).ok()?)
-}
-
-/// The first place from `at` on where a gzip member may begin.
-fn next_start(file: &File, mut at: u64, size: u64) -> io::Result<Option<u64>> {
-    let mut block = vec![0; 64 * 1024];
-    while at < size {
-        let n = read_at(file, &mut block, at)?;
-        if let Some(found) = block[..n].windows(MAGIC.len()).position(|w| w == MAGIC) {
-            return Ok(Some(at + found as u64));
-        }
-        if n < block.len() {
-            return Ok(None);
-        }
-        at += (n - (MAGIC.len() - 1)) as u64;
-    }
-    Ok(None)
-}
-
 /// Fills the buffer as far as the file goes.
-fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+pub(super) fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     let mut n = 0;
     while n < buffer.len() {
         match file.read_at(&mut buffer[n..], at + n as u64)? {
@@ -390,7 +314,7 @@ impl Reading<'_> {
 }
 
 /// Digest, size and lines of a file in an archive.
-fn measure(content: &mut dyn Read) -> io::Result<(Digest, u64, u64)> {
+pub(super) fn measure(content: &mut dyn Read) -> io::Result<(Digest, u64, u64)> {
     let (mut measure, mut buffer) = (Measure::new(), vec![0; 64 * 1024]);
     loop {
         match content.read(&mut buffer)? {
@@ -440,10 +364,10 @@ impl<R: BufRead> BufRead for Consumed<'_, R> {
 }
 
 /// A stream that gives no more than is allowed at a time, so that no entry unpacks to more than its manifest says.
-struct Rationed<R> {
-    inner: R,
-    left: Rc<Cell<u64>>,
-    read: u64,
+pub(super) struct Rationed<R> {
+    pub(super) inner: R,
+    pub(super) left: Rc<Cell<u64>>,
+    pub(super) read: u64,
 }
 
 impl<R: Read> Read for Rationed<R> {

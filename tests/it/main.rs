@@ -11,6 +11,7 @@ mod diff;
 mod drill;
 mod golden;
 mod guard;
+mod hostile;
 mod init;
 mod inputs;
 mod kinds;
