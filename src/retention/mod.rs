@@ -276,7 +276,8 @@ pub fn apply_prune(lock: &StoreLock<'_>, plan: &PrunePlan, context: &Context<'_>
     Ok(outcome)
 }
 
-/// Brings a restore point back from the trash, and says which.
+/// Brings a restore point back from the trash, or what a rollback left, and says which. An id means a restore point;
+/// it means a rollback where none fits, or behind `rollback_`.
 ///
 /// # Errors
 /// `NoRestorePoint` where the trash holds none that is meant, `Usage` where several are.
@@ -284,36 +285,40 @@ pub fn restore_from_trash(
     lock: &StoreLock<'_>,
     selector: &Selector,
     context: &Context<'_>,
-) -> Result<String> {
+) -> Result<Trashed> {
     lock.mend(context.observer)?;
-    let trash: Vec<Trashed> = lock.store().trash().into_iter().filter(|t| t.label.is_some()).collect();
-    let name = |t: &Trashed| {
-        t.label.as_ref().map_or_else(|| t.id.to_string(), |label| crate::manifest::backup_id(label, &t.id))
-    };
-    let fits = |t: &&Trashed| match selector {
-        Selector::Latest => Some(&t.id) == trash.last().map(|t| &t.id),
+    let trash = lock.store().trash();
+    let (points, rollbacks): (Vec<&Trashed>, Vec<&Trashed>) = trash.iter().partition(|t| t.label.is_some());
+    let fits = |t: &&&Trashed| match selector {
+        Selector::Latest => Some(&t.id) == points.last().map(|t| &t.id),
         Selector::Prefix(text) => {
             !text.is_empty()
-                && (t.id.as_str().starts_with(text.as_str()) || name(t).starts_with(text.as_str()))
+                && (t.id.as_str().starts_with(text.as_str()) || t.shown().starts_with(text.as_str()))
         }
     };
-    let found: Vec<&Trashed> = trash.iter().filter(fits).collect();
+    let mut found: Vec<&Trashed> = points.iter().filter(fits).copied().collect();
+    if found.is_empty() {
+        found = rollbacks.iter().filter(fits).copied().collect();
+    }
     match found.as_slice() {
         [one] => {
             lock.untrash(one)?;
-            Ok(name(one))
+            Ok((*one).clone())
         }
         [] => Err(Error::new(ErrorKind::NoRestorePoint, "the trash holds no such restore point").with_help(
             match trash.is_empty() {
                 true => "it is empty".to_owned(),
-                false => format!("it holds {}", trash.iter().map(name).collect::<Vec<_>>().join(", ")),
+                false => {
+                    format!("it holds {}", trash.iter().map(Trashed::shown).collect::<Vec<_>>().join(", "))
+                }
             },
         )),
-        several => {
-            Err(Error::new(ErrorKind::Usage, format!("{} restore points are meant by that", several.len()))
-                .with_details(several.iter().map(|t| name(t)))
-                .with_help("give more of the id"))
-        }
+        several => Err(Error::new(
+            ErrorKind::Usage,
+            format!("{} things in the trash are meant by that", several.len()),
+        )
+        .with_details(several.iter().map(|t| t.shown()))
+        .with_help("give more of the id")),
     }
 }
 

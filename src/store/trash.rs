@@ -37,6 +37,14 @@ pub struct Trashed {
 }
 
 impl Trashed {
+    /// The backup id of a restore point; `rollback_TS` for a rollback.
+    pub fn shown(&self) -> String {
+        match &self.label {
+            Some(label) => crate::manifest::backup_id(label, &self.id),
+            None => self.name(),
+        }
+    }
+
     fn name(&self) -> String {
         if self.label.is_some() { self.id.to_string() } else { format!("rollback_{}", self.id) }
     }

@@ -12,7 +12,7 @@ use backstop::retention::{
     DEFAULT, PruneOutcome, PrunePlan, Rule, Span, apply_prune, empty_trash, plan_prune, restore_from_trash,
 };
 use backstop::rollback::RollbackOptions;
-use backstop::store::{Pin, Selector, Wait};
+use backstop::store::{Pin, Selector, Trashed, Wait};
 
 use crate::cli::backstop;
 use crate::support::edit::{overwrite, remove, write};
@@ -56,7 +56,7 @@ fn ids(world: &World) -> Vec<String> {
     world.listed().iter().map(|l| l.id.to_string()).collect()
 }
 
-fn restore(world: &World, id: &str, fs: &Fs) -> backstop::Result<String> {
+fn restore(world: &World, id: &str, fs: &Fs) -> backstop::Result<Trashed> {
     let store = world.store_with(fs)?;
     let context = world.context();
     let lock = store.lock(Wait::Yes, context.interrupt, context.observer)?;
@@ -166,6 +166,19 @@ fn what_an_undo_needs_stays_and_what_old_rollbacks_displaced_goes() {
     let gone = prune(&world, &last(1));
     assert_eq!((gone.rollbacks.len(), world.listed().len()), (2, 1 + 3 + 1));
     all_whole(&world, "after a prune");
+    // What an old rollback displaced comes back from the trash too.
+    let oldest = &gone.rollbacks[0];
+    let displaced = world.store().layout().displaced(oldest);
+    assert!(!displaced.exists());
+    let words = backstop(&world.root).args(["prune", "--restore", &format!("rollback_{oldest}")]).ends(0);
+    assert!(
+        words.out.contains(&format!("What it displaced lies in {}", displaced.display())),
+        "{}",
+        words.out
+    );
+    assert!(fs::read_to_string(displaced.join("files/src/lib.rs")).unwrap().starts_with("// edited"));
+    restore(&world, gone.rollbacks[1].as_str(), &Fs::real()).unwrap();
+    assert!(world.store().trash().iter().all(|t| t.label.is_some()));
     world.undo();
     assert_ne!(fs::read_to_string(world.at("src/lib.rs")).unwrap(), before, "the newest rollback was undone");
 }
@@ -186,7 +199,10 @@ fn what_is_in_the_trash_is_not_listed_comes_back_whole_and_goes_when_its_time_is
     assert_eq!(world.store().trash().len(), 3);
     let link = fs::read_link(world.dir.join("it_files")).unwrap();
     assert_eq!(link.to_string_lossy(), format!("session_{}/files", made[3]));
-    assert_eq!(restore(&world, made[1].as_str(), &Fs::real()).unwrap(), format!("it_backup_{}", made[1]));
+    assert_eq!(
+        restore(&world, made[1].as_str(), &Fs::real()).unwrap().shown(),
+        format!("it_backup_{}", made[1])
+    );
     assert_eq!(ids(&world), [made[1].to_string(), made[3].to_string()]);
     all_whole(&world, "brought back");
     let e = restore(&world, made[1].as_str(), &Fs::real()).unwrap_err();
@@ -358,6 +374,32 @@ fn a_backup_prunes_where_the_settings_have_a_rule_and_else_never() {
     );
     backstop(&world.root).arg("prune").ends(2).complains("`within` in the settings");
     backstop(&world.root).arg("backup").ends(0).complains("nothing was pruned");
+}
+
+#[test]
+fn a_backup_says_where_restore_points_pile_up_and_no_rule_prunes_them() {
+    let world = world();
+    for _ in 0..48 {
+        point(&world, 1);
+    }
+    world.clock.set(std::time::SystemTime::now());
+    let run = backstop(&world.root).arg("backup").ends(0);
+    assert!(!run.err.contains("no rule prunes them"), "49: {}", run.err);
+    let run = backstop(&world.root).arg("backup").ends(0);
+    assert!(
+        run.err.replace("\n     ", "").contains("50 restore points, and no rule prunes them"),
+        "{}",
+        run.err
+    );
+    write(
+        world.at("Cargo.toml"),
+        format!(
+            "{}\n[package.metadata.backstop]\nkeep = {{ last = 90 }}\n",
+            fs::read_to_string(world.at("Cargo.toml")).unwrap()
+        ),
+    );
+    let run = backstop(&world.root).arg("backup").ends(0);
+    assert!(!run.err.contains("no rule prunes them"), "{}", run.err);
 }
 
 #[test]

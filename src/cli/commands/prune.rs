@@ -56,6 +56,9 @@ pub(in crate::cli) struct PruneArgs {
     no_wait: bool,
 }
 
+/// From so many restore points on, a backup says that nothing prunes them.
+const MANY: usize = 50;
+
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PinArgs {
     /// An id, the start of one, or `latest`
@@ -110,8 +113,8 @@ impl Session<'_> {
         let context = self.context();
         if let Some(id) = &args.restore {
             let lock = self.lock_store(&store, args.no_wait)?;
-            let backup_id = restore_from_trash(&lock, &selector(id), &context)?;
-            self.report(&render::restored(&self.term, self.global.format, &backup_id));
+            let restored = restore_from_trash(&lock, &selector(id), &context)?;
+            self.report(&render::restored(&self.term, self.global.format, &store, &restored));
             return Ok(exit::DONE);
         }
         let (rule, grace) = self.rule(args.rule()?)?;
@@ -157,8 +160,17 @@ impl Session<'_> {
 
     /// At the end of a backup, where the settings have a rule. What goes wrong with it is no fault of the backup.
     pub(super) fn prune_after_backup(&self, lock: &StoreLock<'_>, keep: Option<&KeepSetting>) {
-        let Some(keep) = keep else { return };
         let context = self.context();
+        let Some(keep) = keep else {
+            let all = lock.store().catalogue().map_or(0, |c| c.all().len());
+            if all >= MANY {
+                context.note(format!(
+                    "{all} restore points, and no rule prunes them: `prune --dry-run` shows what would go; with \
+                     `keep` in the settings each backup prunes"
+                ));
+            }
+            return;
+        };
         let pruned = settled(None, Some(keep))
             .and_then(|(rule, grace)| plan_prune(lock.store(), &rule, grace, &context))
             .and_then(|plan| apply_prune(lock, &plan, &context));

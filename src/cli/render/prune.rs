@@ -10,7 +10,7 @@ use crate::cli::args::Format;
 use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, fill, listed, plural};
 use crate::clock::{rfc3339_seconds, show_age};
 use crate::retention::{PruneOutcome, PrunePlan};
-use crate::store::{Pin, Store};
+use crate::store::{Pin, Store, Trashed};
 
 /// A plan, and what came of it where it was carried out.
 pub(in crate::cli) struct PruneView<'a> {
@@ -55,6 +55,10 @@ pub(in crate::cli) fn prune(term: &Term, view: &PruneView<'_>) -> String {
         Some(outcome) => {
             let moved = plural(outcome.pruned.len() as u64, "restore point", "restore points");
             let _ = writeln!(out, "{}: {moved} of {all} moved to the trash", term.out(GREEN, "Pruned"));
+            if !outcome.rollbacks.is_empty() {
+                let ids = outcome.rollbacks.iter().map(|id| format!("rollback_{id}")).collect::<Vec<_>>();
+                let _ = writeln!(out, "and what old rollbacks displaced:\n  {}", fill(2, listed(&ids)));
+            }
             if outcome.deleted > 0 {
                 let things = plural(outcome.deleted, "thing", "things");
                 let _ = writeln!(out, "Deleted for good, past the grace time: {things}");
@@ -100,11 +104,19 @@ pub(in crate::cli) fn prune_json(view: &PruneView<'_>) -> String {
 }
 
 /// One that came back from the trash.
-pub(in crate::cli) fn restored(term: &Term, format: Format, backup_id: &str) -> String {
+pub(in crate::cli) fn restored(term: &Term, format: Format, store: &Store, restored: &Trashed) -> String {
+    let name = restored.shown();
     if format == Format::Json {
-        return object("prune", 0, json!({ "restored": backup_id }));
+        return object("prune", 0, json!({ "restored": name }));
     }
-    format!("{} {backup_id}: it is listed again\n", term.out(GREEN, "Brought back"))
+    let done = term.out(GREEN, "Brought back");
+    match restored.label {
+        Some(_) => format!("{done} {name}: it is listed again\n"),
+        None => {
+            let displaced = crate::path::show_path(&store.layout().displaced(&restored.id));
+            format!("{done} {name}\nWhat it displaced lies in {displaced}\n")
+        }
+    }
 }
 
 /// The trash was emptied.
