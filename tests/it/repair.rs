@@ -106,7 +106,7 @@ const DAMAGES: [(&str, Damage); 6] = [
         if !p.is_symlink() {
             overwrite(p, |b| {
                 let at = b.len() / 2;
-                b[at] ^= 0x10;
+                b.iter_mut().skip(at).take(1).for_each(|b| *b ^= 0x10);
             });
         }
     }),
@@ -159,6 +159,107 @@ fn each_copy_that_is_lost_or_damaged_is_made_again_to_the_byte() {
             assert_eq!(again.deeds(), 0, "{wher}: {}", told(&again));
         }
     }
+}
+
+/// The same as [`world`], made once and small.
+fn small() -> &'static World {
+    static WORLD: std::sync::OnceLock<World> = std::sync::OnceLock::new();
+    WORLD.get_or_init(|| {
+        let world = World::on(TempDir::fast(), "virtual");
+        link("src", world.at("crates/beta/link"));
+        write(world.at("crates/alpha/big.bin"), [7; 5000]);
+        for n in 0..3 {
+            write(world.at("crates/alpha/src/util.rs"), format!("// {n}\n"));
+            world.backup();
+        }
+        world
+    })
+}
+
+/// Damage of several places at once, of any of the three restore points: whatever can be made again is, what was
+/// right stays, and what cannot is said. `PROPTEST_CASES` raises the number of cases.
+fn repaired_after(damages: &[(usize, usize, usize)]) {
+    let origin = small();
+    let before = points(origin);
+    let temp = TempDir::fast();
+    let root = temp.path().join("place");
+    copy_tree(&origin.root, &root);
+    let world = World::opened(temp, root);
+    world.clock.set(origin.clock.peek());
+    let listed = world.listed();
+    for (point, place, damage) in damages {
+        let path = PLACES[*place].1(&world, &listed[*point]);
+        // What an earlier damage put there, or took away with its directory, is not damaged again.
+        if path.symlink_metadata().is_ok_and(|m| !m.is_dir() && (m.is_file() || PLACES[*place].0 == "a link"))
+        {
+            DAMAGES[*damage].1(&path);
+        }
+    }
+    let damaged = points(&world);
+    let right = |files: &BTreeMap<PathBuf, Vec<u8>>, path: &Path| files.get(path) == before.get(path);
+    let report = mend(&world);
+    let after = points(&world);
+    for path in before.keys() {
+        assert!(
+            !right(&damaged, path) || right(&after, path),
+            "{} was right and is not\n{}",
+            path.display(),
+            told(&report)
+        );
+    }
+    let mut mendable = 0;
+    for l in &listed {
+        let layout = world.store().layout().clone();
+        let relative = |path: PathBuf| path.strip_prefix(&world.dir).unwrap().to_path_buf();
+        let archive = right(&damaged, &relative(layout.archive(&l.label, &l.id)));
+        let session = relative(layout.session(&l.id));
+        // Two of the three agree: one copy alone has nothing that vouches for it.
+        let vouched = [
+            layout.session_manifest(&l.id),
+            layout.metadata(&l.label, &l.id),
+            layout.checksums(&l.label, &l.id),
+        ]
+        .into_iter()
+        .filter(|path| right(&damaged, &relative(path.clone())))
+        .count();
+        let files = before.keys().filter(|path| path.starts_with(&session.join("files")));
+        let whole = vouched >= 2 && files.into_iter().all(|path| right(&damaged, path));
+        if archive || whole {
+            mendable += 1;
+            assert_eq!(world.findings(l), Vec::<String>::new(), "{}: {}", l.id, told(&report));
+        }
+    }
+    if mendable == listed.len() {
+        assert_eq!(report.failures(), 0, "{}", told(&report));
+        assert!(before.keys().all(|path| right(&after, path)), "{}", told(&report));
+    }
+    // What it could not mend it says, and again.
+    let again = mend(&world);
+    assert_eq!(
+        (again.deeds(), again.failures()),
+        (0, report.failures()),
+        "{}\n{}",
+        told(&report),
+        told(&again)
+    );
+    let findings: usize = world.listed().iter().map(|l| world.findings(l).len()).sum();
+    assert_eq!(report.failures() == 0, findings == 0, "{}", told(&report));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..cases(40) })]
+    #[test]
+    fn whatever_is_damaged_together_is_mended_as_far_as_it_can_be(
+        damages in proptest::collection::vec((0..3_usize, 0..PLACES.len(), 0..DAMAGES.len()), 1..9)
+    ) {
+        repaired_after(&damages);
+    }
+}
+
+/// So many cases, or what the environment says.
+fn cases(few: u32) -> proptest::prelude::ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
+    proptest::prelude::ProptestConfig::with_cases(asked.unwrap_or(few))
 }
 
 #[test]
