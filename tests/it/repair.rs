@@ -222,7 +222,7 @@ fn repaired_after(damages: &[(usize, usize, usize)]) {
         .into_iter()
         .filter(|path| right(&damaged, &relative(path.clone())))
         .count();
-        let files = before.keys().filter(|path| path.starts_with(&session.join("files")));
+        let files = before.keys().filter(|path| path.starts_with(session.join("files")));
         let whole = vouched >= 2 && files.into_iter().all(|path| right(&damaged, path));
         if archive || whole {
             mendable += 1;
