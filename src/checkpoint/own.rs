@@ -48,7 +48,7 @@ fn checksums(at: &Surroundings<'_>) -> Result<Checked> {
     let listed = catalogue.select(&Selector::Latest)?;
     let diff = diff_live(at.store, listed, Look::Whole, at.context)?;
     let compared = diff.changes.iter().filter(|c| c.kind != ChangeKind::Added).count() as u64;
-    let mut checked = Checked::counted(diff.unchanged + compared, "files");
+    let mut checked = Checked::counted(diff.unchanged + compared, "paths");
     for change in &diff.changes {
         checked.find(
             change.shown(),

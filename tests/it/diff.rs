@@ -95,7 +95,7 @@ fn roots_outside_are_compared_and_one_that_is_gone_is_named() {
     remove(&neighbour);
     let diff = live(&world);
     assert_eq!((diff.missing_roots, diff.changes.len()), (vec!["neighbour".to_owned()], 0));
-    backstop(&world.root).args(["diff", "--only", "neighbour:"]).ends(1).prints("0 files are the same");
+    backstop(&world.root).args(["diff", "--only", "neighbour:"]).ends(1).prints("0 paths are the same");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn the_command_ends_with_1_where_the_sides_differ_and_names_each_path() {
     link("src", world.at("crates/beta/link"));
     backstop(&world.root).arg("backup").ends(0);
     let first = world.latest().id.to_string();
-    backstop(&world.root).arg("diff").ends(0).prints("files are the same");
+    backstop(&world.root).arg("diff").ends(0).prints("paths are the same");
     change(&world);
     backstop(&world.root)
         .arg("diff")

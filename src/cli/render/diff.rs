@@ -109,7 +109,7 @@ fn sums(out: &mut String, term: &Term, view: &DiffView<'_>) {
     if diff.left_alone.len() > LEFT {
         let _ = writeln!(out, "  … and {} more not compared", diff.left_alone.len() - LEFT);
     }
-    let same = plural(diff.unchanged, "file is the same", "files are the same");
+    let same = plural(diff.unchanged, "path is the same", "paths are the same");
     let _ = match counts(diff) {
         counts if counts.is_empty() => writeln!(out, "{}", term.out(GREEN, same)),
         counts => writeln!(out, "{} · {same}", counts.join(", ")),

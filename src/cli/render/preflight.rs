@@ -214,7 +214,7 @@ pub(in crate::cli) fn status(term: &Term, view: &StatusView<'_>) -> String {
     field("Known of it", format!("{validated} · {drilled}{pinned}"));
     let Some(diff) = view.diff else { return out };
     if diff.is_empty() {
-        let same = plural(diff.unchanged, "file is the same", "files are the same");
+        let same = plural(diff.unchanged, "path is the same", "paths are the same");
         field("Since then", term.out(GREEN, format!("no change: {same}")));
         field("Next", "go on; to come back to this: ".to_owned() + &next("rollback -t latest"));
         return out;
