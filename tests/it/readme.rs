@@ -6,6 +6,7 @@ use std::process::Command;
 
 use snapbox::assert_data_eq;
 
+use crate::cli::program;
 use crate::support::World;
 
 /// One command of the README and what it is to print.
@@ -37,6 +38,38 @@ fn examples(text: &str) -> Vec<Example> {
         }
     }
     out
+}
+
+/// What the job runs of backstop, and of cargo.
+fn job_steps(text: &str) -> Vec<String> {
+    let job = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap_or_default();
+    let steps = job.lines().filter_map(|line| line.trim().strip_prefix("- run: "));
+    steps.map(|step| step.split("  #").next().unwrap_or(step).trim().to_owned()).collect()
+}
+
+#[test]
+fn the_readmes_job_passes_on_a_workspace_in_order() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let steps = job_steps(&std::fs::read_to_string(readme).unwrap());
+    let world = World::new("virtual");
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    program(&cargo, &world.root).args(["generate-lockfile", "--offline"]).ends(0);
+    assert_eq!(steps.len(), 2, "{steps:?}");
+    for step in steps {
+        let step = step.replace("cargo xtask", env!("CARGO_BIN_EXE_backstop")).replacen(
+            "cargo ",
+            &format!("{cargo} "),
+            1,
+        );
+        let run = program("sh", &world.root)
+            .args(["-ec", &step])
+            .env("GITHUB_SHA", "0123abcd")
+            .env("RUNNER_TEMP", world.temp.path())
+            .env("XDG_CACHE_HOME", world.temp.path().join("cache"))
+            .ends(0);
+        eprintln!("{step}\n{}", run.out);
+    }
+    assert!(world.temp.path().join("restore-points/store.json").exists());
 }
 
 fn present(program: &str) -> bool {
