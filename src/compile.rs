@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::error::Result;
 use crate::event::Context;
 use crate::job::{Ended, Job};
-use crate::path::show_text;
+use crate::path::{shell_word, show_text};
 use crate::select::settings::BuildSetting;
 use crate::validate::Finding;
 
@@ -45,6 +45,10 @@ pub(crate) struct Answer {
     pub(crate) tests_passed: u64,
     /// What is wrong; at least one where it is not ok.
     pub(crate) findings: Vec<Finding>,
+    /// Errors of the compiler that have no place, such as a full disk.
+    placeless: Vec<Finding>,
+    /// How many tests each run said it has that has given no result yet.
+    running: Vec<u64>,
 }
 
 /// What a `cargo run` around this process sets for it and is none of the inner cargo's business.
@@ -79,21 +83,32 @@ impl Cargo<'_> {
 
     /// Compiles what the settings ask for, without linking.
     pub(crate) fn check(&self, build: &BuildSetting, context: &Context<'_>) -> Result<Answer> {
-        let words = build.check.iter().map(String::as_str);
-        self.run(["check", JSON].into_iter().chain(words), context)
+        self.run(check_words(build), context)
     }
 
     /// Compiles and runs the tests; all of the workspace where the settings name none.
     pub(crate) fn test(&self, build: &BuildSetting, context: &Context<'_>) -> Result<Answer> {
-        let all = ["--workspace".to_owned()];
-        let words = build.test.as_deref().unwrap_or(&all).iter().map(String::as_str);
-        self.run(["test", "--no-fail-fast", JSON].into_iter().chain(words), context)
+        self.run(test_words(build), context)
+    }
+
+    /// What [`Cargo::check`] runs, as a person would type it.
+    pub(crate) fn check_command(&self, build: &BuildSetting) -> String {
+        shown(&self.args(check_words(build)))
+    }
+
+    /// What [`Cargo::test`] runs.
+    pub(crate) fn test_command(&self, build: &BuildSetting) -> String {
+        shown(&self.args(test_words(build)))
+    }
+
+    fn args<'w>(&self, words: impl IntoIterator<Item = &'w str>) -> Vec<OsString> {
+        let flags = [("--locked", self.locked), ("--offline", self.offline)];
+        let flags = flags.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag);
+        words.into_iter().map(OsString::from).chain(flags.map(OsString::from)).collect()
     }
 
     fn run<'w>(&self, words: impl IntoIterator<Item = &'w str>, context: &Context<'_>) -> Result<Answer> {
-        let mut args: Vec<OsString> = words.into_iter().map(OsString::from).collect();
-        let flags = [("--locked", self.locked), ("--offline", self.offline)];
-        args.extend(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| OsString::from(flag)));
+        let args = self.args(words);
         let mut env: BTreeMap<OsString, OsString> = BTreeMap::new();
         if let Some(target) = self.target {
             // The build directory is set apart from the target directory by some.
@@ -114,19 +129,30 @@ impl Cargo<'_> {
         };
         let mut answer = Answer::default();
         let ended = job.run(context.interrupt, context.observer, |line| answer.take(line))?;
-        // What a person types, whichever cargo it is.
-        let shown = Job {
-            program: OsStr::new("cargo"),
-            args: &args.iter().filter(|a| *a != JSON).cloned().collect::<Vec<_>>(),
-            ..job
-        };
-        answer.command = shown.shown();
+        answer.command = shown(&args);
         answer.end(&ended);
         Ok(answer)
     }
 }
 
 const JSON: &str = "--message-format=json";
+
+fn check_words(build: &BuildSetting) -> impl Iterator<Item = &str> {
+    ["check", JSON].into_iter().chain(build.check.iter().map(String::as_str))
+}
+
+fn test_words(build: &BuildSetting) -> impl Iterator<Item = &str> {
+    let asked = build.test.as_deref();
+    let all = asked.is_none().then_some("--workspace");
+    let words = asked.unwrap_or_default().iter().map(String::as_str).chain(all);
+    ["test", "--no-fail-fast", JSON].into_iter().chain(words)
+}
+
+/// What a person types, whichever cargo it is.
+fn shown(args: &[OsString]) -> String {
+    let words = args.iter().filter(|arg| *arg != JSON).map(|arg| shell_word(arg));
+    std::iter::once("cargo".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
 
 #[derive(Deserialize)]
 #[serde(tag = "reason")]
@@ -171,26 +197,47 @@ impl Answer {
 
     fn error(&mut self, diagnostic: &Diagnostic) {
         // The last of them only counts the others.
-        if diagnostic.message.starts_with("aborting due to") || diagnostic.spans.is_empty() {
+        if diagnostic.message.starts_with("aborting due to") {
             return;
         }
-        let span = diagnostic.spans.iter().find(|s| s.is_primary).unwrap_or(&diagnostic.spans[0]);
-        let finding = Finding {
-            place: show_text(&format!("{}:{}", span.file_name, span.line_start)),
-            problem: show_text(&diagnostic.message),
+        let span = diagnostic.spans.iter().find(|s| s.is_primary).or(diagnostic.spans.first());
+        let (place, findings) = match span {
+            Some(span) => (format!("{}:{}", span.file_name, span.line_start), &mut self.findings),
+            None => ("rustc".to_owned(), &mut self.placeless),
         };
+        let finding = Finding { place: show_text(&place), problem: show_text(&diagnostic.message) };
         // A library and its tests are compiled apart, and say the same.
-        if self.findings.len() < FINDINGS && !self.findings.contains(&finding) {
-            self.findings.push(finding);
+        if findings.len() < FINDINGS && !findings.contains(&finding) {
+            findings.push(finding);
         }
     }
 
-    /// What libtest prints.
+    /// What libtest prints. What the tests themselves print stands between: a result counts only where it fits what
+    /// was said at the beginning.
     fn test_line(&mut self, text: &str) {
         let words: Vec<&str> = text.split_whitespace().collect();
         match words.as_slice() {
-            ["test", "result:", _, passed, "passed;", ..] => {
-                self.tests_passed += passed.parse::<u64>().unwrap_or(0);
+            ["running", n, "test" | "tests"] => self.running.extend(n.parse::<u64>().ok()),
+            [
+                "test",
+                "result:",
+                _,
+                passed,
+                "passed;",
+                failed,
+                "failed;",
+                ignored,
+                "ignored;",
+                measured,
+                "measured;",
+                ..,
+            ] => {
+                let counts = [passed, failed, ignored, measured].map(|n| n.parse::<u64>().unwrap_or(0));
+                let all: u64 = counts.iter().sum();
+                if let Some(at) = self.running.iter().rposition(|n| *n == all) {
+                    self.tests_passed += counts[0];
+                    self.running.truncate(at);
+                }
             }
             ["test", name @ .., "...", "FAILED"] if self.findings.len() < FINDINGS => {
                 let place = show_text(&name.join(" "));
@@ -204,7 +251,12 @@ impl Answer {
         self.ok = ended.ok;
         if ended.ok {
             self.findings.clear();
-        } else if self.findings.is_empty() {
+            return;
+        }
+        if self.findings.is_empty() {
+            self.findings = std::mem::take(&mut self.placeless);
+        }
+        if self.findings.is_empty() {
             let from = ended.stderr.iter().position(|l| l.starts_with("error"));
             let lines = ended.stderr[from.unwrap_or(0)..].iter().map(|l| show_text(l.trim()));
             let mut problem = String::new();
@@ -259,18 +311,32 @@ mod tests {
     }
 
     #[test]
+    fn an_error_without_a_place_is_found_where_there_is_no_other() {
+        let full = r#"{"reason":"compiler-message","message":{"level":"error","message":"failed to write x: No space left on device (os error 28)","spans":[]}}"#;
+        let mut answer = Answer::default();
+        answer.take(full.as_bytes());
+        answer.end(&ended(false, &["error: could not compile"]));
+        assert_eq!(answer.findings[0].place, "rustc");
+        assert!(answer.findings[0].problem.ends_with("(os error 28)"));
+    }
+
+    #[test]
     fn tests_are_counted_and_those_that_fail_are_named() {
         let mut answer = Answer::default();
         for line in [
             "test a::b ... ok",
+            "running 2 tests",
+            // What a test prints, and an inner cargo of its own.
+            "test result: ok. 5000 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out",
             "test a::c ... FAILED",
-            "test result: FAILED. 1 passed; 1 failed; 0 ignored",
-            "test result: ok. 4 passed; 0 failed; 0 ignored",
+            "test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "running 4 tests",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 9 filtered out; finished in 0.00s",
         ] {
             answer.take(line.as_bytes());
         }
         answer.end(&ended(false, &[]));
-        assert_eq!(answer.tests_passed, 5);
+        assert_eq!(answer.tests_passed, 4);
         assert_eq!(answer.findings[0].place, "a::c");
     }
 }

@@ -35,9 +35,9 @@ pub enum Event {
         /// One sentence.
         text: String,
     },
-    /// The operation waits for another run that holds the store.
+    /// The operation waits for another run.
     Waiting {
-        /// Who holds it, as far as is known.
+        /// For whom: `another run that holds the store`.
         holder: String,
     },
     /// A restore point became complete.

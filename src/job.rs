@@ -42,12 +42,16 @@ pub(crate) struct Ended {
     pub(crate) stderr: Vec<String>,
 }
 
-/// How many lines of standard error are kept.
+/// How many lines of standard error are kept, and how many bytes of each.
 const KEPT: usize = 200;
-/// A line that is longer is cut: a program may print anything.
-const LINE: u64 = 1 << 20;
-/// How long a pipe that somebody still holds is listened to when the job has ended.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const KEPT_BYTES: usize = 2048;
+/// A line that is longer is taken in parts: a program may print anything.
+const LINE: u64 = 256 * 1024;
+/// So many lines wait to be taken.
+const WAITING: usize = 64;
+/// How long a pipe that somebody still holds is listened to when the job has ended: without a word, and in all.
+const SILENCE: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How often a running job is looked at.
 const PULSE: Duration = Duration::from_millis(20);
 
@@ -55,7 +59,7 @@ impl Job<'_> {
     /// As a person would type it.
     pub(crate) fn shown(&self) -> String {
         let words = std::iter::once(self.program).chain(self.args.iter().map(OsString::as_os_str));
-        words.map(|w| crate::path::show_path(Path::new(w))).collect::<Vec<_>>().join(" ")
+        words.map(crate::path::shell_word).collect::<Vec<_>>().join(" ")
     }
 
     /// Runs it. Each line of standard output is handed to `line` as it comes, without its end. `observer` hears
@@ -70,7 +74,10 @@ impl Job<'_> {
         mut line: impl FnMut(&[u8]),
     ) -> Result<Ended> {
         let failed = |e: std::io::Error| {
-            Error::new(ErrorKind::Workspace, format!("failed to run `{}`", self.shown())).with_source(e)
+            let program = crate::path::show_path(Path::new(self.program));
+            Error::new(ErrorKind::Workspace, format!("failed to run `{}`", self.shown()))
+                .with_source(e)
+                .with_help(format!("is `{program}` there, on PATH, and executable?"))
         };
         let mut command = self.command()?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
@@ -85,7 +92,7 @@ impl Job<'_> {
         let started = Instant::now();
         let mut stderr = VecDeque::new();
         let mut keep = |text: Vec<u8>| {
-            stderr.push_back(String::from_utf8_lossy(&text).into_owned());
+            stderr.push_back(String::from_utf8_lossy(&text[..text.len().min(KEPT_BYTES)]).into_owned());
             if stderr.len() > KEPT {
                 stderr.pop_front();
             }
@@ -111,12 +118,19 @@ impl Job<'_> {
             observer.on(&Event::Progress { done: 0 });
             std::thread::sleep(PULSE);
         };
-        // What left the group as well is not waited for.
-        while let Ok(l) = lines.recv_timeout(LAST_WORDS) {
-            line(&l);
-        }
-        while let Ok(text) = errors.recv_timeout(LAST_WORDS) {
-            keep(text);
+        // What left the group as well is not waited for: it may go on for ever.
+        let end = Instant::now() + LAST_WORDS;
+        let last_words = |from: &mpsc::Receiver<Vec<u8>>, take: &mut dyn FnMut(Vec<u8>)| loop {
+            interrupt.check()?;
+            match from.recv_timeout(SILENCE.min(end.saturating_duration_since(Instant::now()))) {
+                Ok(text) if Instant::now() < end => take(text),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(false),
+                Ok(_) | Err(mpsc::RecvTimeoutError::Timeout) => return Ok(true),
+            }
+        };
+        let heard = last_words(&lines, &mut |l| line(&l))?;
+        if last_words(&errors, &mut keep)? || heard {
+            keep(b"(a process that it started left its group, and still runs)".to_vec());
         }
         Ok(Ended {
             ok: status.is_some_and(|s| s.success()),
@@ -156,7 +170,7 @@ fn how(status: std::process::ExitStatus) -> String {
 
 /// Reads lines on a thread of its own, so that a full pipe never blocks the job.
 fn stream(from: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
-    let (send, receive) = mpsc::sync_channel(256);
+    let (send, receive) = mpsc::sync_channel(WAITING);
     if let Some(from) = from {
         std::thread::spawn(move || {
             let mut reader = BufReader::new(from);
@@ -234,6 +248,41 @@ mod tests {
         let ended = ended.unwrap();
         assert!(!ended.ok && ended.how.starts_with("time limit of"), "{}", ended.how);
         assert!(started.elapsed() < Duration::from_secs(30), "the first sleep held the pipe");
+    }
+
+    #[test]
+    fn what_leaves_the_group_and_goes_on_printing_is_not_waited_for() {
+        let limit = Some(Duration::from_millis(100));
+        let started = Instant::now();
+        let script =
+            "setsid sh -c 'i=0; while [ $i -lt 200 ]; do echo tick; sleep 0.1; i=$((i+1)); done' & sleep 60";
+        let (ended, _) = run(script, limit, &Interrupt::default());
+        let ended = ended.unwrap();
+        assert!(ended.how.starts_with("time limit of"), "{}", ended.how);
+        assert!(started.elapsed() < Duration::from_secs(15), "20 seconds of ticks were listened to");
+        assert!(ended.stderr.last().is_some_and(|l| l.contains("still runs")), "{:?}", ended.stderr);
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_kept_in_part() {
+        let script = "head -c 3000000 /dev/zero | tr '\\0' x >&2; exit 1";
+        let (ended, _) = run(script, None, &Interrupt::default());
+        let kept = ended.unwrap().stderr;
+        assert!(kept.len() > 5 && kept.iter().all(|l| l.len() <= KEPT_BYTES), "{}", kept.len());
+    }
+
+    #[test]
+    fn a_command_is_shown_as_a_shell_takes_it() {
+        let args = ["-c".into(), "echo out; exit 3".into(), "it's".into(), "".into()];
+        let job = Job {
+            program: OsStr::new("sh"),
+            args: &args,
+            directory: Path::new("/"),
+            env: &BTreeMap::new(),
+            without: &[],
+            time_limit: None,
+        };
+        assert_eq!(job.shown(), "sh -c 'echo out; exit 3' 'it'\\''s' ''");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Event};
 use crate::job::Job;
 use crate::manifest::Id;
-use crate::path::show_text;
+use crate::path::{show_path, show_text};
 use crate::select::settings::CheckpointSetting;
 use crate::store::{Log, Store};
 use crate::validate::Finding;
@@ -270,6 +270,13 @@ impl CheckpointsReport {
         self.checkpoints.iter().filter(|c| c.passed()).count()
     }
 
+    /// Whether what the newest restore point holds compiles, where both were asked: that the workspace is the same, and
+    /// that it compiles.
+    pub fn compiled(&self) -> Option<bool> {
+        let verdict = |id| self.checkpoints.iter().find(|c| c.id == id).map(CheckpointReport::passed);
+        verdict(own::COMPILES).filter(|_| verdict(own::SAME) == Some(true))
+    }
+
     /// Whether there is one and all passed.
     pub fn passed(&self) -> bool {
         !self.checkpoints.is_empty() && self.checkpoints.iter().all(CheckpointReport::passed)
@@ -283,7 +290,7 @@ impl CheckpointsReport {
 pub fn run(checkpoints: &[&Checkpoint], at: &Surroundings<'_>) -> Result<CheckpointsReport> {
     let context = at.context;
     let started = context.clock.now();
-    let id = Id::at(started);
+    let id = free_id(at.store, Id::at(started));
     let log = Log::open(at.store, "checkpoints", &id, context.clock, context.observer);
     let inner = context.with(&*log);
     let inside = Surroundings { context: &inner, ..*at };
@@ -312,6 +319,16 @@ pub fn run(checkpoints: &[&Checkpoint], at: &Surroundings<'_>) -> Result<Checkpo
     }
     own::record(&report, at);
     Ok(report)
+}
+
+/// The id itself, or the next that no report and no log has: two runs may begin in one second.
+fn free_id(store: &Store, id: Id) -> Id {
+    let layout = store.layout();
+    let mut id = id;
+    while layout.checkpoints(&id).exists() || layout.log("checkpoints", &id).exists() {
+        id = id.next();
+    }
+    id
 }
 
 fn run_one(checkpoint: &Checkpoint, at: &Surroundings<'_>) -> Result<CheckpointReport> {
@@ -377,22 +394,29 @@ fn run_command(setting: &CheckpointSetting, at: &Surroundings<'_>) -> Result<Che
         time_limit: Some(Duration::from_secs(setting.timeout.unwrap_or(TIME_LIMIT))),
     };
     let mut checked = Checked::counted(1, "commands");
-    let words: Vec<String> = setting.run.iter().map(|word| show_text(word)).collect();
-    let shown = words.join(" ");
+    let shown = Job { program: setting.run[0].as_ref(), ..job.clone() }.shown();
     at.context.note(format!("{} runs `{shown}`", setting.id));
     let mut last_lines = std::collections::VecDeque::new();
     let ended = job.run(at.context.interrupt, at.context.observer, |line| {
-        last_lines.push_back(show_text(&String::from_utf8_lossy(line)));
+        last_lines.push_back(String::from_utf8_lossy(&line[..line.len().min(SAID_BYTES)]).into_owned());
         if last_lines.len() > SAID {
             last_lines.pop_front();
         }
     })?;
     if !ended.ok {
         checked.find(&*shown, ended.how);
-        let said = if ended.stderr.is_empty() { Vec::from(last_lines) } else { ended.stderr };
-        let from = said.len().saturating_sub(SAID);
-        checked.notes.extend(said[from..].iter().map(|l| show_text(l.trim_end())).filter(|l| !l.is_empty()));
-        checked.remedy = Some(format!("run `{shown}` yourself, and mend what it complains of"));
+        let words = |lines: &mut dyn Iterator<Item = String>| -> Vec<String> {
+            let lines = lines.map(|l| l.trim_end().chars().take(SAID_BYTES).collect::<String>());
+            lines.filter(|l| !l.is_empty()).map(|l| show_text(&l)).collect()
+        };
+        let errors = words(&mut ended.stderr.into_iter());
+        let said = if errors.is_empty() { words(&mut last_lines.into_iter()) } else { errors };
+        checked.notes.extend_from_slice(&said[said.len().saturating_sub(SAID)..]);
+        let place = setting
+            .cwd
+            .as_ref()
+            .map_or("at the workspace root".to_owned(), |dir| format!("in `{}`", show_path(dir.as_ref())));
+        checked.remedy = Some(format!("run `{shown}` yourself {place}, and mend what it complains of"));
     }
     checked.command = Some(shown);
     Ok(checked)
@@ -402,6 +426,8 @@ fn run_command(setting: &CheckpointSetting, at: &Surroundings<'_>) -> Result<Che
 const TIME_LIMIT: u64 = 600;
 /// How many of a failed command's last lines are shown.
 const SAID: usize = 10;
+/// How much of a line is shown.
+const SAID_BYTES: usize = 400;
 
 fn to_json(report: &CheckpointsReport, started: std::time::SystemTime) -> String {
     let all: Vec<_> = report.checkpoints.iter().map(CheckpointReport::to_json).collect();

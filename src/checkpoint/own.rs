@@ -3,7 +3,7 @@
 use super::{CheckError, Checked, CheckpointsReport, Surroundings, environment, roads};
 use crate::compile::{Answer, Cargo};
 use crate::diff::{ChangeKind, diff_live};
-use crate::error::Result;
+use crate::error::{IoContext, Result};
 use crate::path::show_path;
 use crate::rollback::Look;
 use crate::store::{Compiled, Selector, Wait};
@@ -19,8 +19,8 @@ pub(super) const ALL: [(&str, &str, Own); 5] = [
     ("CP005", "Environment", |at| Ok(environment::look(at)?)),
 ];
 /// The two whose verdicts together say whether what the newest restore point holds compiles.
-const SAME: &str = "CP003";
-const COMPILES: &str = "CP004";
+pub(super) const SAME: &str = "CP003";
+pub(super) const COMPILES: &str = "CP004";
 
 /// The newest restore point passes all six validations.
 fn integrity(at: &Surroundings<'_>) -> Result<Checked> {
@@ -69,19 +69,33 @@ fn checksums(at: &Surroundings<'_>) -> Result<Checked> {
 
 /// The workspace compiles: all targets, or what the settings ask for; its tests too, where they ask for that.
 fn functionality(at: &Surroundings<'_>) -> Result<Checked> {
+    let lockfile = at.workspace.root.join("Cargo.lock");
+    let locked = lockfile.exists();
+    let checked = compiled(at, locked);
+    // Cargo makes one where it is missing, and nobody asked for that.
+    if !locked && lockfile.exists() {
+        at.store.fs().remove_file(&lockfile).during("remove", &lockfile)?;
+    }
+    checked
+}
+
+fn compiled(at: &Surroundings<'_>, locked: bool) -> Result<Checked> {
     let cargo = Cargo {
         program: at.cargo,
         directory: &at.workspace.root,
         target: None,
-        locked: at.workspace.root.join("Cargo.lock").exists(),
+        locked,
         offline: false,
         time_limit: None,
     };
     let build = &at.workspace.settings.build;
+    at.context.note(format!("{COMPILES} runs `{}`", cargo.check_command(build)));
     let answer = cargo.check(build, at.context)?;
     let units = answer.compiled + answer.fresh;
     let mut checked = answered(Checked::counted(units, "units"), answer);
+    let mut remedy = "make the workspace compile before you change it further";
     if build.test.is_some() && checked.findings.is_empty() {
+        at.context.note(format!("{COMPILES} runs `{}`", cargo.test_command(build)));
         let answer = cargo.test(build, at.context)?;
         let passed = answer.tests_passed;
         let command = checked.command.take().unwrap_or_default();
@@ -91,11 +105,12 @@ fn functionality(at: &Surroundings<'_>) -> Result<Checked> {
             checked.find("cargo test", "ran no test, which proves nothing");
         }
         checked.command = checked.command.map(|test| format!("{command} && {test}"));
+        remedy = "make the tests pass before you change the workspace further";
     }
     if !cargo.locked {
         checked.notes.push("there is no Cargo.lock: versions were chosen anew".into());
     }
-    Ok(checked.with_remedy("make the workspace compile before you change it further"))
+    Ok(checked.with_remedy(remedy))
 }
 
 fn answered(mut checked: Checked, answer: Answer) -> Checked {
@@ -106,8 +121,7 @@ fn answered(mut checked: Checked, answer: Answer) -> Checked {
 
 /// Keeps for drills whether the workspace compiled while it was what the newest restore point holds.
 pub(super) fn record(report: &CheckpointsReport, at: &Surroundings<'_>) {
-    let verdict = |id| report.checkpoints.iter().find(|c| c.id == id).map(super::CheckpointReport::passed);
-    let (Some(true), Some(passed)) = (verdict(SAME), verdict(COMPILES)) else { return };
+    let Some(passed) = report.compiled() else { return };
     let context = at.context;
     let recorded = at.store.catalogue().and_then(|catalogue| {
         let listed = catalogue.select(&Selector::Latest)?;

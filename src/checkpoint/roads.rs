@@ -32,14 +32,9 @@ pub(super) fn restore_by_all(at: &Surroundings<'_>) -> Result<Checked> {
     let scratch = Scratch::prepare(at, listed, &manifest)?;
     for road in roads(at, &mut checked) {
         at.context.interrupt.check()?;
-        let outcome = scratch.go(&road, at, listed, &manifest);
-        match outcome {
-            Ok(Ok(_files)) => checked.checked += 1,
-            Ok(Err(problem)) => checked.find(format!("scripts/{}", road.name), problem),
-            Err(e) => {
-                scratch.clear()?;
-                return Err(e);
-            }
+        match scratch.go(&road, at, listed, &manifest)? {
+            Ok(_files) => checked.checked += 1,
+            Err(problem) => checked.find(format!("scripts/{}", road.name), problem),
         }
     }
     scratch.clear()?;
@@ -88,7 +83,7 @@ fn roads(at: &Surroundings<'_>, checked: &mut Checked) -> Vec<Road> {
 /// A copy of the workspace, with a store of one restore point in it.
 struct Scratch {
     fs: Fs,
-    base: PathBuf,
+    base: Removed,
     workspace: PathBuf,
     store: Layout,
 }
@@ -96,10 +91,14 @@ struct Scratch {
 impl Scratch {
     fn prepare(at: &Surroundings<'_>, listed: &Listed, manifest: &Manifest) -> Result<Self> {
         let fs = at.store.fs().clone();
-        let base = at.scratch.join(format!("roads-{}-{}", at.store.info()?.store_id, std::process::id()));
-        fs.remove_tree(&base).during("remove", &base)?;
-        fs.create_dir_all(&base, 0o700).during("create directory", &base)?;
-        let workspace = base.join("workspace");
+        let scratch = crate::drill::outside_all(at.scratch, at.store, manifest)?;
+        let prefix = format!("roads-{}-", at.store.info()?.store_id);
+        sweep(&fs, &scratch, &prefix)?;
+        let base = scratch.join(format!("{prefix}{}", std::process::id()));
+        // From here on it is removed whatever happens.
+        let base = Removed { fs: fs.clone(), path: base };
+        fs.create_dir_all(&base.path, 0o700).during("create directory", &base.path)?;
+        let workspace = base.path.join("workspace");
         let options = RollbackOptions::default();
         extract(at.store, listed, &workspace, &options, Times::Kept, at.context)?;
         let dir = workspace.join(STORE);
@@ -235,9 +234,36 @@ impl Scratch {
         Ok(wrong.into_iter().flatten().collect())
     }
 
-    fn clear(&self) -> Result<()> {
-        self.fs.remove_tree(&self.base).during("remove", &self.base)
+    fn clear(self) -> Result<()> {
+        self.fs.remove_tree(&self.base.path).during("remove", &self.base.path)
     }
+}
+
+/// A directory that goes when this does.
+struct Removed {
+    fs: Fs,
+    path: PathBuf,
+}
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        // The error that counts is the one that led here.
+        let _ = self.fs.remove_tree(&self.path);
+    }
+}
+
+/// Removes what processes that are gone have left: a kill leaves a copy.
+fn sweep(fs: &Fs, scratch: &Path, prefix: &str) -> Result<()> {
+    for entry in std::fs::read_dir(scratch).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(prefix)?.parse::<i32>().ok());
+        let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) else { continue };
+        let gone = rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
+        if gone || pid == rustix::process::getpid() {
+            fs.remove_tree(&entry.path()).during("remove", entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The store's name in the copy. No package has a directory of that name.

@@ -113,6 +113,8 @@ pub(crate) struct Env {
     pub(crate) cargo: OsString,
     /// Where caches belong: `XDG_CACHE_HOME`, or what the system has in its place.
     pub(crate) cache: PathBuf,
+    /// `GITHUB_WORKSPACE`: where GitHub checked the repository out.
+    pub(crate) repository: Option<PathBuf>,
     /// `NO_COLOR` is set.
     pub(crate) no_color: bool,
     /// `BACKSTOP_PORTABLE` is set: the fallbacks for calls that only Linux has are used, for tests of them.
@@ -140,6 +142,7 @@ impl Env {
                     given("HOME").map_or_else(std::env::temp_dir, |home| PathBuf::from(home).join(below))
                 },
             ),
+            repository: given("GITHUB_WORKSPACE").map(PathBuf::from),
             no_color: given("NO_COLOR").is_some(),
             portable: given("BACKSTOP_PORTABLE").is_some(),
         }

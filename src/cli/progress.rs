@@ -118,7 +118,7 @@ impl Observer for Progress {
             }
             Event::Waiting { holder } => {
                 let verb = self.term.err(CYAN, format!("{:>12}", "Blocking"));
-                self.line(&mut state, &format!("{verb} waiting for {holder} that holds the store"));
+                self.line(&mut state, &format!("{verb} waiting for {holder}"));
             }
             Event::File { .. } | Event::RestorePoint { .. } => {}
         }

@@ -167,9 +167,14 @@ pub(super) fn brief(message: &str) -> String {
     text.chars().take(SHOWN - 1).chain(['…']).collect()
 }
 
+/// How many columns a text takes.
+pub(super) fn text_columns(text: &str) -> usize {
+    text.chars().map(width).sum()
+}
+
 /// A text in at most `columns` columns, an ellipsis at its end where it was cut.
 pub(super) fn cut(text: &str, columns: usize) -> String {
-    if text.chars().map(width).sum::<usize>() <= columns {
+    if text_columns(text) <= columns {
         return text.to_owned();
     }
     let mut left = columns.saturating_sub(1);
@@ -192,29 +197,10 @@ fn width(c: char) -> usize {
     }
 }
 
-/// A path for a command line that a person copies: quoted where a shell needs it.
+/// A path for a command line that a person copies: quoted where a shell needs it, or where it looks like an option.
 pub(super) fn shell(path: &std::path::Path) -> String {
-    let text = path.to_string_lossy();
-    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+=:@%,".contains(&b));
-    if plain && !text.is_empty() && !text.starts_with('-') {
-        return text.into_owned();
-    }
-    if text.chars().any(char::is_control) || path.to_str().is_none() {
-        // What bash and zsh read as bytes.
-        use std::os::unix::ffi::OsStrExt;
-        let escaped: String = path
-            .as_os_str()
-            .as_bytes()
-            .iter()
-            .map(|b| match b {
-                b'\'' | b'\\' => format!("\\{}", char::from(*b)),
-                0x20..=0x7e => char::from(*b).to_string(),
-                _ => format!("\\x{b:02x}"),
-            })
-            .collect();
-        return format!("$'{escaped}'");
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
+    let word = crate::path::shell_word(path.as_os_str());
+    if word.starts_with('-') { format!("'{word}'") } else { word }
 }
 
 #[cfg(test)]

@@ -19,12 +19,13 @@ use crate::compile::{Answer, Cargo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Event, plural};
 use crate::manifest::{Id, Manifest};
-use crate::path::RelPath;
+use crate::path::{RelPath, show_path};
 use crate::rollback::{RollbackOptions, Times, extract};
 use crate::store::{DrillLevel, Drilled, Listed, Log, Store, StoreLock};
 use crate::validate::{Finding, From, verify_sources};
 use crate::workspace::{LoadOptions, Workspace, load};
 use place::Place;
+pub(crate) use place::{outside, outside_all};
 
 /// How a drill is run.
 #[derive(Debug, Clone)]
@@ -162,21 +163,44 @@ fn climb(store: &Store, listed: &Listed, options: &DrillOptions, context: &Conte
     };
     let place = Place::prepare(store, &manifest, &options.scratch, context)?;
     let climb = Climb { store, listed, manifest: &manifest, options, place: &place, context };
-    let mut rungs = Vec::new();
-    for level in DrillLevel::ALL.into_iter().filter(|level| *level <= options.level) {
-        context.interrupt.check()?;
-        context.observer.on(&Event::Phase { verb: "Drilling", what: level.name().to_owned(), total: 0 });
-        let begun = context.clock.now();
-        let mut rung = climb.rung(level)?;
-        rung.elapsed = context.clock.now().duration_since(begun).unwrap_or_default();
-        let passed = rung.passed();
-        rungs.push(rung);
-        if !passed {
-            break;
+    let rungs = climb.all();
+    // Where the climb ended with an error, that is the one that counts.
+    let cleared = place.clear();
+    let rungs = rungs?;
+    cleared.map(|()| rungs)
+}
+
+impl Climb<'_> {
+    fn all(&self) -> Result<Vec<Rung>> {
+        let (options, context) = (self.options, self.context);
+        let mut rungs = Vec::new();
+        for level in DrillLevel::ALL.into_iter().filter(|level| *level <= options.level) {
+            context.interrupt.check()?;
+            context.observer.on(&Event::Phase { verb: "Drilling", what: level.name().to_owned(), total: 0 });
+            let begun = context.clock.now();
+            let mut rung = self.rung(level)?;
+            self.refuse_full_disk(&rung)?;
+            rung.elapsed = context.clock.now().duration_since(begun).unwrap_or_default();
+            let passed = rung.passed();
+            rungs.push(rung);
+            if !passed {
+                break;
+            }
+        }
+        Ok(rungs)
+    }
+
+    /// A scratch place that is full says nothing of the restore point.
+    fn refuse_full_disk(&self, rung: &Rung) -> Result<()> {
+        match rung.findings.iter().find(|f| f.problem.contains("No space left on device")) {
+            None => Ok(()),
+            Some(finding) => Err(Error::new(
+                ErrorKind::Io,
+                format!("`{}` is full: {}", show_path(&self.options.scratch), finding.problem),
+            )
+            .with_help("make room there, or name another directory with --scratch DIR")),
         }
     }
-    place.clear()?;
-    Ok(rungs)
 }
 
 fn unreadable(level: DrillLevel, e: &Error) -> Rung {

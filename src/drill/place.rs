@@ -34,6 +34,35 @@ pub(super) struct Place {
     _lock: File,
 }
 
+/// The scratch directory without links, whether it is there yet or not.
+///
+/// # Errors
+/// Kind `Usage` where it lies in one of the `roots` or in the store.
+pub(crate) fn outside(scratch: &Path, roots: &[PathBuf], store: &Path) -> Result<PathBuf> {
+    let scratch = clean(scratch);
+    // What is not there yet has no links.
+    let there = scratch.ancestors().find(|dir| dir.symlink_metadata().is_ok()).unwrap_or(&scratch);
+    let rest = scratch.strip_prefix(there).unwrap_or(Path::new(""));
+    let scratch = canonical(there)?.join(rest);
+    let roots = roots.iter().map(|root| (root.as_path(), "the workspace"));
+    for (directory, what) in roots.chain([(store, "the store")]) {
+        if scratch.starts_with(canonical(directory).unwrap_or_else(|_| directory.to_path_buf())) {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                format!("the scratch directory `{}` lies in {what}", show_path(&scratch)),
+            )
+            .with_help("scratch copies have to lie outside: name another with --scratch DIR"));
+        }
+    }
+    Ok(scratch)
+}
+
+/// The same for a restore point, whose roots may lie outside the workspace too.
+pub(crate) fn outside_all(scratch: &Path, store: &Store, manifest: &Manifest) -> Result<PathBuf> {
+    let roots = manifest.roots.iter().map(|root| store.root_directory(root)).collect::<Result<Vec<_>>>()?;
+    outside(scratch, &roots, store.layout().dir())
+}
+
 impl Place {
     /// Makes and locks the place, and clears what a drill that was cut off left.
     pub(super) fn prepare(
@@ -43,18 +72,7 @@ impl Place {
         context: &Context<'_>,
     ) -> Result<Self> {
         let fs = store.fs().clone();
-        fs.create_dir_all(scratch, 0o700).during("create directory", scratch)?;
-        let scratch = canonical(scratch)?;
-        for root in &manifest.roots {
-            let directory = store.root_directory(root)?;
-            if scratch.starts_with(&directory) {
-                return Err(Error::new(
-                    ErrorKind::Usage,
-                    format!("the scratch directory `{}` lies in the workspace", show_path(&scratch)),
-                )
-                .with_help("a drill has to work outside: name another with --scratch DIR"));
-            }
-        }
+        let scratch = outside_all(scratch, store, manifest)?;
         let base = scratch.join(store.info()?.store_id);
         fs.create_dir_all(&base, 0o700).during("create directory", &base)?;
         let path = base.join("lock");
@@ -165,7 +183,9 @@ fn wait_for(lock: &File, path: &Path, context: &Context<'_>) -> Result<()> {
             Err(TryLockError::Error(e)) => return Err(Error::io("lock", path, e)),
             Err(TryLockError::WouldBlock) => {
                 if !told {
-                    context.observer.on(&Event::Waiting { holder: "another drill".into() });
+                    context
+                        .observer
+                        .on(&Event::Waiting { holder: "another drill in the same scratch directory".into() });
                     told = true;
                 }
                 context.interrupt.check()?;

@@ -73,7 +73,7 @@ fn acquire(
             }
             Err(TryLockError::WouldBlock) => {
                 if !told {
-                    observer.on(&Event::Waiting { holder: "another run".into() });
+                    observer.on(&Event::Waiting { holder: "another run that holds the store".into() });
                     told = true;
                 }
                 interrupt.check()?;

@@ -98,8 +98,9 @@ impl Script {
         }
         let root = store.root().join("Cargo.toml");
         let mut args: Vec<&OsStr> = vec![path.as_os_str()];
-        args.extend(["-t", id.as_str(), "--dry-run", "--quiet", "--manifest-path"].map(OsStr::new));
-        args.push(root.as_os_str());
+        args.extend(["-t", id.as_str(), "--dry-run", "--quiet", "--store"].map(OsStr::new));
+        // Named too, for the workspace may have another store.
+        args.extend([dir.as_os_str(), OsStr::new("--manifest-path"), root.as_os_str()]);
         match run(&args) {
             Ok(answer) if answer.ok => Trial::Proven,
             // A script names another road where this machine lacks what it needs.

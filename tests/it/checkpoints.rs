@@ -187,7 +187,7 @@ const OWN: &str = "[[workspace.metadata.backstop.checkpoint]]\nid = \"CP006\"\nn
 #[test]
 fn the_workspaces_own_commands_pass_by_exit_code_within_their_time() {
     let world = world(OWN);
-    assert_eq!(passes(&world, "CP006").command.unwrap(), "sh -c echo $WORD; pwd; test $WORD = hello");
+    assert_eq!(passes(&world, "CP006").command.unwrap(), "sh -c 'echo $WORD; pwd; test $WORD = hello'");
     fails(&world, "CP007", "time limit of 1.00 s reached");
     fails(&world, "CP008", "exit code 3");
     assert_eq!(checkpoint(&world, "CP008").checked.notes, ["because"]);
@@ -199,7 +199,7 @@ fn the_workspaces_own_commands_pass_by_exit_code_within_their_time() {
         .prints("CP006  Greets                    passed  1 command")
         .prints("CP008  Complains                 FAILED")
         .prints("1/2 checkpoints passed")
-        .complains("CP006 runs `sh -c echo");
+        .complains("CP006 runs `sh -c 'echo");
     backstop(&world.root)
         .args(["checkpoint", "--only", "CP099"])
         .ends(2)
@@ -280,9 +280,55 @@ fn the_reports_for_ci_are_printed_for_checkpoints_alone() {
         .prints("failures=\"1\"");
     report("github")
         .ends(1)
-        .prints("::error title=CP008 Complains::sh -c echo because >&2; exit 3: exit code 3");
+        .prints("::error title=CP008 Complains::sh -c 'echo because >&2; exit 3': exit code 3");
     let json = report("json").ends(1).json();
     assert_eq!(json["checkpoints"][1]["passed"], false);
     backstop(&world.root).args(["checkpoint", "--list", "--format", "json"]).ends(0).json();
     backstop(&world.root).args(["list", "--format", "junit"]).ends(2).complains("`list` has no such report");
+}
+
+#[test]
+fn two_runs_in_one_second_have_a_report_each() {
+    let world = world("");
+    for _ in 0..3 {
+        backstop(&world.root).args(["checkpoint", "--only", "CP001"]).ends(0);
+    }
+    assert_eq!(fs::read_dir(world.dir.join("checkpoints")).unwrap().count(), 3);
+}
+
+#[test]
+fn cp004_leaves_no_lockfile_that_was_not_there() {
+    let world = world("");
+    remove(world.at("Cargo.lock"));
+    fs::remove_dir_all(world.at("target")).unwrap_or_default();
+    let run = backstop(&world.root).args(["checkpoint", "--only", "CP004", "--only", "CP005"]).ends(1);
+    assert!(run.out.contains("CP004  System functionality      passed"), "{}", run.out);
+    assert!(run.out.contains("Cargo.lock: is missing"), "{}", run.out);
+    assert!(run.err.contains("CP004 runs `cargo check --workspace --all-targets`"), "{}", run.err);
+    assert!(!world.at("Cargo.lock").exists());
+}
+
+#[test]
+fn scratch_copies_lie_outside_and_leave_nothing() {
+    let world = world("");
+    let inside = [world.at("scratch"), world.dir.join("scratch"), world.at("crates/../scratch")];
+    for scratch in &inside {
+        for command in
+            [&["checkpoint", "--only", "CP002"][..], &["validate", "--drill=bytes"], &["preflight"]]
+        {
+            let run = backstop(&world.root).args(command).arg("--scratch").arg(scratch).ends(2);
+            assert!(run.err.contains("the scratch directory"), "{}", run.err);
+            assert!(!scratch.exists(), "{command:?} made {}", scratch.display());
+        }
+    }
+    // What a kill left is swept by the next run, and what a live process has is not.
+    let scratch = world.temp.path().join("elsewhere");
+    let store_id = world.store().info().unwrap().store_id;
+    let (dead, alive) = (4_194_303, std::process::id());
+    for pid in [dead, alive] {
+        write(scratch.join(format!("roads-{store_id}-{pid}/workspace/x")), "");
+    }
+    backstop(&world.root).args(["checkpoint", "--only", "CP002", "--scratch"]).arg(&scratch).ends(0);
+    let left: Vec<_> = fs::read_dir(&scratch).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, [format!("roads-{store_id}-{alive}").as_str()]);
 }

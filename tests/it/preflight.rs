@@ -49,7 +49,12 @@ fn what_does_not_hold_is_named_and_ends_with_1_in_every_form() {
     assert!(run.out.contains("CP004  System functionality      FAILED"), "{}", run.out);
     assert!(run.out.contains("4/5 checkpoints") && run.out.contains("drill: resolves"), "{}", run.out);
     assert!(run.out.contains("Not safe to proceed"), "{}", run.out);
+    // It is the tree that is broken, and not the restore point.
+    assert!(run.out.replace("\n        ", " ").contains("a faithful copy of a broken tree"), "{}", run.out);
+    let json = preflight(&world).args(["--format", "json"]).ends(1).json();
+    assert_eq!(json["drill"]["workspace_compiled"], false);
     let junit = preflight(&world).args(["--format", "junit"]).ends(1);
+    assert!(junit.out.contains("help: the workspace itself did not compile"), "{}", junit.out);
     assert!(
         junit.out.contains("classname=\"drill\" name=\"compiles\"") && junit.out.contains("failures=\"2\""),
         "{}",
@@ -63,6 +68,9 @@ fn what_does_not_hold_is_named_and_ends_with_1_in_every_form() {
 fn status_says_where_things_stand_and_what_to_do_next() {
     let world = world();
     backstop(&world.root).arg("status").ends(3);
+    backstop(&world.root).args(["status", "--check"]).ends(1).prints("there is no restore point");
+    let json = backstop(&world.root).args(["status", "--check", "--format", "json"]).ends(1).json();
+    assert!(json["newest"].is_null());
     backstop(&world.root).args(["backup", "-m", "before"]).ends(0);
     backstop(&world.root).args(["status", "--check"]).ends(0).prints("no change: ").prints("not drilled");
     write(world.at("crates/alpha/src/util.rs"), "// other\n");
@@ -83,5 +91,27 @@ fn status_says_where_things_stand_and_what_to_do_next() {
     backstop(&cut.root).arg("status").ends(0).prints("was cut off").prints("rollback --abort");
     backstop(&cut.root).args(["status", "--check"]).ends(4);
     backstop(&cut.root).arg("preflight").ends(4);
+    backstop(&cut.root).args(["checkpoint", "--only", "CP001"]).ends(4).complains("rollback --resume");
     assert!(fs::read_dir(cut.dir.join("logs")).is_ok());
+}
+
+#[test]
+fn what_stands_in_the_way_is_called_by_its_name() {
+    let world = world();
+    preflight(&world).arg("--drill=manifest").ends(0);
+    // A file of the restore point that is damaged is none that is backed up.
+    let files = world.store().manifest(&world.latest()).unwrap().totals.files;
+    let session = world.store().layout().session(&world.latest().id);
+    overwrite(session.join("files/Cargo.toml"), |b| b.push(b'x'));
+    let run = preflight(&world).arg("--drill=manifest").ends(1);
+    assert!(run.out.contains(&format!("{}/{files} files backed up", files - 1)), "{}", run.out);
+    // A lockfile out of step is not a dependency that is missing.
+    let lockfile = fs::read_to_string(world.at("Cargo.lock")).unwrap();
+    write(world.at("Cargo.lock"), lockfile.replace("name = \"beta\"", "name = \"gone\""));
+    let run = preflight(&world).ends(1);
+    assert!(
+        run.out.replace("\n        ", " ").contains("Cargo.lock is not in step with the manifests"),
+        "{}",
+        run.out
+    );
 }

@@ -8,7 +8,6 @@ use super::Session;
 use crate::checkpoint::{Checkpoints, CheckpointsReport, Surroundings, run};
 use crate::cli::args::Format;
 use crate::cli::{exit, render};
-use crate::drill::scratch_below;
 use crate::error::Result;
 use crate::store::Store;
 use crate::workspace::Workspace;
@@ -28,27 +27,35 @@ pub(in crate::cli) struct CheckpointArgs {
 
 impl Session<'_> {
     pub(super) fn checkpoint(&self, args: &CheckpointArgs) -> Result<u8> {
-        let workspace = self.workspace()?;
+        let workspace = self.workspace_or_cut_off()?;
         let checkpoints = self.checkpoints(&workspace)?;
         if args.list {
             self.report(&render::checkpoint_list(&self.term, self.global.format, &checkpoints));
             return Ok(exit::DONE);
         }
         let store = Store::open(&self.store_of(&workspace), Some(&workspace.root), &self.fs)?;
+        // A tree between two states is what nobody asks about.
+        store.refuse_cut_off()?;
+        let scratch = self.scratch(args.scratch.as_deref(), store.root(), store.layout().dir())?;
         self.stop_on_signals();
-        let report =
-            self.run_checkpoints(&workspace, &store, &checkpoints, &args.only, args.scratch.as_deref())?;
+        let report = self.run_checkpoints(&workspace, &store, &checkpoints, &args.only, &scratch)?;
         let code = if report.passed() { exit::DONE } else { exit::FINDINGS };
         let text = match self.global.format {
             Format::Human => render::checkpoint(&self.term, &report),
             Format::Json => render::checkpoint_json(&report, code),
             Format::Junit => render::junit("backstop checkpoint", &render::checkpoint_cases(&report)),
             Format::Github => {
-                render::github(&render::checkpoint_cases(&report)) + &render::checkpoint(&self.term, &report)
+                render::github(&render::checkpoint_cases(&report), &self.checkout(&workspace))
+                    + &render::harmless(&render::checkpoint(&self.term, &report))
             }
         };
         self.report(&text);
         Ok(code)
+    }
+
+    /// Where annotations count their files from.
+    pub(super) fn checkout(&self, workspace: &Workspace) -> render::Checkout {
+        render::Checkout { repository: self.env.repository.clone(), root: workspace.root.clone() }
     }
 
     /// Backstop's own, those of the settings, and those that the program registered.
@@ -65,16 +72,15 @@ impl Session<'_> {
         store: &Store,
         checkpoints: &Checkpoints,
         only: &[String],
-        scratch: Option<&std::path::Path>,
+        scratch: &std::path::Path,
     ) -> Result<CheckpointsReport> {
         let context = self.context();
-        let scratch = scratch.map_or_else(|| scratch_below(&self.env.cache), |dir| self.env.absolute(dir));
         let at = Surroundings {
             workspace,
             store,
             cargo: &self.env.cargo,
             executable: self.env.executable.as_deref(),
-            scratch: &scratch,
+            scratch,
             context: &context,
         };
         run(&checkpoints.only(only)?, &at)

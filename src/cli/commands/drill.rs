@@ -3,26 +3,29 @@
 use std::path::{Path, PathBuf};
 
 use super::Session;
-use crate::drill::{DrillOptions, DrillReport, drill, record, scratch_below};
+use crate::drill::{DrillOptions, DrillReport, drill, outside, record, scratch_below};
 use crate::error::{ErrorKind, Result};
 use crate::store::{DrillLevel, Listed, Store, Wait};
 
 impl Session<'_> {
+    /// Where scratch copies are made. Asked before anything else is done: a place in the workspace is an error.
+    pub(super) fn scratch(&self, given: Option<&Path>, root: &Path, store: &Path) -> Result<PathBuf> {
+        let asked = given.map_or_else(|| scratch_below(&self.env.cache), |dir| self.env.absolute(dir));
+        outside(&asked, &[root.to_path_buf()], store)
+    }
+
     /// Drills each of `listed`, and records how far it came.
     pub(super) fn drill(
         &self,
         store: &Store,
         listed: &[Listed],
         level: DrillLevel,
-        scratch: Option<&Path>,
+        scratch: &Path,
     ) -> Result<Vec<DrillReport>> {
         let context = self.context();
         let options = DrillOptions {
             level,
-            scratch: match scratch {
-                Some(dir) => self.env.absolute(dir),
-                None => scratch_below(&self.env.cache),
-            },
+            scratch: scratch.to_path_buf(),
             seeds: self.target_directories(store),
             cargo: self.env.cargo.clone(),
         };

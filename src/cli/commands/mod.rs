@@ -15,7 +15,7 @@ mod rollback;
 
 use std::path::PathBuf;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 pub(super) use checkpoint::CheckpointArgs;
 pub(super) use explain::ExplainArgs;
@@ -137,7 +137,7 @@ impl Session<'_> {
 
     /// From here on Ctrl-C asks to stop, and the operation stops where that is safe.
     fn stop_on_signals(&self) {
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
             if let Err(e) = signal_hook::flag::register(signal, self.interrupt.flag()) {
                 self.context().note(format!("a signal will end the program at once: {e}"));
             }
@@ -322,6 +322,10 @@ impl Session<'_> {
     fn validate(&self, args: &Validate) -> Result<u8> {
         let store = self.store()?;
         self.stop_on_signals();
+        let scratch = match args.drill {
+            Some(_) => self.scratch(args.scratch.as_deref(), store.root(), store.layout().dir())?,
+            None => PathBuf::new(),
+        };
         let repaired = if args.repair {
             let which = selector(&args.timestamp);
             Some(self.repair(&store, (!args.all).then_some(&which), args.no_wait)?)
@@ -352,7 +356,7 @@ impl Session<'_> {
         drop(shared);
         self.record(&store, &reports);
         let drills = match args.drill {
-            Some(level) => self.drill(&store, &listed, level, args.scratch.as_deref())?,
+            Some(level) => self.drill(&store, &listed, level, &scratch)?,
             None => Vec::new(),
         };
         let passed = repaired.as_ref().is_none_or(crate::validate::repair::RepairReport::passed)

@@ -14,7 +14,7 @@ use crate::manifest::{Id, Totals};
 use crate::rollback::Look;
 use crate::select::select;
 use crate::store::{DrillLevel, EXECUTABLE, Listed, SCRIPTS, Selector, Store, Trial, prove_executable};
-use crate::validate::{Finding, InodeCache, record, validate};
+use crate::validate::{Finding, InodeCache, Validation, record, validate};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PreflightArgs {
@@ -51,6 +51,7 @@ impl Session<'_> {
         let started = self.context().clock.now();
         let workspace = self.workspace_or_cut_off()?;
         let checkpoints = self.checkpoints(&workspace)?;
+        let scratch = self.scratch(args.scratch.as_deref(), &workspace.root, &self.store_of(&workspace))?;
         self.stop_on_signals();
         let (store, created) = self.opened_store(&workspace)?;
         if created {
@@ -71,14 +72,20 @@ impl Session<'_> {
         record(&lock, &validation, &context)?;
         drop(lock);
         let level = args.drill.or(workspace.settings.drill).unwrap_or(DrillLevel::Compiles);
-        let drills = self.drill(&store, std::slice::from_ref(&listed), level, args.scratch.as_deref())?;
-        let drill = drills
+        let drills = self.drill(&store, std::slice::from_ref(&listed), level, &scratch)?;
+        let mut drill = drills
             .into_iter()
             .next()
             .ok_or_else(|| Error::new(ErrorKind::NoRestorePoint, "there is no restore point to drill"))?;
         let roads = self.roads(&store, &listed.id);
         // Behind the drill: a guard that asks for one lets the workspace compile by now.
-        let report = self.run_checkpoints(&workspace, &store, &checkpoints, &[], args.scratch.as_deref())?;
+        let report = self.run_checkpoints(&workspace, &store, &checkpoints, &[], &scratch)?;
+        drill.compiled_then = report.compiled().or(drill.compiled_then);
+        // What was not written anew is counted by who read it just now.
+        let verified = verified.unwrap_or_else(|| {
+            let intact = validation.checks.iter().find(|c| c.validation == Validation::FileIntegrity);
+            totals.files.saturating_sub(intact.map_or(totals.files, |c| c.findings.len() as u64))
+        });
         let view = render::PreflightView {
             store: &store,
             backup_id: listed.backup_id(),
@@ -96,7 +103,8 @@ impl Session<'_> {
             Format::Json => render::preflight_json(&view, code),
             Format::Junit => render::junit("backstop preflight", &render::preflight_cases(&view)),
             Format::Github => {
-                render::github(&render::preflight_cases(&view)) + &render::preflight(&self.term, &view)
+                render::github(&render::preflight_cases(&view), &self.checkout(&workspace))
+                    + &render::harmless(&render::preflight(&self.term, &view))
             }
         };
         self.report(&text);
@@ -112,13 +120,14 @@ impl Session<'_> {
         Store::open_or_create(&dir, &workspace.root, &self.fs)
     }
 
-    /// A restore point of the present: a new one, or the newest where nothing changed since.
+    /// A restore point of the present: a new one with the number of files that were read back, or the newest where
+    /// nothing changed since.
     fn backed_up(
         &self,
         args: &PreflightArgs,
         workspace: &crate::workspace::Workspace,
         store: &Store,
-    ) -> Result<(Listed, Totals, u64)> {
+    ) -> Result<(Listed, Totals, Option<u64>)> {
         let context = self.context();
         let lock = store.lock(wait(args.no_wait), &self.interrupt, &self.progress)?;
         let set = select(workspace, store.layout().dir())?;
@@ -143,10 +152,9 @@ impl Session<'_> {
         self.prune_after_backup(&lock, workspace.settings.keep.as_ref());
         let (id, totals, verified) = match &outcome {
             BackupOutcome::Made(report) => {
-                (report.manifest.id.clone(), report.manifest.totals, report.verified)
+                (report.manifest.id.clone(), report.manifest.totals, Some(report.verified))
             }
-            // Its validation reads every file.
-            BackupOutcome::Unchanged { id, totals, .. } => (id.clone(), *totals, totals.files),
+            BackupOutcome::Unchanged { id, totals, .. } => (id.clone(), *totals, None),
         };
         let catalogue = store.catalogue()?;
         Ok((catalogue.select(&Selector::Prefix(id.to_string()))?.clone(), totals, verified))
@@ -174,7 +182,15 @@ impl Session<'_> {
     }
 
     pub(super) fn status(&self, args: &StatusArgs) -> Result<u8> {
-        let store = self.store()?;
+        let store = match self.store() {
+            // A job asks whether there is a restore point, and there is none.
+            Err(e) if args.check && e.kind() == ErrorKind::NoStore => {
+                self.progress.clear();
+                self.report(&render::status_without_store(&self.term, self.global.format, &e));
+                return Ok(exit::FINDINGS);
+            }
+            other => other?,
+        };
         self.stop_on_signals();
         let catalogue = store.catalogue()?;
         let newest = catalogue.latest();

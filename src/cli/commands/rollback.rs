@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::{Session, selector, wait};
 use crate::cli::args::{Copy, Rollback};
@@ -127,7 +127,7 @@ impl Session<'_> {
         }
         self.term.report(&render::plan(&self.term, store, plan, verbose));
         let armed = Arc::new(AtomicBool::new(true));
-        let armed_for_all = [SIGINT, SIGTERM, SIGHUP].iter().try_for_each(|signal| {
+        let armed_for_all = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].iter().try_for_each(|signal| {
             signal_hook::flag::register_conditional_shutdown(*signal, exit::NOT_DONE.into(), armed.clone())
                 .map(drop)
         });

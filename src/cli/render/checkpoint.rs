@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Case, object};
 use crate::checkpoint::{CheckpointReport, Checkpoints, CheckpointsReport};
 use crate::cli::args::Format;
-use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, sentences};
+use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, cut, sentences, text_columns};
 use crate::clock::show_duration;
 use crate::path::{show_path, show_text};
 
@@ -31,12 +31,14 @@ pub(in crate::cli) fn checkpoint(term: &Term, report: &CheckpointsReport) -> Str
 fn line(out: &mut String, term: &Term, one: &CheckpointReport) {
     let verdict = if one.passed() { term.out(GREEN, "passed") } else { term.out(RED, "FAILED") };
     let checked = &one.checked;
-    let name: String = show_text(&one.name).chars().take(NAME).collect();
+    let name = cut(&show_text(&one.name), NAME);
+    let room = NAME.saturating_sub(text_columns(&name));
     let unit = if checked.checked == 1 { checked.unit.trim_end_matches('s') } else { &checked.unit };
     let _ = writeln!(
         out,
-        "{}  {name:<NAME$}  {verdict}  {} {} in {}",
+        "{}  {name}{:room$}  {verdict}  {} {} in {}",
         term.out(BOLD, &one.id),
+        "",
         checked.checked,
         show_text(unit),
         show_duration(one.elapsed)

@@ -2,7 +2,9 @@
 //! comes from file names and messages is escaped.
 
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
+use crate::path::show_path;
 use crate::validate::Finding;
 
 /// One check.
@@ -84,8 +86,32 @@ fn xml(text: &str) -> String {
 /// How many annotations of one check are printed: GitHub shows ten of a step.
 const ANNOTATIONS: usize = 10;
 
+/// Where annotations count their files from: the repository's root, and the directory that findings count theirs from.
+#[derive(Debug, Clone)]
+pub(in crate::cli) struct Checkout {
+    pub(in crate::cli) repository: Option<PathBuf>,
+    pub(in crate::cli) root: PathBuf,
+}
+
+impl Checkout {
+    /// The properties that name a place, where a file stands there: `FILE`, or `FILE:LINE`.
+    fn properties(&self, place: &str) -> String {
+        let file = |name: &str| {
+            let path = self.root.join(name);
+            let within = self.repository.as_ref().and_then(|repository| path.strip_prefix(repository).ok());
+            let shown = within.unwrap_or(Path::new(name));
+            path.is_file().then(|| property(&show_path(shown)))
+        };
+        if let Some(file) = file(place) {
+            return format!("file={file},");
+        }
+        let line = place.rsplit_once(':').filter(|(_, line)| line.parse::<u64>().is_ok());
+        line.and_then(|(name, line)| Some(format!("file={},line={line},", file(name)?))).unwrap_or_default()
+    }
+}
+
 /// GitHub's workflow commands: one annotation for each finding.
-pub(in crate::cli) fn github(cases: &[Case]) -> String {
+pub(in crate::cli) fn github(cases: &[Case], checkout: &Checkout) -> String {
     let mut out = String::new();
     for case in cases.iter().filter(|case| !case.passed) {
         let title = property(&case.name);
@@ -93,15 +119,26 @@ pub(in crate::cli) fn github(cases: &[Case]) -> String {
             let _ = writeln!(out, "::error title={title}::{}", message(&case.problem()));
         }
         for finding in case.findings.iter().take(ANNOTATIONS) {
-            let place = match finding.place.rsplit_once(':') {
-                Some((file, line)) if line.parse::<u64>().is_ok() => {
-                    format!("file={},line={line},", property(file))
-                }
-                _ => String::new(),
-            };
+            let place = checkout.properties(&finding.place);
             let text = format!("{}: {}", finding.place, finding.problem);
             let _ = writeln!(out, "::error {place}title={title}::{}", message(&text));
         }
+    }
+    out
+}
+
+/// A text for people on the way to GitHub: the name of a file must not become a workflow command. The runner takes
+/// `::` at the start of a line, spaces before it or not, and `##[` anywhere.
+pub(in crate::cli) fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let words = line.trim_start();
+        let (indent, _) = line.split_at(line.len() - words.len());
+        out.push_str(indent);
+        if words.starts_with("::") {
+            out.push_str("| ");
+        }
+        out.push_str(&words.replace("##[", "# #["));
     }
     out
 }
@@ -156,8 +193,20 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a place for the test")]
     fn githubs_annotations_name_file_and_line_and_escape_what_ends_a_property() {
-        let text = github(&cases());
+        let root = std::env::temp_dir().join(format!("backstop-ci-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("sub/src")).unwrap();
+        for name in ["a,b.rs", "c%:7"] {
+            std::fs::write(root.join("sub/src").join(name), "").unwrap();
+        }
+        let checkout = Checkout { repository: None, root: root.join("sub") };
+        let within = Checkout { repository: Some(root.clone()), root: root.join("sub") };
+        assert_eq!(within.properties("src/a,b.rs:7"), "file=sub/src/a%2Cb.rs,line=7,");
+        assert_eq!(checkout.properties("src/c%:7"), "file=src/c%25%3A7,", "a name with a colon");
+        assert_eq!(checkout.properties("false localhost:8080"), "", "no file is there");
+        let text = github(&cases(), &checkout);
+        std::fs::remove_dir_all(&root).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 2, "{text}");
         assert!(
@@ -169,6 +218,13 @@ mod tests {
         assert!(lines[0].contains("%0A"));
         assert!(lines[1].starts_with("::error title=CP004"));
         let silent = Case { findings: vec![], ..cases().remove(1) };
-        assert!(github(&[silent]).ends_with("::nothing was checked\n"));
+        assert!(github(&[silent], &checkout).ends_with("::nothing was checked\n"));
+    }
+
+    #[test]
+    fn no_name_becomes_a_workflow_command() {
+        let text = "table\n       ::stop-commands::x: was added\n::add-mask::y\na::b ##[group]z";
+        let safe = "table\n       | ::stop-commands::x: was added\n| ::add-mask::y\na::b # #[group]z";
+        assert_eq!(harmless(text), safe);
     }
 }

@@ -8,6 +8,7 @@ use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, sentences};
 use crate::clock::show_duration;
 use crate::drill::{DrillReport, Rung};
 use crate::path::{show_path, show_text};
+use crate::store::DrillLevel;
 
 /// For people: a line for each rung, then how far it came.
 pub(in crate::cli) fn drill(term: &Term, report: &DrillReport) -> String {
@@ -70,27 +71,30 @@ fn counted(rung: &Rung) -> String {
 }
 
 /// What to do about a drill that failed.
-fn help(report: &DrillReport) -> Option<String> {
+pub(super) fn help(report: &DrillReport) -> Option<String> {
     let failed = report.failed()?;
-    Some(match (failed.level, report.compiled_then) {
-        (crate::store::DrillLevel::Compiles, Some(false)) => {
-            "the workspace itself did not compile when this was made: it is a faithful copy of a broken tree"
-                .into()
-        }
-        _ if failed.findings.iter().any(|f| f.problem.contains("--offline")) => {
-            "not all dependencies are on this machine: `cargo fetch --locked` in the workspace, then drill again".into()
-        }
-        _ if failed.findings.iter().any(|f| f.problem.contains("stable release channel")) => {
-            "some targets need a nightly toolchain: narrow what has to compile in the settings, such as              check = [\"--workspace\", \"--lib\", \"--bins\", \"--tests\", \"--examples\"]"
-                .into()
-        }
-        (level, _) if level >= crate::store::DrillLevel::Resolves => {
-            "does the workspace itself pass? Then the restore point lacks something that the build reads: \
-             `explain PATH` says why a file is not in it; mend the settings and make a new one"
-                .into()
-        }
-        _ => "mend it with `validate --repair`, or make a new one with `backup`".into(),
-    })
+    let says = |text: &str| failed.findings.iter().any(|f| f.problem.contains(text));
+    let broken = report.compiled_then == Some(false) && failed.level >= DrillLevel::Compiles;
+    let text = if broken {
+        "the workspace itself did not compile when this was made: it is a faithful copy of a broken tree"
+    } else if says("--locked was passed") {
+        "Cargo.lock is not in step with the manifests: `cargo update --workspace` in the workspace, then make a new \
+         restore point"
+    } else if says("--offline") {
+        "not all dependencies are on this machine: `cargo fetch --locked` in the workspace, then drill again"
+    } else if says("stable release channel") {
+        "some targets need a nightly toolchain: narrow what has to compile in the settings, such as\n          \
+         check = [\"--workspace\", \"--lib\", \"--bins\", \"--tests\", \"--examples\"]"
+    } else if failed.level == DrillLevel::Tests {
+        "do the tests pass in the workspace itself? Then the restore point lacks something that they read: `explain \
+         PATH` says why a file is not in it; mend the settings and make a new one"
+    } else if failed.level >= DrillLevel::Resolves {
+        "does the workspace itself pass? Then the restore point lacks something that the build reads: \
+         `explain PATH` says why a file is not in it; mend the settings and make a new one"
+    } else {
+        "mend it with `validate --repair`, or make a new one with `backup`"
+    };
+    Some(text.to_owned())
 }
 
 /// For programs.

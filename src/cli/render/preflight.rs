@@ -6,15 +6,17 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use super::drill::{drill, drill_json};
+use super::drill::{drill, drill_json, help};
 use super::list::status_json;
 use super::{BringBack, Case, checkpoint, checkpoint_cases, object};
 use crate::checkpoint::{CheckpointReport, CheckpointsReport};
+use crate::cli::args::Format;
 use crate::cli::commands::{Road, road_finding};
 use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, cut, fill, plural, sentences};
 use crate::clock::{parse_rfc3339, show_age, show_duration};
 use crate::diff::Diff;
 use crate::drill::DrillReport;
+use crate::error::Error;
 use crate::manifest::Totals;
 use crate::path::{show_path, show_text};
 use crate::store::{Store, Summary, Trial};
@@ -113,7 +115,7 @@ pub(in crate::cli) fn preflight_cases(view: &PreflightView<'_>) -> Vec<Case> {
         passed: r.passed(),
         seconds: r.elapsed.as_secs_f64(),
         findings: r.findings.clone(),
-        remedy: None,
+        remedy: if r.passed() { None } else { help(view.drill) },
     }));
     cases.extend(view.roads.iter().map(|road| Case {
         group: "rollback roads",
@@ -121,7 +123,9 @@ pub(in crate::cli) fn preflight_cases(view: &PreflightView<'_>) -> Vec<Case> {
         passed: road_finding(road).is_none(),
         seconds: 0.0,
         findings: road_finding(road).into_iter().collect(),
-        remedy: None,
+        remedy: Some(
+            "the next `backup` writes it anew where it is altered; use another road until then".into(),
+        ),
     }));
     cases
 }
@@ -216,7 +220,12 @@ pub(in crate::cli) fn status(term: &Term, view: &StatusView<'_>) -> String {
     if diff.is_empty() {
         let same = plural(diff.unchanged, "path is the same", "paths are the same");
         field("Since then", term.out(GREEN, format!("no change: {same}")));
-        field("Next", "go on; to come back to this: ".to_owned() + &next("rollback -t latest"));
+        // A drill that failed is no way back that was shown to be open.
+        match status.validated {
+            Some(v) if !v.passed => field("Next", next("validate --repair")),
+            _ => field("Next", "go on".to_owned()),
+        }
+        field("to come back", next("rollback -t latest"));
         return out;
     }
     let mut packages: BTreeMap<&str, u64> = BTreeMap::new();
@@ -238,6 +247,23 @@ pub(in crate::cli) fn status(term: &Term, view: &StatusView<'_>) -> String {
     field("to undo it", next("rollback -t latest"));
     let _ = writeln!(out, "{:>12}  {}", "", term.out(DIM, "the rollback shows its plan and asks first"));
     out
+}
+
+/// Where there is no store, to a job that asks for a restore point.
+pub(in crate::cli) fn status_without_store(term: &Term, format: Format, e: &Error) -> String {
+    if format == Format::Json {
+        let fields =
+            json!({ "workspace": null, "store": null, "cut_off": false, "newest": null, "drift": null });
+        return object("status", 1, fields);
+    }
+    let why = term.out(YELLOW, "there is no restore point");
+    format!(
+        "{:>12}  {why}: {}\n{:>12}  {}\n",
+        "Newest",
+        sentences(14, &e.to_string()),
+        "Next",
+        term.out(BOLD, "cargo xtask backup")
+    )
 }
 
 /// For programs.

@@ -262,3 +262,15 @@ fn shellcheck_has_nothing_to_say_of_the_bash_script() {
     };
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
 }
+
+#[test]
+fn a_store_beside_the_workspaces_own_gets_its_scripts_too() {
+    let world = World::new("single");
+    backstop(&world.root).arg("backup").ends(0);
+    let other = world.temp.path().join("other");
+    let run = backstop(&world.root).arg("--store").arg(&other).arg("backup").ends(0);
+    assert!(!run.err.contains("fails at a dry run"), "{}", run.err);
+    for name in ["backstop", "rollback.sh", "rollback.py"] {
+        assert!(other.join("scripts").join(name).exists(), "{name}: {}", run.err);
+    }
+}
