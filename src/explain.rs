@@ -6,8 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::manifest::{Pattern, Place, Reason};
-use crate::path::{RelPath, canonical, relative, show_path, show_text};
-use crate::select::inputs::{Evidence, Inputs, Reader, inputs, is_the_machines};
+use crate::path::{RelPath, canonical, show_path, show_text, toml_string};
+use crate::select::inputs::{
+    Evidence, Inputs, Reader, configuration_above, is_the_machines, is_the_walks, said,
+};
+use crate::select::read::outside_setting;
 use crate::select::settings::{PathPattern, ScopeSetting};
 use crate::select::walk::Walk;
 use crate::select::{Candidate, ProtectedSet, RootDirectory, SkipReason, glob};
@@ -44,18 +47,26 @@ impl Rule {
         Rule { text: text.into(), file: None, line: None }
     }
 
-    /// A rule that stands in the first line of `file` that `holds`.
-    fn in_file(text: impl Into<String>, file: PathBuf, holds: impl Fn(&str) -> bool) -> Self {
+    /// A rule that stands in the first line of a manifest that `holds`, given the table that the line stands in.
+    fn in_manifest(text: impl Into<String>, directory: &Path, holds: impl Fn(&str, &str) -> bool) -> Self {
+        let file = directory.join("Cargo.toml");
         let bytes = std::fs::read(&file).unwrap_or_default();
-        let line = String::from_utf8_lossy(&bytes).lines().position(holds).map(|index| index + 1);
-        Rule { text: text.into(), file: Some(file), line }
+        let manifest = String::from_utf8_lossy(&bytes);
+        let mut table = "";
+        let line = manifest.lines().map(str::trim).position(|line| {
+            if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+                // A line of an array of arrays is none that anybody's settings have.
+                table = name.trim_matches(['[', ' ', '\t']);
+            }
+            holds(table, line)
+        });
+        Rule { text: text.into(), file: Some(file), line: line.map(|index| index + 1) }
     }
 }
 
 /// Explains each of `paths`, which are absolute. `set` is what [`crate::select::select`] gave for the workspace.
 pub fn explain(workspace: &Workspace, set: &ProtectedSet, paths: &[PathBuf]) -> Vec<Explanation> {
-    let inputs = inputs(workspace);
-    let explainer = Explainer { workspace, set, inputs };
+    let explainer = Explainer { workspace, set, inputs: said(workspace) };
     paths.iter().map(|path| explainer.explain(&resolved(path))).collect()
 }
 
@@ -99,8 +110,7 @@ impl Explainer<'_> {
             return self.outside(full, done);
         };
         let Some(path) = RelPath::strip(&root.directory, full) else {
-            let text = "it is the directory that everything protected counts from";
-            return done(true, vec![Rule::own(text)], None);
+            return done(true, vec![self.root(root)], None);
         };
         let placed = Placed { full, root, path, exists };
         let key = (placed.root.root.name.as_str(), &placed.path);
@@ -116,14 +126,43 @@ impl Explainer<'_> {
         full: &Path,
         done: impl Fn(bool, Vec<Rule>, Option<String>) -> Explanation,
     ) -> Explanation {
+        if let Some(store) = full.ancestors().find(|dir| crate::store::is_store(dir)) {
+            let text = format!("`{}` is a store of restore points", show_path(store));
+            return done(false, vec![Rule::own(text)], None);
+        }
         let mut rules = vec![Rule::own("it lies outside the workspace and every path dependency")];
         rules.extend(self.read_by(full));
-        let dir = if full.is_dir() { full } else { full.parent().unwrap_or(Path::new("/")) };
-        let setting = relative(&self.workspace.root, dir);
-        // What holds the workspace cannot be one of its roots; the system's files are nobody's to bring back.
-        let remedy = (!self.workspace.root.starts_with(dir) && !is_the_machines(full))
-            .then(|| format!("outside = [\"{}\"] protects its directory", show_path(&setting)));
+        if configuration_above(&self.workspace.root).any(|file| file == *full) {
+            rules.push(Rule::own("cargo reads it: it lies above the workspace"));
+        }
+        // The system's files are nobody's to bring back.
+        let setting = Some(full).filter(|full| !is_the_machines(full, &self.workspace.root));
+        let setting = setting.and_then(|full| outside_setting(self.workspace, full));
+        let remedy = setting.as_deref().and_then(Path::to_str);
+        let remedy = remedy.map(|dir| format!("outside = [{}] protects its directory", toml_string(dir)));
         done(false, rules, remedy)
+    }
+
+    /// Why a directory is one that protected files count from.
+    fn root(&self, root: &RootDirectory) -> Rule {
+        if root.root.name.is_empty() {
+            return Rule::own("it is the workspace root");
+        }
+        match self.outside_root(root) {
+            Some(rule) => rule,
+            None => match self.workspace.packages.iter().find(|p| p.directory == root.directory) {
+                Some(package) => {
+                    Rule { text: named(package).text.replace("it lies in", "it is"), ..named(package) }
+                }
+                None => Rule::own("it is a directory that protected files count from"),
+            },
+        }
+    }
+
+    /// The setting `outside` that makes a root of it.
+    fn outside_root(&self, root: &RootDirectory) -> Option<Rule> {
+        let (_, text) = self.workspace.outside.iter().find(|(dir, _)| *dir == root.directory)?;
+        Some(self.outside_setting(text))
     }
 
     /// Each reason of an entry, with its place; and who read it in the last builds.
@@ -166,11 +205,23 @@ impl Explainer<'_> {
                         p.files.iter().chain(&p.crate_roots).any(|file| resolved(file) == *at.full)
                     });
                 match package {
-                    Some(package) => Rule::in_file(
-                        format!("the manifest of `{}` names it", show_text(&package.name)),
-                        package.directory.join("Cargo.toml"),
-                        |line| line.contains(&name),
-                    ),
+                    Some(package) => {
+                        let package_name = show_text(&package.name);
+                        let keys = ["readme", "license-file", "build", "path"];
+                        let text = format!("the manifest of `{package_name}` names it");
+                        let rule = Rule::in_manifest(text, &package.directory, |_, line| {
+                            line.split_once('=').is_some_and(|(key, value)| {
+                                keys.contains(&key.trim()) && value.contains(&name)
+                            })
+                        });
+                        match rule.line {
+                            Some(_) => rule,
+                            // Found by cargo at its usual place.
+                            None => {
+                                Rule { text: format!("a target of `{package_name}` starts at it"), ..rule }
+                            }
+                        }
+                    }
                     None => Rule::own("a manifest names it"),
                 }
             }
@@ -199,10 +250,21 @@ impl Explainer<'_> {
                 return (true, vec![rule], None);
             }
         }
-        let include = |path: &str| Some(format!("include = [\"{path}\"]"));
+        // A pattern counts from the manifest that it stands in, and reaches only what lies in the same root.
+        let include = |path: &str, rest: &str| self.include(at, path, rest);
+        let watched = at.full.ancestors().find_map(|dir| self.inputs.get_key_value(dir));
+        if let Some((dir, _)) = watched
+            && !is_the_walks(self.workspace, dir)
+            && !at.exists
+        {
+            return (true, self.read_by(at.full).into_iter().collect(), None);
+        }
         if let Some(rule) = git_rule(at.full, false) {
-            let remedy = include(&at.path.to_string());
+            let remedy = include(&at.path.to_string(), "");
             return no(Rule { text: format!("git ignores it: {}", rule.text), ..rule }, remedy);
+        }
+        if let Some(rule) = self.outside_root(at.root) {
+            return (true, vec![rule], None);
         }
         let special = self.skipped(at, |why| matches!(why, SkipReason::Special(_) | SkipReason::Unnameable));
         if let Some(why) = special {
@@ -226,8 +288,26 @@ impl Explainer<'_> {
             return (true, vec![Rule::own("it stands at the workspace root")], None);
         }
         let top = at.path.ancestors().last().map_or_else(|| at.path.to_string(), |dir| dir.to_string());
-        let pattern = if directory { format!("{}/**", at.path) } else { format!("{top}/**") };
-        no(Rule::own("it lies in no package of the workspace"), include(&pattern))
+        if at.root.root.name.is_empty() && [".cargo", ".config"].contains(&top.as_str()) && !at.exists {
+            return (true, vec![self.reason(at, &Reason::WorkspaceFile)], None);
+        }
+        let start = if directory { at.path.to_string() } else { top };
+        no(Rule::own("it lies in no package of the workspace"), include(&start, "/**"))
+    }
+
+    /// The setting that includes a path of the root, where one can.
+    fn include(&self, at: &Placed<'_>, path: &str, rest: &str) -> Option<String> {
+        let pattern = |path: &str| toml_string(&format!("{}{rest}", glob::literal(path)));
+        // A pattern is text.
+        at.full.to_str()?;
+        if at.root.root.name.is_empty() {
+            return Some(format!("include = [{}]", pattern(path)));
+        }
+        let package = self.owners(at.full).into_iter().next_back()?;
+        let base = RelPath::strip(&at.root.directory, &package.directory);
+        let path = base.map_or(Some(path), |base| path.strip_prefix(&format!("{base}/")))?;
+        let manifest = show_path(&package.directory.join("Cargo.toml"));
+        Some(format!("in [package.metadata.backstop] of {manifest}: include = [{}]", pattern(path)))
     }
 
     /// What no rule of anybody's brings in: a store, a target directory, version control.
@@ -292,24 +372,22 @@ impl Explainer<'_> {
             glob::matches(&Pattern { base, glob: p.glob.clone() }, &at.root.root.name, &at.path)
         };
         let found = list.iter().find(fits)?;
-        let quoted = [format!("\"{text}\""), format!("'{text}'")];
-        let text = format!("the pattern `{}` of the settings names it", show_text(text));
-        let manifest = found.directory.join("Cargo.toml");
-        Some(Rule::in_file(text, manifest, |line| quoted.iter().any(|q| line.contains(q.as_str()))))
+        let said = format!("the pattern `{}` of the settings names it", show_text(text));
+        Some(Rule::in_manifest(said, &found.directory, |table, line| in_settings(table) && holds(line, text)))
     }
 
     fn outside_setting(&self, text: &str) -> Rule {
         let said = format!("the setting `outside` names `{}`", show_text(text));
-        Rule::in_file(said, self.workspace.root.join("Cargo.toml"), |line| {
-            line.contains(&format!("\"{text}\"")) || line.contains(&format!("'{text}'"))
-        })
+        Rule::in_manifest(said, &self.workspace.root, |table, line| in_settings(table) && holds(line, text))
     }
 
     fn scope_setting(&self) -> Rule {
         let text = "the settings protect all that git does not ignore";
-        Rule::in_file(text, self.workspace.root.join("Cargo.toml"), |line| {
-            line.split_once('=')
-                .is_some_and(|(key, value)| key.trim() == "scope" && value.contains("workspace"))
+        Rule::in_manifest(text, &self.workspace.root, |table, line| {
+            in_settings(table)
+                && line
+                    .split_once('=')
+                    .is_some_and(|(key, value)| key.trim() == "scope" && value.contains("workspace"))
         })
     }
 
@@ -329,10 +407,23 @@ fn named(package: &LocalPackage) -> Rule {
     let kind = if package.member { "member" } else { "path dependency" };
     let text = format!("it lies in the {kind} `{}`", show_text(&package.name));
     let quoted = format!("\"{}\"", package.name);
-    Rule::in_file(text, package.directory.join("Cargo.toml"), |line| {
-        line.split_once('=')
-            .is_some_and(|(key, value)| key.trim() == "name" && value.trim().starts_with(&quoted))
+    Rule::in_manifest(text, &package.directory, |table, line| {
+        table == "package"
+            && line
+                .split_once('=')
+                .is_some_and(|(key, value)| key.trim() == "name" && value.trim().starts_with(&quoted))
     })
+}
+
+/// Whether a table of a manifest is one of backstop's settings, or holds them as a key.
+fn in_settings(table: &str) -> bool {
+    let names = table.replace(['"', ' '], "");
+    names.ends_with("metadata.backstop") || names.ends_with(".metadata")
+}
+
+/// Whether a line has a string, in one of the ways to write it.
+fn holds(line: &str, text: &str) -> bool {
+    line.contains(&toml_string(text)) || line.contains(&format!("'{text}'"))
 }
 
 /// The rule by which git ignores a path, whether or not it exists. `tracked`: also where the index holds it.

@@ -313,6 +313,19 @@ pub fn show_text(text: &str) -> String {
     show_bytes(text.as_bytes())
 }
 
+/// A string as TOML writes it, in quotes.
+pub(crate) fn toml_string(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out + "\""
+}
+
 /// A word of a command line that a person copies: quoted where a shell needs it.
 pub(crate) fn shell_word(word: &OsStr) -> String {
     let bytes = word.as_bytes();

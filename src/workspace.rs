@@ -59,6 +59,13 @@ pub struct LocalPackage {
     pub member: bool,
 }
 
+impl LocalPackage {
+    /// Whether it has a build script: cargo calls that target `build-script-NAME`.
+    pub(crate) fn has_build_script(&self) -> bool {
+        self.targets.iter().any(|name| name.starts_with("build-script-"))
+    }
+}
+
 /// What [`load`] needs to know from outside.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
@@ -129,6 +136,9 @@ fn outside(root: &Path, settings: &Settings, notes: &mut Vec<String>) -> Result<
         }
         if directory.starts_with(root) {
             return Err(refused("lies in the workspace", "name it in `include`"));
+        }
+        if directory.ancestors().any(crate::store::is_store) {
+            return Err(refused("is a store of restore points", "a store is never backed up: take it out"));
         }
         if root.starts_with(&directory) {
             return Err(refused("holds the workspace", "name the directories in it that the build reads"));

@@ -26,6 +26,12 @@ pub(crate) fn check(glob: &str) -> Result<(), String> {
     fast_glob::validate(glob).map_err(|e| e.to_string())
 }
 
+/// The pattern that matches a path and nothing else.
+pub(crate) fn literal(path: &str) -> String {
+    let special = |c: &char| matches!(c, '*' | '?' | '[' | ']' | '{' | '}' | '\\' | '!');
+    path.chars().flat_map(|c| special(&c).then_some('\\').into_iter().chain([c])).collect()
+}
+
 /// The pattern's start up to its first component with a wildcard, and whether that is all of it.
 pub(crate) fn literal_prefix(glob: &str) -> (Vec<&str>, bool) {
     let mut prefix = Vec::new();

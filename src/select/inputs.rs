@@ -2,7 +2,7 @@
 //! the walk and never the walk itself: modules that are configured away, and tests that were not built, stand in
 //! none of them.
 //!
-//! - `[TRIPLE/]PROFILE/deps/*.d` and `build/PACKAGE-HASH/*.d`: a line `path:` for each file that rustc read. Paths of
+//! - `[TRIPLE/]PROFILE/{deps,examples}/*.d` and `build/PACKAGE-HASH/*.d`: a line `path:` for each file that rustc read. Paths of
 //!   members count from the workspace root and are not normalised; others are absolute. Only a space is escaped.
 //! - `build/PACKAGE-HASH/output`: `cargo::rerun-if-changed=PATH`, and the same with one colon. Paths count from the
 //!   package; a directory stands for all that is in it.
@@ -48,20 +48,29 @@ pub(crate) struct Evidence {
     pub(crate) line: usize,
 }
 
-/// What was read, and one piece of evidence for each. Absolute, without `.` and `..`; links are not resolved.
+/// What was read, and one piece of evidence for each. Absolute, without `.` and `..`; other links are not resolved.
 pub(crate) type Inputs = BTreeMap<PathBuf, Evidence>;
 
-/// Reads what the builds in the workspace's target directories left. Nothing readable is no error.
+/// Reads what the builds in the workspace's target directories left, and drops what is gone. Nothing readable is no
+/// error.
 pub(crate) fn inputs(workspace: &Workspace) -> Inputs {
+    let mut out = said(workspace);
+    out.retain(|path, _| path.symlink_metadata().is_ok());
+    out
+}
+
+/// The same with what does not exist (any more): it would be read where it did.
+pub(crate) fn said(workspace: &Workspace) -> Inputs {
     let crates: BTreeSet<String> =
         workspace.packages.iter().flat_map(|p| &p.targets).map(|name| name.replace('-', "_")).collect();
     let mut packages: HashMap<&str, Vec<&Path>> = HashMap::new();
-    for package in &workspace.packages {
+    // What a build script asked for that is gone from its package, nobody asks for.
+    for package in workspace.packages.iter().filter(|p| p.has_build_script()) {
         packages.entry(&package.name).or_default().push(&package.directory);
     }
     let mut files = Vec::new();
     for profile in workspace.target_directories.iter().flat_map(|dir| profiles(dir)) {
-        for path in entries(&profile.join("deps")) {
+        for path in ["deps", "examples"].iter().flat_map(|dir| entries(&profile.join(dir))) {
             let name = path.file_name().map(OsStr::as_bytes).and_then(|n| n.strip_suffix(b".d"));
             if name.is_some_and(|n| without_hash(n).is_some_and(|n| crates.contains(n))) {
                 files.push(Source { path, kind: Reader::Compiler, bases: vec![workspace.root.as_path()] });
@@ -89,8 +98,13 @@ pub(crate) fn inputs(workspace: &Workspace) -> Inputs {
     for (path, evidence) in read.into_iter().flatten() {
         out.entry(path).or_insert(evidence);
     }
-    out.retain(|path, _| path.symlink_metadata().is_ok());
     out
+}
+
+/// Whether a directory that a build script watches is one of those that the walk is for: its package, or what holds
+/// the workspace. It says nothing then of what git ignores in there.
+pub(crate) fn is_the_walks(workspace: &Workspace, path: &Path) -> bool {
+    workspace.root.starts_with(path) || workspace.packages.iter().any(|p| p.directory == path)
 }
 
 /// The configuration files above the workspace that cargo reads for it.
@@ -101,8 +115,8 @@ pub(crate) fn configuration_above(root: &Path) -> impl Iterator<Item = PathBuf> 
 }
 
 /// Whether a file belongs to the machine, not to the workspace: the system's, the toolchain's, or a cache such as
-/// cargo's of downloaded packages.
-pub(crate) fn is_the_machines(path: &Path) -> bool {
+/// cargo's of downloaded packages. What lies beside a workspace at `root` is not the system's, wherever that is.
+pub(crate) fn is_the_machines(path: &Path, root: &Path) -> bool {
     const SYSTEM: [&str; 12] = [
         "/usr",
         "/lib",
@@ -117,7 +131,9 @@ pub(crate) fn is_the_machines(path: &Path) -> bool {
         "/Library",
         "/Applications",
     ];
-    SYSTEM.iter().any(|dir| path.starts_with(dir))
+    let shared = path.components().zip(root.components()).take_while(|(a, b)| a == b).count();
+    let beside = |dir: &str| root.starts_with(dir) && shared > Path::new(dir).components().count();
+    SYSTEM.iter().any(|dir| path.starts_with(dir) && !beside(dir))
         || path.ancestors().any(|dir| dir.ends_with("lib/rustlib"))
         || path.ancestors().skip(1).any(|dir| dir.join("CACHEDIR.TAG").symlink_metadata().is_ok())
 }
@@ -168,10 +184,22 @@ impl Source<'_> {
             let Some(named) = named else { continue };
             let evidence = Evidence { reader: self.kind, file: self.path.clone(), line: index + 1 };
             for base in &self.bases {
-                out.push((crate::store::clean(&base.join(OsStr::from_bytes(&named))), evidence.clone()));
+                out.push((without_dots(&base.join(OsStr::from_bytes(&named))), evidence.clone()));
             }
         }
         out
+    }
+}
+
+/// The path without `.` and `..`. What `..` leads to behind a link only the file system knows.
+fn without_dots(path: &Path) -> PathBuf {
+    let climbs = path.components().any(|c| c == std::path::Component::ParentDir);
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) if climbs => match crate::path::canonical(parent) {
+            Ok(parent) => parent.join(name),
+            Err(_) => crate::store::clean(path),
+        },
+        _ => crate::store::clean(path),
     }
 }
 
@@ -193,7 +221,7 @@ fn dependency(line: &[u8]) -> Option<Vec<u8>> {
 
 /// The path that a line of a build script's output asks cargo to watch.
 fn watched(line: &[u8]) -> Option<Vec<u8>> {
-    let line = line.trim_ascii_end();
+    let line = line.trim_ascii();
     let rest = line.strip_prefix(b"cargo::").or_else(|| line.strip_prefix(b"cargo:"))?;
     let path = rest.strip_prefix(b"rerun-if-changed=")?;
     (!path.is_empty()).then(|| path.to_vec())
@@ -219,6 +247,7 @@ mod tests {
         let path = |line: &str| watched(line.as_bytes()).map(|p| String::from_utf8(p).unwrap());
         assert_eq!(path("cargo:rerun-if-changed=build.rs").as_deref(), Some("build.rs"));
         assert_eq!(path("cargo::rerun-if-changed=../a b\r").as_deref(), Some("../a b"));
+        assert_eq!(path("  cargo:rerun-if-changed=lead  ").as_deref(), Some("lead"));
         for line in ["cargo:rerun-if-env-changed=X", "rerun-if-changed=x", "cargo::rerun-if-changed="] {
             assert_eq!(path(line), None, "{line}");
         }
@@ -227,8 +256,11 @@ mod tests {
     #[test]
     fn what_belongs_to_the_machine_is_told_from_what_belongs_to_somebody() {
         for path in ["/usr/include/x.h", "/home/a/.rustup/toolchains/t/lib/rustlib/src/lib.rs"] {
-            assert!(is_the_machines(Path::new(path)), "{path}");
+            for root in ["/home/a/work", "/usr/src/app"] {
+                assert!(is_the_machines(Path::new(path), Path::new(root)), "{path} from {root}");
+            }
         }
-        assert!(!is_the_machines(Path::new("/home/a/shared/x.rs")));
+        assert!(!is_the_machines(Path::new("/home/a/shared/x.rs"), Path::new("/home/a/work")));
+        assert!(!is_the_machines(Path::new("/usr/src/shared/x.rs"), Path::new("/usr/src/app")));
     }
 }

@@ -10,7 +10,7 @@ mod gather;
 pub(crate) mod git;
 pub(crate) mod glob;
 pub(crate) mod inputs;
-mod read;
+pub(crate) mod read;
 mod report;
 mod secrets;
 pub mod settings;
@@ -73,8 +73,8 @@ pub enum InputGap {
     /// A pattern of the settings keeps it out.
     Excluded(String),
     /// It lies outside the workspace and every path dependency. The directory is what the setting `outside` would
-    /// have to name, relative to the workspace root.
-    Outside(PathBuf),
+    /// have to name, relative to the workspace root; `None` where no setting reaches it.
+    Outside(Option<PathBuf>),
 }
 
 /// A root and where it is now.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::area::{Area, by_directory, owners};
 use super::assemble::choose;
 use super::extras::{Resolved, place_of};
-use super::inputs::{Reader, configuration_above, inputs, is_the_machines};
+use super::inputs::{Reader, configuration_above, inputs, is_the_machines, is_the_walks};
 use super::walk::{Found, FoundKind, Walk, look};
 use super::{InputGap, UnprotectedInput, git, glob};
 use crate::manifest::{Pattern, Reason};
@@ -22,14 +22,9 @@ pub(super) fn take_inputs(
 ) -> Vec<UnprotectedInput> {
     let mut gaps = BTreeSet::new();
     for (path, evidence) in inputs(workspace) {
-        let mut input = Input { path, reader: evidence.reader };
-        // A link is kept, and so is what it leads to.
-        for _ in 0..2 {
+        for path in chain(&path, resolved) {
+            let input = Input { path, reader: evidence.reader };
             take(areas, workspace, exclude, resolved, &input, &mut gaps);
-            match canonical(&input.path) {
-                Ok(real) if real != input.path && input.path.is_symlink() => input.path = real,
-                _ => break,
-            }
         }
     }
     for path in configuration_above(&workspace.root) {
@@ -44,6 +39,42 @@ struct Input {
     reader: Reader,
 }
 
+/// No chain of links is longer: the system itself follows 40.
+const LINKS: usize = 40;
+
+/// What a build goes through to read a path: each link on the way, and what stands at its end.
+fn chain(path: &Path, resolved: &mut Resolved) -> Vec<PathBuf> {
+    let (mut out, mut next) = (Vec::new(), Some(path.to_path_buf()));
+    while let Some(path) = next.take().filter(|path| out.len() < LINKS && !out.contains(path)) {
+        // Links among the directories above it; there are none where they are what they are called.
+        if let Some(parent) = path.parent() {
+            let real = resolved.entry(parent.into()).or_insert_with(|| canonical(parent).ok());
+            if real.as_deref() != Some(parent) {
+                out.extend(parent.ancestors().filter(|dir| dir.is_symlink()).map(Path::to_path_buf));
+            }
+        }
+        if let Ok(target) = std::fs::read_link(&path) {
+            let target = path.parent().unwrap_or(Path::new("/")).join(target);
+            next = match (target.parent().map(canonical), target.file_name()) {
+                (Some(Ok(parent)), Some(name)) => Some(parent.join(name)),
+                _ => canonical(&target).ok(),
+            };
+        }
+        out.push(path);
+    }
+    out
+}
+
+/// The directory that the setting `outside` would have to name, relative to the workspace root. `None` where it cannot
+/// name it: it holds the workspace, or it is cargo's own, with what cargo downloaded and the user's tokens.
+pub(crate) fn outside_setting(workspace: &Workspace, path: &Path) -> Option<PathBuf> {
+    let directory = if path.is_dir() { path } else { path.parent()? };
+    let cargo_home = directory.ends_with(".cargo")
+        && ["registry", "bin", "credentials.toml"].iter().any(|name| directory.join(name).exists());
+    let named = !cargo_home && !workspace.root.starts_with(directory) && directory.to_str().is_some();
+    named.then(|| relative(&workspace.root, directory))
+}
+
 fn take(
     areas: &mut [Area<'_>],
     workspace: &Workspace,
@@ -52,9 +83,7 @@ fn take(
     input: &Input,
     gaps: &mut BTreeSet<UnprotectedInput>,
 ) {
-    // A directory that holds packages is what the walk is for: a build script that watches it says nothing of what
-    // git ignores in there.
-    if workspace.packages.iter().any(|p| p.directory.starts_with(&input.path)) {
+    if is_the_walks(workspace, &input.path) {
         return;
     }
     let mut gap = |path: PathBuf, why| {
@@ -62,11 +91,8 @@ fn take(
     };
     let Some((index, path)) = place_of(areas, &input.path, resolved) else {
         let building = workspace.target_directories.iter().any(|dir| input.path.starts_with(dir));
-        if !building && !is_the_machines(&input.path) {
-            let is_dir = input.path.is_dir();
-            let directory = if is_dir { Some(input.path.as_path()) } else { input.path.parent() };
-            let setting = relative(&workspace.root, directory.unwrap_or(Path::new("/")));
-            gap(input.path.clone(), InputGap::Outside(setting));
+        if !building && !is_the_machines(&input.path, &workspace.root) {
+            gap(input.path.clone(), InputGap::Outside(outside_setting(workspace, &input.path)));
         }
         return;
     };
@@ -80,7 +106,7 @@ fn take(
     if path.ancestors().any(|dir| never(&dir, true)) {
         return;
     }
-    let Some(found) = look(&directory, path) else { return };
+    let Some(found) = look(&directory, path.clone()) else { return };
     let items = match found.kind {
         FoundKind::Directory if never(&found.path, true) => return,
         FoundKind::Directory => walk.run(Some(&found.path), git::Rules::none()).found,
@@ -89,7 +115,14 @@ fn take(
     let packages = area.packages.clone();
     let by_directory = by_directory(&packages);
     let reason = reason(input.reader);
-    for item in items.iter().filter(|item| item.kind != FoundKind::Directory) {
+    // What lies in a package below a watched directory is what the walk is for.
+    let watched = directory.join(&path);
+    let below = |item: &RelPath| {
+        owners(&by_directory, item)
+            .last()
+            .is_some_and(|p| p.directory != watched && p.directory.starts_with(&watched))
+    };
+    for item in items.iter().filter(|item| item.kind != FoundKind::Directory && !below(&item.path)) {
         if area.chosen.contains_key(&item.path) || never(&item.path, false) {
             continue;
         }

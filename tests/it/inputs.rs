@@ -7,7 +7,7 @@ use backstop::manifest::Reason;
 use backstop::path::RelPath;
 use backstop::select::{InputGap, ProtectedSet, Reader};
 
-use crate::cli::program;
+use crate::cli::{backstop, program};
 use crate::support::World;
 use crate::support::edit::{link, mkdir, remove, write};
 
@@ -81,7 +81,7 @@ fn what_rustc_and_build_scripts_read_is_protected_wherever_it_lies() {
     let outside: Vec<_> = set.unprotected_inputs.iter().filter(|i| i.reader == Reader::Compiler).collect();
     assert_eq!(outside.len(), 1, "{outside:?}");
     assert_eq!(outside[0].path, world.temp.path().join("aside/far.txt"));
-    assert_eq!(outside[0].why, InputGap::Outside(PathBuf::from("../aside")));
+    assert_eq!(outside[0].why, InputGap::Outside(Some(PathBuf::from("../aside"))));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_configuration_file_above_the_workspace_is_named() {
         set.unprotected_inputs.iter().filter(|i| i.path.starts_with(world.temp.path())).collect();
     assert_eq!(gaps.len(), 1, "{gaps:?}");
     assert_eq!(gaps[0].reader, Reader::Cargo);
-    assert_eq!(gaps[0].why, InputGap::Outside(PathBuf::from("../.cargo")));
+    assert_eq!(gaps[0].why, InputGap::Outside(Some(PathBuf::from("../.cargo"))));
 }
 
 #[test]
@@ -198,4 +198,151 @@ fn the_settings_patterns_are_explained_by_their_lines() {
     let found = explained(&world, "crates/alpha/x.tmp");
     assert_eq!((found.protected, found.rules[0].line), (false, Some(8)), "{found:?}");
     assert_eq!(found.rules[0].file.as_deref(), Some(&*world.at("Cargo.toml")));
+}
+
+/// A package whose build reads through links, by examples, and below a directory that holds another package.
+#[test]
+fn what_is_read_through_links_by_examples_and_around_packages_is_protected() {
+    let world = World::new("virtual");
+    let root = &world.root;
+    program("git", root).args(["init", "-q"]).ends(0);
+    write(root.join(".gitignore"), "/target\n*.gen\n");
+    // `..` behind a directory that is a link.
+    write(
+        root.join("real/src/lib.rs"),
+        "pub mod util;\npub const D: &str = include_str!(\"../data.gen\");\n",
+    );
+    write(root.join("real/src/util.rs"), "");
+    write(root.join("real/data.gen"), "d");
+    remove(root.join("crates/alpha/src"));
+    link("../../real/src", root.join("crates/alpha/src"));
+    // A chain of links, each of them ignored.
+    write(root.join("end.gen"), "e");
+    link("end.gen", root.join("middle.gen"));
+    link("../../middle.gen", root.join("crates/alpha/start.gen"));
+    write(
+        root.join("crates/alpha/examples/show.rs"),
+        "fn main() { println!(\"{}\", include_str!(\"../start.gen\")); }\n",
+    );
+    // A watched directory with a package in it, named with blanks around it.
+    write(root.join("assets/picture.gen"), "p");
+    write(root.join("assets/tool/ignored.gen"), "i");
+    write(
+        root.join("assets/tool/Cargo.toml"),
+        "[package]\nname = \"tool\"\nversion = \"0.1.0\"\nedition = \"2021\"\n",
+    );
+    write(root.join("assets/tool/src/lib.rs"), "");
+    write(
+        root.join("crates/alpha/build.rs"),
+        "fn main() {\n    println!(\"  cargo:rerun-if-changed=../../assets  \");\n    \
+         println!(\"cargo::rerun-if-changed=late.gen\");\n    println!(\"cargo::rerun-if-changed=..\");\n}\n",
+    );
+    write(root.join("crates/beta/src/main.rs"), "fn main() {}\n");
+    write(
+        root.join("crates/beta/Cargo.toml"),
+        "[package]\nname = \"beta\"\nversion = \"0.1.0\"\nedition = \"2021\"\n",
+    );
+    write(
+        root.join("Cargo.toml"),
+        "[workspace]\nresolver = \"2\"\nmembers = [\"crates/*\", \"assets/tool\"]\n",
+    );
+    write(root.join("crates/unread.gen"), "what watching the packages' parent does not bring in: see below");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    program(cargo, root).args(["check", "--offline", "--quiet", "--workspace", "--examples"]).ends(0);
+    let set = world.set();
+    for path in ["real/data.gen", "end.gen", "middle.gen", "crates/alpha/start.gen"] {
+        assert_eq!(reasons(&set, path), [Reason::CompilerRead], "{path}");
+    }
+    assert_eq!(reasons(&set, "assets/picture.gen"), [Reason::BuildScriptRead]);
+    assert_eq!(
+        reasons(&set, "assets/tool/ignored.gen"),
+        [],
+        "a package's own files are what the walk is for"
+    );
+    // What does not exist is judged by what would become of it.
+    for (path, text) in [
+        ("crates/alpha/late.gen", "a build script asked cargo to watch it"),
+        (".cargo/config.toml", "its directory steers the build of the whole workspace"),
+    ] {
+        let said = explained(&world, path);
+        assert!(said.protected && !said.exists && said.rules[0].text == text, "{path}: {said:?}");
+    }
+    // Without its build script, nobody asks for what it watched.
+    remove(root.join("crates/alpha/build.rs"));
+    assert_eq!(reasons(&world.set(), "assets/picture.gen"), []);
+}
+
+#[test]
+fn no_setting_is_named_that_would_not_work_and_a_store_is_no_place_to_protect() {
+    let world = World::new("virtual");
+    let above = world.temp.path();
+    write(above.join("beside.txt"), "b");
+    write(above.join("a\"b/in.txt"), "i");
+    write(
+        world.at("crates/alpha/src/lib.rs"),
+        "pub mod util;\npub const B: &str = include_str!(\"../../../../beside.txt\");\n\
+         pub const Q: &str = include_str!(\"../../../../a\\\"b/in.txt\");\n",
+    );
+    write(world.at("odd/[1] \"x\".txt"), "o");
+    program("git", &world.root).args(["init", "-q"]).ends(0);
+    write(world.at(".gitignore"), "/target\n/odd/\n");
+    write(world.at("crates/beta/src/main.rs"), "fn main() {}\n");
+    write(
+        world.at("crates/beta/Cargo.toml"),
+        "[package]\nname = \"beta\"\nversion = \"0.1.0\"\nedition = \"2021\"\n",
+    );
+    build(&world);
+    let settings = |text: &str| {
+        write(
+            world.at("Cargo.toml"),
+            format!(
+                "[workspace]\nresolver = \"2\"\nmembers = [\"crates/*\"]\n[workspace.metadata.backstop]\n{text}\n"
+            ),
+        );
+    };
+    settings("");
+    let run = backstop(&world.root).arg("backup").ends(0);
+    // A directory that holds the workspace cannot be a root.
+    assert!(run.out.contains("no setting reaches it"), "{}", run.out);
+    let line =
+        run.out.lines().find_map(|l| l.split_once("outside = ")).map(|(_, list)| format!("outside = {list}"));
+    settings(&line.unwrap());
+    let set = world.set();
+    assert!(set.roots.iter().any(|r| r.directory == above.join("a\"b")), "{:?}", set.roots);
+    let said = explained(&world, "../a\"b/new.txt");
+    assert!(said.protected && said.rules[0].text.contains("the setting `outside` names"), "{said:?}");
+    assert_eq!(said.rules[0].line, Some(5), "{said:?}");
+    // What `explain` offers for an odd name brings it in, and stands in the settings' own table.
+    let said = explained(&world, "odd/[1] \"x\".txt");
+    let remedy = said.remedy.unwrap();
+    settings(&remedy);
+    let said = explained(&world, "odd/[1] \"x\".txt");
+    assert!(said.protected && said.rules[0].line == Some(5), "{remedy}: {said:?}");
+    // A store elsewhere is none of what `outside` protects.
+    backstop(&world.root).args(["--store", "../points", "backup"]).ends(0);
+    let said = explained(&world, "../points/store.json");
+    assert!(!said.protected && said.remedy.is_none(), "{said:?}");
+    assert!(said.rules[0].text.ends_with("is a store of restore points"), "{said:?}");
+    settings("outside = [\"../points\"]");
+    backstop(&world.root).arg("backup").ends(2).complains("is a store of restore points");
+    settings("outside = [\"../points/archives\"]");
+    backstop(&world.root).arg("backup").ends(2).complains("is a store of restore points");
+}
+
+#[test]
+fn a_rule_is_found_in_its_own_table() {
+    let world = World::new("virtual");
+    write(
+        world.at("crates/alpha/Cargo.toml"),
+        "[[bin]]\nname = \"alpha\"\npath = \"src/main.rs\"\n[package]\nname = \"alpha\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
+         description = \"see README.md\"\nreadme = \"../../docs/README.md\"\ninclude = [\"*.snap\"]\n\
+         [package.metadata.backstop]\nexclude = [\"*.snap\"]\n",
+    );
+    write(world.at("crates/alpha/src/main.rs"), "fn main() {}\n");
+    write(world.at("docs/README.md"), "");
+    write(world.at("crates/alpha/x.snap"), "");
+    for (path, line) in [("crates/alpha/src/lib.rs", 5), ("docs/README.md", 9), ("crates/alpha/x.snap", 12)] {
+        let said = explained(&world, path);
+        assert_eq!(said.rules[0].line, Some(line), "{path}: {said:?}");
+    }
 }

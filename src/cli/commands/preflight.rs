@@ -12,7 +12,7 @@ use crate::diff::diff_live;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Id, Totals};
 use crate::rollback::Look;
-use crate::select::select;
+use crate::select::{ProtectedSet, select};
 use crate::store::{DrillLevel, EXECUTABLE, Listed, SCRIPTS, Selector, Store, Trial, prove_executable};
 use crate::validate::{Finding, InodeCache, Validation, record, validate};
 
@@ -39,6 +39,15 @@ pub(in crate::cli) struct StatusArgs {
     check: bool,
 }
 
+/// The restore point that a preflight asks about.
+struct BackedUp {
+    listed: Listed,
+    totals: Totals,
+    /// How many files were read back; `None` where it was there already.
+    verified: Option<u64>,
+    set: ProtectedSet,
+}
+
 /// A dry run by one of the roads back.
 pub(in crate::cli) struct Road {
     pub(in crate::cli) name: &'static str,
@@ -58,7 +67,7 @@ impl Session<'_> {
             self.refuse_store_as_member(&workspace, &store)?;
         }
         store.refuse_cut_off()?;
-        let (listed, totals, verified) = self.backed_up(args, &workspace, &store)?;
+        let BackedUp { listed, totals, verified, set } = self.backed_up(args, &workspace, &store)?;
         let cache = self
             .env
             .executable
@@ -91,6 +100,7 @@ impl Session<'_> {
             backup_id: listed.backup_id(),
             totals,
             verified,
+            set: &set,
             checkpoints: &report,
             validation: &validation,
             drill: &drill,
@@ -127,12 +137,15 @@ impl Session<'_> {
         args: &PreflightArgs,
         workspace: &crate::workspace::Workspace,
         store: &Store,
-    ) -> Result<(Listed, Totals, Option<u64>)> {
+    ) -> Result<BackedUp> {
         let context = self.context();
         let lock = store.lock(wait(args.no_wait), &self.interrupt, &self.progress)?;
         let set = select(workspace, store.layout().dir())?;
         for note in workspace.notes.iter().chain(&set.notes) {
             context.note(note.clone());
+        }
+        for input in &set.unprotected_inputs {
+            context.note(render::unprotected_input(input));
         }
         if !set.secrets.is_empty() {
             let names: Vec<String> =
@@ -157,7 +170,8 @@ impl Session<'_> {
             BackupOutcome::Unchanged { id, totals, .. } => (id.clone(), *totals, None),
         };
         let catalogue = store.catalogue()?;
-        Ok((catalogue.select(&Selector::Prefix(id.to_string()))?.clone(), totals, verified))
+        let listed = catalogue.select(&Selector::Prefix(id.to_string()))?.clone();
+        Ok(BackedUp { listed, totals, verified, set })
     }
 
     /// A dry run of a rollback by each road, where it is the program's own text.

@@ -10,7 +10,7 @@ use crate::backup::{BackupOutcome, BackupReport};
 use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, fill, listed, plural};
 use crate::clock::show_duration;
 use crate::manifest::{Totals, shown};
-use crate::path::show_path;
+use crate::path::{show_path, toml_string};
 use crate::select::{InputGap, ProtectedSet, Reader, SkipReason, Skipped};
 use crate::store::Store;
 
@@ -138,11 +138,14 @@ fn unprotected(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::R
         .collect();
     writeln!(out, "{} {}", term.out(YELLOW, "Not protected"), fill(INDENT, some(&names)))?;
     let first = set.unprotected.iter().find(|u| u.directory).or(set.unprotected.first());
-    let pattern = first
-        .map_or(String::new(), |u| if u.directory { format!("{}/**", u.path) } else { u.path.to_string() });
+    let pattern = first.map_or(String::new(), |u| {
+        let path = crate::select::glob::literal(&u.path.to_string());
+        if u.directory { format!("{path}/**") } else { path }
+    });
+    let pattern = toml_string(&pattern);
     let lines = [
         "to protect it, in [workspace.metadata.backstop]:".to_owned(),
-        format!("  include = [\"{pattern}\"]"),
+        format!("  include = [{pattern}]"),
         "or all that git does not ignore: scope = \"workspace\"".to_owned(),
     ];
     lines.iter().try_for_each(|line| writeln!(out, "{:INDENT$}{}", "", term.out(DIM, line)))
@@ -150,29 +153,50 @@ fn unprotected(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::R
 
 /// What the build read and the restore point does not hold, and the setting that would change that.
 fn unprotected_inputs(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::Result {
-    let mut groups: BTreeMap<(String, Option<String>), Vec<String>> = BTreeMap::new();
+    let mut groups: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     for input in &set.unprotected_inputs {
         let path = format!("{} ({})", show_path(&input.path), input.reader.noun());
         let key = match &input.why {
             InputGap::Excluded(glob) => {
-                (format!("the build reads, and `{}` excludes:", crate::path::show_text(glob)), None)
+                let remedy = "to protect it, take the pattern out of `exclude`".to_owned();
+                (format!("the build reads, and `{}` excludes:", crate::path::show_text(glob)), remedy)
             }
             InputGap::Outside(dir) => {
-                ("the build reads, outside every package:".to_owned(), Some(show_path(dir)))
+                ("the build reads, outside every package:".to_owned(), outside_remedy(dir.as_deref()))
             }
         };
         groups.entry(key).or_default().push(path);
     }
-    for ((what, directory), names) in groups {
+    for ((what, remedy), names) in groups {
         let pieces = std::iter::once(what).chain(some(&names));
         writeln!(out, "{} {}", term.out(YELLOW, "Not protected"), fill(INDENT, pieces))?;
-        let remedy = match directory {
-            Some(dir) => format!("to protect its directory: outside = [\"{dir}\"]"),
-            None => "to protect it, take the pattern out of `exclude`".to_owned(),
-        };
         writeln!(out, "{:INDENT$}{}", "", term.out(DIM, remedy))?;
     }
     Ok(())
+}
+
+/// The setting that protects an input outside the workspace.
+fn outside_remedy(directory: Option<&std::path::Path>) -> String {
+    match directory.and_then(std::path::Path::to_str) {
+        Some(dir) => format!("to protect its directory: outside = [{}]", toml_string(dir)),
+        None => "no setting reaches it: keep it in the workspace".to_owned(),
+    }
+}
+
+/// One line for each input of the build that is not protected.
+pub(in crate::cli) fn unprotected_input(input: &crate::select::UnprotectedInput) -> String {
+    let (path, reader) = (show_path(&input.path), input.reader.noun());
+    match &input.why {
+        InputGap::Excluded(glob) => {
+            format!(
+                "{reader} reads `{path}`, which `{}` of `exclude` keeps out",
+                crate::path::show_text(glob)
+            )
+        }
+        InputGap::Outside(dir) => {
+            format!("{reader} reads `{path}`, which is not protected; {}", outside_remedy(dir.as_deref()))
+        }
+    }
 }
 
 fn secrets(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::Result {
@@ -189,8 +213,8 @@ fn secrets(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::Resul
 pub(super) fn inputs_json(set: &ProtectedSet) -> Vec<serde_json::Value> {
     let one = |input: &crate::select::UnprotectedInput| {
         let (why, setting) = match &input.why {
-            InputGap::Excluded(glob) => ("excluded", glob.clone()),
-            InputGap::Outside(dir) => ("outside", show_path(dir)),
+            InputGap::Excluded(glob) => ("excluded", Some(glob.clone())),
+            InputGap::Outside(dir) => ("outside", dir.as_deref().map(show_path)),
         };
         let reader = match input.reader {
             Reader::Compiler => "rustc",

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-pub(super) use backup::{BackupView, backup, backup_json};
+pub(super) use backup::{BackupView, backup, backup_json, unprotected_input};
 pub(super) use checkpoint::{checkpoint, checkpoint_cases, checkpoint_json, checkpoint_list};
 pub(super) use ci::{Case, Checkout, github, harmless, junit};
 pub(super) use diff::{DiffView, diff, diff_json, diff_names, diff_stat};

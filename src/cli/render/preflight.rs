@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
+use super::backup::inputs_json;
 use super::drill::{drill, drill_json, help};
 use super::list::status_json;
 use super::{BringBack, Case, checkpoint, checkpoint_cases, object};
@@ -17,8 +18,9 @@ use crate::clock::{parse_rfc3339, show_age, show_duration};
 use crate::diff::Diff;
 use crate::drill::DrillReport;
 use crate::error::Error;
-use crate::manifest::Totals;
+use crate::manifest::{Totals, shown};
 use crate::path::{show_path, show_text};
+use crate::select::ProtectedSet;
 use crate::store::{Store, Summary, Trial};
 use crate::validate::ValidationReport;
 
@@ -28,6 +30,7 @@ pub(in crate::cli) struct PreflightView<'a> {
     pub(in crate::cli) backup_id: String,
     pub(in crate::cli) totals: Totals,
     pub(in crate::cli) verified: u64,
+    pub(in crate::cli) set: &'a ProtectedSet,
     pub(in crate::cli) checkpoints: &'a CheckpointsReport,
     pub(in crate::cli) validation: &'a ValidationReport,
     pub(in crate::cli) drill: &'a DrillReport,
@@ -156,6 +159,8 @@ pub(in crate::cli) fn preflight_json(view: &PreflightView<'_>, code: u8) -> Stri
         "store": show_path(view.store.layout().dir()),
         "files": view.totals.files,
         "verified": view.verified,
+        "unprotected_inputs": inputs_json(view.set),
+        "secrets": view.set.secrets.iter().map(|(root, path)| shown(root, path)).collect::<Vec<_>>(),
         "checkpoints": view.checkpoints.checkpoints.iter().map(CheckpointReport::to_json).collect::<Vec<_>>(),
         "validations": validations,
         "drill": drill_json(view.drill),
