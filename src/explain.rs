@@ -1,6 +1,7 @@
 //! Why a path is protected or not: the rule, and the file and line that it stands in. Paths that do not exist are
 //! judged by what would become of them.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use crate::path::{RelPath, canonical, show_path, show_text, toml_string};
 use crate::select::inputs::{
     Evidence, Inputs, Reader, configuration_above, is_the_machines, is_the_walks, said,
 };
-use crate::select::read::outside_setting;
+use crate::select::read::{chain, outside_setting};
 use crate::select::settings::{PathPattern, ScopeSetting};
 use crate::select::walk::Walk;
 use crate::select::{Candidate, ProtectedSet, RootDirectory, SkipReason, glob};
@@ -66,8 +67,20 @@ impl Rule {
 
 /// Explains each of `paths`, which are absolute. `set` is what [`crate::select::select`] gave for the workspace.
 pub fn explain(workspace: &Workspace, set: &ProtectedSet, paths: &[PathBuf]) -> Vec<Explanation> {
-    let explainer = Explainer { workspace, set, inputs: said(workspace) };
+    let explainer = Explainer { workspace, set, inputs: with_links(said(workspace)) };
     paths.iter().map(|path| explainer.explain(&resolved(path))).collect()
+}
+
+/// Adds what a build went through to read a path, and where it came to.
+fn with_links(said: Inputs) -> Inputs {
+    let (mut out, mut resolved) = (Inputs::new(), HashMap::new());
+    for (path, evidence) in said {
+        for step in chain(&path, &mut resolved) {
+            out.entry(step).or_insert_with(|| evidence.clone());
+        }
+        out.insert(path, evidence);
+    }
+    out
 }
 
 /// The path without `.`, `..` and links, its last component apart.

@@ -43,17 +43,22 @@ struct Input {
 const LINKS: usize = 40;
 
 /// What a build goes through to read a path: each link on the way, and what stands at its end.
-fn chain(path: &Path, resolved: &mut Resolved) -> Vec<PathBuf> {
+pub(crate) fn chain(path: &Path, resolved: &mut Resolved) -> Vec<PathBuf> {
     let (mut out, mut next) = (Vec::new(), Some(path.to_path_buf()));
     while let Some(path) = next.take().filter(|path| out.len() < LINKS && !out.contains(path)) {
         // Links among the directories above it; there are none where they are what they are called.
         if let Some(parent) = path.parent() {
             let real = resolved.entry(parent.into()).or_insert_with(|| canonical(parent).ok());
-            if real.as_deref() != Some(parent) {
+            if let (Some(real), Some(name)) =
+                (real.as_deref().filter(|real| *real != parent), path.file_name())
+            {
                 out.extend(parent.ancestors().filter(|dir| dir.is_symlink()).map(Path::to_path_buf));
+                next = Some(real.join(name));
             }
         }
-        if let Ok(target) = std::fs::read_link(&path) {
+        if let Ok(target) = std::fs::read_link(&path)
+            && next.is_none()
+        {
             let target = path.parent().unwrap_or(Path::new("/")).join(target);
             next = match (target.parent().map(canonical), target.file_name()) {
                 (Some(Ok(parent)), Some(name)) => Some(parent.join(name)),

@@ -253,6 +253,11 @@ fn what_is_read_through_links_by_examples_and_around_packages_is_protected() {
     for path in ["real/data.gen", "end.gen", "middle.gen", "crates/alpha/start.gen"] {
         assert_eq!(reasons(&set, path), [Reason::CompilerRead], "{path}");
     }
+    // Each says where that stands.
+    for path in ["end.gen", "middle.gen", "real/data.gen"] {
+        let said = explained(&world, path);
+        assert!(said.rules[0].text == "rustc read it in a build" && said.rules[0].line.is_some(), "{said:?}");
+    }
     assert_eq!(reasons(&set, "assets/picture.gen"), [Reason::BuildScriptRead]);
     assert_eq!(
         reasons(&set, "assets/tool/ignored.gen"),

@@ -96,6 +96,18 @@ fn status_says_where_things_stand_and_what_to_do_next() {
 }
 
 #[test]
+fn a_ci_system_gets_its_report_also_where_nothing_can_be_asked() {
+    let world = world();
+    write(world.at("crates/alpha/Cargo.toml"), "[[[");
+    for command in ["preflight", "checkpoint"] {
+        let junit = backstop(&world.root).args([command, "--format", "junit"]).ends(3);
+        assert!(junit.out.starts_with("<?xml") && junit.out.contains("failures=\"1\""), "{}", junit.out);
+        let github = backstop(&world.root).args([command, "--format", "github"]).ends(3);
+        assert!(github.out.starts_with("::error title=can be asked::backstop: "), "{}", github.out);
+    }
+}
+
+#[test]
 fn what_stands_in_the_way_is_called_by_its_name() {
     let world = world();
     preflight(&world).arg("--drill=manifest").ends(0);

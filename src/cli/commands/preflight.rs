@@ -57,6 +57,10 @@ pub(in crate::cli) struct Road {
 
 impl Session<'_> {
     pub(super) fn preflight(&self, args: &PreflightArgs) -> Result<u8> {
+        self.told_to_ci("backstop preflight", self.all_asked(args))
+    }
+
+    fn all_asked(&self, args: &PreflightArgs) -> Result<u8> {
         let started = self.context().clock.now();
         let workspace = self.workspace_or_cut_off()?;
         let checkpoints = self.checkpoints(&workspace)?;
