@@ -2,6 +2,7 @@
 //! into a package out of the watch. A build script starts no process, so git itself is not asked.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,12 +32,18 @@ impl Ignored {
         let mut rules = Ignored::default();
         let Some(top) = package.ancestors().find(|dir| dir.join(".git").exists()) else { return rules };
         rules.top = Some(top.to_path_buf());
-        rules.read(&top.join(".git/info/exclude"), top);
+        rules.read(&super::index::common(top).join("info/exclude"), top);
         let mut between: Vec<&Path> =
             package.ancestors().skip(1).take_while(|dir| dir.starts_with(top)).collect();
         between.reverse();
         for dir in between {
             rules.enter(dir);
+        }
+        // A repository that ignores the package altogether, such as one of a home directory, was not meant for it.
+        let ignored = package.ancestors().take_while(|dir| *dir != top).any(|dir| rules.ignores(dir, true))
+            || rules.ignores(&package.join("Cargo.toml"), false);
+        if ignored && !rules.tracks(&package.join("Cargo.toml"), false) {
+            return Ignored::default();
         }
         rules
     }
@@ -97,41 +104,82 @@ fn rule(line: &str, base: &Path) -> Option<Rule> {
         None if line.contains('/') => line.to_owned(),
         None => format!("**/{line}"),
     };
+    // Git has no alternatives: a brace is a brace.
+    let glob = glob.replace('{', "\\{");
     Some(Rule { base: base.to_path_buf(), glob, negated, directories_only })
 }
 
 /// Whether a glob matches a path: `**` any directories, `*` and `?` within a name, `[…]`, `{a,b}`, `\` before what
 /// is meant literally.
 pub(super) fn matches(glob: &str, path: &str) -> bool {
-    let (glob, path): (Vec<char>, Vec<char>) = (glob.chars().collect(), path.chars().collect());
-    here(&glob, &path)
+    let path: Vec<char> = path.chars().collect();
+    alternatives(&glob.chars().collect::<Vec<_>>())
+        .iter()
+        .any(|glob| Match { failed: BTreeSet::new() }.here(glob, &path))
 }
 
-fn here(glob: &[char], path: &[char]) -> bool {
-    match glob {
-        [] => path.is_empty(),
-        ['*', '*', '/', rest @ ..] => {
-            here(rest, path) || (0..path.len()).any(|i| path[i] == '/' && here(rest, &path[i + 1..]))
-        }
-        ['*', '*'] => true,
-        ['*', '*', rest @ ..] => (0..=path.len()).any(|i| here(rest, &path[i..])),
-        ['*', rest @ ..] => {
-            let name = path.iter().position(|c| *c == '/').unwrap_or(path.len());
-            (0..=name).any(|i| here(rest, &path[i..]))
-        }
-        ['?', rest @ ..] => path.first().is_some_and(|c| *c != '/') && here(rest, &path[1..]),
-        ['[', rest @ ..] => match (class(rest), path) {
-            (Some((set, negated, rest)), [c, tail @ ..]) => {
-                *c != '/' && holds(set, *c) != negated && here(rest, tail)
+/// A glob with `{a,b}` as one glob for each way to choose.
+fn alternatives(glob: &[char]) -> Vec<Vec<char>> {
+    let mut at = 0;
+    while at < glob.len() {
+        match glob[at] {
+            '\\' => at += 1,
+            '{' => {
+                let Some(length) = glob[at..].iter().position(|c| *c == '}') else { break };
+                let (start, end) = (&glob[..at], at + length);
+                let rests = alternatives(&glob[end + 1..]);
+                let ways = glob[at + 1..end].split(|c| *c == ',');
+                return ways
+                    .flat_map(|way| rests.iter().map(move |rest| [start, way, rest].concat()))
+                    .collect();
             }
-            (Some(_), []) => false,
-            (None, _) => path.first() == Some(&'[') && here(rest, &path[1..]),
-        },
-        ['{', rest @ ..] if rest.contains(&'}') => {
-            let end = rest.iter().position(|c| *c == '}').unwrap_or_default();
-            rest[..end].split(|c| *c == ',').any(|one| here(&[one, &rest[end + 1..]].concat(), path))
+            _ => {}
         }
-        ['\\', c, rest @ ..] | [c, rest @ ..] => path.first() == Some(c) && here(rest, &path[1..]),
+        at += 1;
+    }
+    vec![glob.to_vec()]
+}
+
+/// One match. What failed from where is known, so that no glob takes longer than its length times the path's.
+struct Match {
+    failed: BTreeSet<(usize, usize)>,
+}
+
+impl Match {
+    fn here(&mut self, glob: &[char], path: &[char]) -> bool {
+        if self.failed.contains(&(glob.len(), path.len())) {
+            return false;
+        }
+        let fits = self.first(glob, path);
+        if !fits {
+            self.failed.insert((glob.len(), path.len()));
+        }
+        fits
+    }
+
+    fn first(&mut self, glob: &[char], path: &[char]) -> bool {
+        match glob {
+            [] => path.is_empty(),
+            ['*', '*', '/', rest @ ..] => {
+                self.here(rest, path)
+                    || (0..path.len()).any(|i| path[i] == '/' && self.here(rest, &path[i + 1..]))
+            }
+            ['*', '*'] => true,
+            ['*', '*', rest @ ..] => (0..=path.len()).any(|i| self.here(rest, &path[i..])),
+            ['*', rest @ ..] => {
+                let name = path.iter().position(|c| *c == '/').unwrap_or(path.len());
+                (0..=name).any(|i| self.here(rest, &path[i..]))
+            }
+            ['?', rest @ ..] => path.first().is_some_and(|c| *c != '/') && self.here(rest, &path[1..]),
+            ['[', rest @ ..] => match (class(rest), path) {
+                (Some((set, negated, rest)), [c, tail @ ..]) => {
+                    *c != '/' && holds(set, *c) != negated && self.here(rest, tail)
+                }
+                (Some(_), []) => false,
+                (None, _) => path.first() == Some(&'[') && self.here(rest, &path[1..]),
+            },
+            ['\\', c, rest @ ..] | [c, rest @ ..] => path.first() == Some(c) && self.here(rest, &path[1..]),
+        }
     }
 }
 
@@ -160,7 +208,8 @@ mod tests {
     fn lines_mean_what_they_mean_to_git() {
         let base = Path::new("/r");
         let mut rules = Ignored::default();
-        let lines = "*.log\n!keep.log\n/top\ngen/\na/**/z\nb/*.rs\n# no\n\\#yes\nx[0-9].txt\ny[!a]\n";
+        let lines =
+            "*.log\n!keep.log\n/top\ngen/\na/**/z\nb/*.rs\n# no\n\\#yes\nx[0-9].txt\ny[!a]\n*.{txt,dat}\n";
         rules.rules.extend(lines.lines().filter_map(|l| rule(l, base)));
         for (path, directory, ignored) in [
             ("e.log", false, true),
@@ -181,9 +230,13 @@ mod tests {
             ("xa.txt", false, false),
             ("yb", false, true),
             ("ya", false, false),
+            ("d/data.txt", false, false),
+            ("d/data.{txt,dat}", false, true),
         ] {
             assert_eq!(rules.ignores(&base.join(path), directory), ignored, "{path}");
         }
+        let many = format!("{}b", "*a".repeat(20));
+        assert!(!matches(&many, &"a".repeat(60)), "in no time");
         assert!(matches("**/*.{rs,toml}", "a/Cargo.toml") && !matches("**/*.{rs,toml}", "a/b.txt"));
     }
 }

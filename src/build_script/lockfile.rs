@@ -28,7 +28,7 @@ pub(super) fn xtask_above(root: &Path, out_dir: &Path, package: &str) -> Option<
     let mut xtasks = vec!["xtask".to_owned()];
     xtasks.extend(alias.package);
     xtasks.extend(elsewhere.and_then(|dir| Some(Manifest::read(dir).string("package", "name")?.to_owned())));
-    let locked = |dir: &Path| dir.ancestors().find(|dir| dir.join(LOCKFILE).is_file()).map(Path::to_path_buf);
+    let locked = |dir: &Path| directory(dir).map(Path::to_path_buf);
     let mut dirs = vec![root.to_path_buf()];
     dirs.extend(elsewhere.and_then(locked));
     dirs.extend(locked(out_dir));
@@ -41,6 +41,11 @@ pub(super) fn xtask_above(root: &Path, out_dir: &Path, package: &str) -> Option<
 }
 
 const LOCKFILE: &str = "Cargo.lock";
+
+/// The nearest directory at or above a path that has a lockfile: the workspace that builds there.
+pub(super) fn directory(path: &Path) -> Option<&Path> {
+    path.ancestors().find(|dir| dir.join(LOCKFILE).is_file())
+}
 
 /// The text of a lockfile.
 struct Lockfile(String);
@@ -127,35 +132,71 @@ impl Alias {
     fn read(root: &Path) -> Self {
         let configs =
             root.ancestors().flat_map(|dir| ["config.toml", "config"].map(|n| dir.join(".cargo").join(n)));
-        let texts = configs.filter_map(|path| fs::read_to_string(path).ok());
-        let mut alias = texts.filter_map(|text| Alias::parse(&text)).next().unwrap_or_default();
+        let texts: Vec<String> = configs.filter_map(|path| fs::read_to_string(path).ok()).collect();
+        let Some(mut alias) = Alias::of(&texts) else { return Alias::default() };
         alias.manifest = alias.manifest.map(|path| super::place::clean(&root.join(path)));
+        if alias == Alias::default() {
+            // A bare `run` runs the root package.
+            alias.package = Manifest::read(root).string("package", "name").map(str::to_owned);
+        }
         alias
     }
 
-    /// A string, or an array of them on one line or several.
-    fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.lines().map(str::trim);
-        let mut value = lines.find_map(|line| {
-            let key = line.strip_prefix("alias.").unwrap_or(line).strip_prefix("xtask")?;
-            Some(key.trim_start().strip_prefix('=')?.trim_start().to_owned())
-        })?;
-        while value.starts_with('[')
-            && !value.contains(']')
-            && let Some(line) = lines.next()
-        {
-            value = value + " " + line;
+    fn of(texts: &[String]) -> Option<Self> {
+        let mut words = words(texts, "xtask")?;
+        // An alias of an alias; Cargo ends where they lead in a circle.
+        for _ in 0..8 {
+            let Some(more) = words.first().and_then(|first| self::words(texts, first)) else { break };
+            words.splice(..1, more);
         }
-        let words: Vec<&str> =
-            value.split([' ', '=', '"', '\'', ',', '[', ']']).filter(|word| !word.is_empty()).collect();
-        let behind = |option: &[&str]| {
-            words.windows(2).find(|pair| option.contains(&pair[0])).map(|pair| pair[1].to_owned())
+        // What stands behind `--` is the xtask's own.
+        let words: Vec<&str> = words.iter().map(String::as_str).take_while(|word| *word != "--").collect();
+        let behind = |options: &[&str]| {
+            words.iter().enumerate().find_map(|(i, word)| {
+                options.iter().find_map(|option| match word.strip_prefix(option)? {
+                    "" => words.get(i + 1).map(|next| (*next).to_owned()),
+                    rest if option.starts_with("--") => rest.strip_prefix('=').map(str::to_owned),
+                    rest => Some(rest.trim_start_matches('=').to_owned()),
+                })
+            })
         };
-        Some(Alias {
-            package: behind(&["--package", "-p"]),
-            manifest: behind(&["--manifest-path"]).map(PathBuf::from),
-        })
+        // A binary has its package's name where nobody gave it another. `name@version`, or an address with `#name`.
+        let package = behind(&["--package", "-p"]).or_else(|| behind(&["--bin"])).map(|spec| {
+            let name = spec.rsplit_once('#').map_or(spec.as_str(), |(_, name)| name);
+            name.split(['@', ':']).next().unwrap_or(name).to_owned()
+        });
+        Some(Alias { package, manifest: behind(&["--manifest-path"]).map(PathBuf::from) })
     }
+}
+
+/// The words of an alias, in the first file that has it: a string is split at its blanks, an array is not.
+fn words(texts: &[String], alias: &str) -> Option<Vec<String>> {
+    texts.iter().find_map(|text| {
+        let (mut table, mut at) = (String::new(), 0);
+        for line in text.split_inclusive('\n') {
+            let trimmed = line.trim();
+            if let Some(name) = trimmed.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+                name.trim().clone_into(&mut table);
+            }
+            let key = match table.as_str() {
+                "alias" => Some(trimmed),
+                "" => trimmed.strip_prefix("alias."),
+                _ => None,
+            };
+            let value = key.and_then(|key| super::place::value(key, alias));
+            if let Some(value) = value {
+                let found = super::place::strings(&text[at..]);
+                let array = value.starts_with('[');
+                return Some(if array {
+                    found
+                } else {
+                    found.iter().take(1).flat_map(|s| s.split_whitespace().map(str::to_owned)).collect()
+                });
+            }
+            at += line.len();
+        }
+        None
+    })
 }
 
 #[cfg(test)]
@@ -164,8 +205,25 @@ mod tests {
 
     #[test]
     fn an_alias_is_read_in_each_of_its_forms() {
-        let alias = |text: &str| Alias::parse(text).map(|a| (a.package, a.manifest));
+        let alias = |text: &str| Alias::of(&[text.to_owned()]).map(|found| (found.package, found.manifest));
         let some = |package: &str| Some((Some(package.to_owned()), None));
+        for text in ["", "[alias]\nxtask =", "[alias]\nxtask = [", "[alias]\nxtask = \"\"", "xtask = \"run\""]
+        {
+            assert!(alias(text).is_none_or(|found| found == (None, None)), "{text}");
+        }
+        for text in [
+            "[alias]\n\"xtask\" = \"run -q -p chores --\"",
+            "[alias]\nxtask = \"chores\"\nchores = \"run -q -p chores --\"",
+            "[alias]\nxtask = \"run -q --bin chores -- -p other\"",
+            "[alias]\nxtask = \"run -p chores@0.1.0\"",
+            "[alias]\nxtask = \"run -pchores\"",
+            "[env]\nxtask = \"x\"\n[alias]\nxtask = \"run -q -p chores --\"",
+            "[alias]\nxtask = [ # [a]\n  \"run\", '-p',\n  \"chores\",\n]\n",
+        ] {
+            assert_eq!(alias(text), some("chores"), "{text}");
+        }
+        let blank = "[alias]\nxtask = [\"run\", \"--manifest-path\", \"my tools/Cargo.toml\", \"--\"]";
+        assert_eq!(alias(blank), Some((None, Some("my tools/Cargo.toml".into()))));
         assert_eq!(alias("[alias]\nxtask = \"run --package chores --\"\n"), some("chores"));
         assert_eq!(alias("alias.xtask=['run', '-p', 'chores']"), some("chores"));
         let elsewhere = Some((None, Some("tools/x/Cargo.toml".into())));
@@ -173,7 +231,7 @@ mod tests {
             alias("[alias]\nxtask = [\n  \"run\",\n  \"--manifest-path=tools/x/Cargo.toml\",\n]\n"),
             elsewhere
         );
-        assert_eq!(alias("xtask = \"run --manifest-path tools/x/Cargo.toml --\""), elsewhere);
+        assert_eq!(alias("[alias]\nxtask = \"run --manifest-path tools/x/Cargo.toml --\""), elsewhere);
         assert_eq!(alias("[alias]\nxtask-old = \"run -p old\"\nb = \"run -p xtask\"\n"), None);
     }
 

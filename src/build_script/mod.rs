@@ -214,7 +214,8 @@ impl Guard {
             return told;
         }
         told.watch_env.extend(["BACKSTOP_GUARD", "BACKSTOP_STORE"]);
-        let root = place::workspace_root(&inputs.package, &inputs.name, &inputs.out_dir);
+        let root =
+            place::workspace_root(&inputs.named_package, &inputs.package, &inputs.name, &inputs.out_dir);
         let store = place::store(&root, inputs.store.as_deref(), self.store.as_deref());
         let mut watch = Watch::new(&inputs.named_package, &inputs.package, &root, &inputs.out_dir);
         let never = [store.clone(), inputs.out_dir.clone()];
@@ -225,33 +226,39 @@ impl Guard {
         } else {
             Vec::new()
         };
-        watch.state(&store);
-        let newest = points::newest(&store);
+        watch.state(&store, "journal");
+        // The package may be a root outside another workspace that builds it, and that one's rollback writes here.
+        let builder = lockfile::directory(&inputs.out_dir).filter(|dir| *dir != root);
+        let builders = builder.map(|dir| place::store(dir, None, None)).filter(|dir| *dir != store);
+        builders.iter().for_each(|store| watch.state(store, "journal-of-the-builder"));
+        let newest = points::newest(&store).filter(|_| another(&store, &root).is_none());
         if self.embed {
             told.backup_id = Some(newest.as_ref().map(|p| p.backup_id.clone()).unwrap_or_default());
             watch.file(&store, "store.json");
             newest.iter().for_each(|point| watch.path(&point.metadata(&store)));
         }
-        match inputs.policy.clone().unwrap_or(Ok(self.policy)) {
-            Err(text) => told.errors.push(text),
-            Ok(Policy::Off) => told.inactive = true,
-            Ok(policy) => {
-                if let Some(xtask) = lockfile::xtask_above(&root, &inputs.out_dir, &inputs.name) {
-                    told.inactive = true;
-                    told.warnings.push(misplaced(&inputs.name, &xtask.name));
-                    watch.path(&xtask.lockfile);
-                } else if points::is_cut_off(&store) && another(&store, &root).is_none() {
-                    told.errors.push(cut_off(&store));
-                } else {
-                    let unmet = self.unmet(inputs, &root, &store, newest.as_ref(), &files);
-                    if policy == Policy::Deny {
-                        told.errors = unmet;
-                    } else if !unmet.is_empty() {
-                        // What a backup, a validation or a drill cures is not to be said after it.
-                        watch.file(&store, "metadata");
-                        told.warnings = unmet;
-                    }
-                }
+        let cut = builders.iter().find(|store| points::is_cut_off(store));
+        let cut = Some(&store).filter(|s| points::is_cut_off(s) && another(s, &root).is_none()).or(cut);
+        let policy = inputs.policy.clone().unwrap_or(Ok(self.policy));
+        if policy == Ok(Policy::Off) {
+            told.inactive = true;
+        } else if let Some(xtask) = lockfile::xtask_above(&root, &inputs.out_dir, &inputs.name) {
+            // Before all else: an error here would keep the way back from being built.
+            told.inactive = true;
+            told.warnings.push(misplaced(&inputs.name, &xtask.name));
+            watch.path(&xtask.lockfile);
+        } else if let Err(text) = policy {
+            told.errors.push(text);
+        } else if let Some(store) = cut {
+            told.errors.push(cut_off(store));
+        } else {
+            let unmet = self.unmet(inputs, &root, &store, newest.as_ref(), &files);
+            if policy == Ok(Policy::Deny) {
+                told.errors = unmet;
+            } else if !unmet.is_empty() {
+                // What a backup, a validation or a drill cures is not to be said after it.
+                watch.file(&store, "metadata");
+                told.warnings = unmet;
             }
         }
         told.watch = watch.finish();

@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::{ignore, sha256};
 use crate::level::DrillLevel;
 
-/// Whether a rollback was begun and has not ended: both marks are looked at, for a cut may fall between them.
+/// Whether a rollback was begun and has not ended. Its journal says so and nothing else: before that stands in its
+/// place nothing was moved, and it goes when all is done. `state` is written beside it, to be watched.
 pub(super) fn is_cut_off(store: &Path) -> bool {
-    let state = fs::read(store.join("state")).unwrap_or_default();
-    state.starts_with(b"rollback ") || store.join("rollback/journal").exists()
+    store.join("rollback/journal").exists()
 }
 
 /// A restore point.
@@ -101,6 +101,11 @@ impl Point {
             .filter(|(root, other)| *root == name && *other != directory && is_below(other, &directory))
             .map(|(_, other)| *other)
             .collect();
+        // A directory with a manifest of its own is no part of the package to Cargo, and not watched.
+        let nested =
+            conf.entries.iter().filter(|e| e.root == name).filter_map(|e| e.path.strip_suffix("/Cargo.toml"));
+        let nested = nested.filter(|dir| *dir != directory && is_below(dir, &directory));
+        let others: Vec<&str> = others.into_iter().chain(nested).collect();
         let own = |path: &str| {
             is_below(path, &directory) && !others.iter().any(|other| path == *other || is_below(path, other))
         };
@@ -121,7 +126,8 @@ impl Point {
             conf.ignored.iter().any(|(root, one)| *root == name && (path == *one || is_below(path, one)))
                 || conf.excluded.iter().any(|one| one.matches(name, path))
         };
-        for path in files.iter().filter_map(|file| relative(file)) {
+        // What has no name in UTF-8 stands in no field that is read here: it cannot be told whether it is new.
+        for path in files.iter().filter(|file| file.to_str().is_some()).filter_map(|file| relative(file)) {
             if own(&path) && !known.contains(path.as_str()) && !left_out(&path) {
                 out.push(format!("{} is new", shown(&path, &directory)));
             }

@@ -48,6 +48,10 @@ impl Walker<'_> {
             let path = entry.path();
             let Ok(kind) = entry.file_type() else { continue };
             let ignored = ignored || self.ignored.ignores(&path, kind.is_dir());
+            // A link that stays out of the watch is one of the package's all the same.
+            if kind.is_symlink() && !ignored {
+                self.files.push(path.clone());
+            }
             if self.stays_out(&path, kind) || (ignored && !self.ignored.tracks(&path, kind.is_dir())) {
                 whole = false;
             } else if kind.is_dir() {
@@ -59,7 +63,9 @@ impl Walker<'_> {
                     whole = false;
                 }
             } else if kind.is_file() || kind.is_symlink() {
-                self.files.push(path.clone());
+                if kind.is_file() || ignored {
+                    self.files.push(path.clone());
+                }
                 own.push(path);
             }
         }

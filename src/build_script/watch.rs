@@ -35,24 +35,26 @@ impl<'a> Watch<'a> {
             true => relative(self.package, path),
             false => path.to_path_buf(),
         };
-        // Cargo reads lines of UTF-8; what has no such name is left to the watch over its directory.
-        if let Some(text) = shown.to_str().filter(|text| !text.contains(['\n', '\r'])) {
+        // What has no printable name is left to the watch over its directory.
+        if let Some(text) = printable(&shown) {
             self.paths.push(text.to_owned());
         }
     }
 
-    /// Watches for a rollback's begin.
-    pub(super) fn state(&mut self, store: &Path) {
-        match store.join("state").is_file() {
-            true => self.path(&store.join("state")),
-            false => self.links.push(("journal", store.join("rollback/journal"))),
+    /// Watches for a rollback's begin. `link` is a name for it of its own.
+    pub(super) fn state(&mut self, store: &Path, link: &'static str) {
+        let state = store.join("state");
+        match (state.is_file(), printable(&state)) {
+            (true, Some(_)) => self.path(&state),
+            (true, None) => self.links.push((link, state)),
+            (false, _) => self.links.push((link, store.join("rollback/journal"))),
         }
     }
 
     /// Watches something of the store, born or not.
     pub(super) fn file(&mut self, store: &Path, name: &'static str) {
         let path = store.join(name);
-        match path.exists() {
+        match path.exists() && printable(&path).is_some() {
             true => self.path(&path),
             false => self.links.push((name, path)),
         }
@@ -95,6 +97,11 @@ impl<'a> Watch<'a> {
         }
         fs::File::open(dir)?.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1))
     }
+}
+
+/// The text of a path, where Cargo can read it from a line.
+fn printable(path: &Path) -> Option<&str> {
+    path.to_str().filter(|text| !text.contains(['\n', '\r']))
 }
 
 /// The way from a directory to a path; both are absolute and without links.

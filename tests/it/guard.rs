@@ -140,19 +140,27 @@ fn a_tree_that_is_half_rolled_back_is_not_built_and_is_once_the_rollback_ended()
 }
 
 #[test]
-fn either_mark_of_a_rollback_is_enough_and_off_looks_at_none() {
+fn the_journal_alone_says_that_a_rollback_was_cut_off_and_off_does_not_ask() {
     let world = workspace("");
     world.backup();
     let state = world.dir.join("state");
+    // The mark that is watched is written before the journal: nothing was moved yet.
+    write(&state, "rollback 20300101_000000\n");
+    check(&world).ends(0);
+    write(world.dir.join("rollback/journal"), "");
     write(&state, "rollback 20300101_000000\n");
     assert!(refused(check(&world).run()).contains("between two states"));
     check(&world).env("BACKSTOP_GUARD", "off").ends(0);
     refused(check(&world).env("BACKSTOP_GUARD", "warn").run());
-    write(&state, "idle\n");
-    write(world.dir.join("rollback/journal"), "");
-    refused(check(&world).run());
     remove(world.dir.join("rollback/journal"));
+    write(&state, "idle\n");
     check(&world).ends(0);
+}
+
+/// Leaves the marks of a rollback that was cut off.
+fn mark_cut(store: &Path) {
+    write(store.join("rollback/journal"), "");
+    write(store.join("state"), "rollback 20300101_000000\n");
 }
 
 #[test]
@@ -504,6 +512,9 @@ fn it_refuses_to_work_in_an_xtask_and_what_that_depends_on_and_never_stands_in_t
         backup(&world);
         cut_off(&world);
         check(&world).ends(0);
+        // A wrong word in the environment is no reason either.
+        check(&world).env("BACKSTOP_GUARD", "Warn").ends(0);
+        check(&world).ends(0);
         copied(&world.dir).args(["rollback", "--abort"]).ends(0);
         assert_eq!(built(&world), 1);
         // Out of the xtask's way it works again.
@@ -578,4 +589,120 @@ fn what_happens_in_the_store_of_another_workspace_is_none_of_its_business() {
     let text = refused(check(&one).env("BACKSTOP_STORE", &other.dir).run());
     assert!(text.contains("is that of the workspace"), "{text}");
     check(&one).env("BACKSTOP_STORE", &other.dir).env("BACKSTOP_GUARD", "warn").ends(0);
+}
+
+#[test]
+fn the_root_and_its_store_are_those_that_cargo_means() {
+    // A file that a merge left beside the manifest unpacks nothing.
+    let world = workspace("");
+    backup(&world);
+    write(world.at("app/Cargo.toml.orig"), "");
+    mark_cut(&world.dir);
+    refused(check(&world).run());
+
+    // A package that the workspace above leaves out is a root of its own.
+    let world = workspace(".restore_point()");
+    write(
+        world.at("Cargo.toml"),
+        "\u{feff}[workspace]\nresolver = \"2\"\nmembers = [\"app\"] # one\nexclude = [\n    \"other\", # and\n    \"plain\",\n]\n",
+    );
+    guarded(&world.at("plain"), "app", ".restore_point()");
+    let plain = World::opened(TempDir::new(), world.at("plain"));
+    assert!(refused(check(&plain).run()).contains("plain/backup"));
+    backstop(&plain.root).arg("backup").ends(0);
+    check(&plain).ends(0);
+    mark_cut(&plain.root.join("backup"));
+    refused(check(&plain).run());
+    assert!(refused(check(&world).run()).contains("place/backup"), "the one above is not its root");
+
+    // A store whose path no line can hold is watched all the same.
+    let world = workspace("");
+    let store = world.temp.path().join("a\nb");
+    let build = || check(&world).env("BACKSTOP_STORE", &store);
+    backstop(&world.root).arg("--store").arg(&store).arg("backup").ends(0);
+    build().ends(0);
+    mark_cut(&store);
+    refused(build().run());
+
+    // The id of another workspace's restore point is not embedded.
+    let other = workspace("");
+    backup(&other);
+    let world = workspace(".embed_backup_id()");
+    write(world.at("app/src/lib.rs"), "const _: () = assert!(env!(\"BACKSTOP_BACKUP_ID\").len() == 0);\n");
+    check(&world).env("BACKSTOP_STORE", &other.dir).ends(0);
+}
+
+#[test]
+fn a_path_dependency_that_is_a_root_of_its_own_is_guarded_by_who_builds_it_too() {
+    let world = workspace("");
+    let beside = world.temp.path().join("beside");
+    guarded(&beside, "beside", "");
+    let manifest = fs::read_to_string(beside.join("Cargo.toml")).unwrap();
+    write(beside.join("Cargo.toml"), manifest + "[workspace]\n");
+    package(&world.at("plain"), "plain", "[dependencies]\nbeside = { path = \"../../beside\" }\n");
+    write(world.at("Cargo.toml"), "[workspace]\nresolver = \"2\"\nmembers = [\"plain\"]\n");
+    check(&world).ends(0);
+    backup(&world);
+    mark_cut(&world.dir);
+    let run = check(&world).run().ended(101);
+    assert_eq!(lines(&run, "error: beside@0.1.0: a rollback was cut off").len(), 1, "{}", run.err);
+}
+
+#[test]
+fn a_repository_that_ignores_the_whole_package_was_not_meant_for_it() {
+    let world = workspace("");
+    let above = world.temp.path();
+    program("git", above).args(["init", "-q"]).ends(0);
+    write(above.join(".gitignore"), "*\n");
+    assert_eq!(built(&world), 1);
+    write(world.at("app/data/words.txt"), "two\n");
+    assert_eq!(built(&world), 1, "a data file that was edited");
+    assert_eq!(built(&world), 0);
+}
+
+#[test]
+fn an_index_of_version_4_and_a_linked_working_tree_are_read() {
+    let world = workspace(".covers_package()");
+    let git = |dir: &Path, args: &[&str]| program("git", dir).args(args).run().ended(0);
+    let root = &world.root;
+    write(world.at(".gitignore"), "/app/data/\n/target\n/backup\n");
+    git(root, &["init", "-q"]);
+    git(root, &["add", "."]);
+    git(root, &["add", "-f", "app/data"]);
+    git(root, &["-c", "user.name=n", "-c", "user.email=e", "commit", "-q", "-m", "m"]);
+    git(root, &["update-index", "--index-version", "4"]);
+    check(&world).env("BACKSTOP_GUARD", "off").ends(0);
+    backup(&world);
+    check(&world).ends(0);
+    write(world.at("app/data/words.txt"), "two\n");
+    assert!(refused(check(&world).run()).contains("data/words.txt changed"));
+    // What only this clone ignores.
+    git(root, &["worktree", "add", "-q", "../linked"]);
+    let linked = World::opened(TempDir::new(), world.temp.path().join("linked"));
+    write(world.at(".git/info/exclude"), "*.swp\n");
+    check(&linked).env("BACKSTOP_GUARD", "off").ends(0);
+    backstop(&linked.root).arg("backup").ends(0);
+    write(linked.root.join("app/x.swp"), "");
+    check(&linked).ends(0);
+}
+
+#[test]
+fn what_a_restore_point_covers_is_what_cargo_takes_for_the_package() {
+    use std::os::unix::ffi::OsStrExt;
+    let world = workspace(".covers_package()");
+    package(&world.at("app/tests/fixture"), "fixture", "[workspace]\n");
+    write(world.at("app/src").join(std::ffi::OsStr::from_bytes(b"odd\xff")), "");
+    check(&world).env("BACKSTOP_GUARD", "off").ends(0);
+    backup(&world);
+    check(&world).ends(0);
+    // Neither watched nor compared: a package of its own.
+    write(world.at("app/tests/fixture/src/lib.rs"), "// edited\n");
+    build_script(&world.at("app"), ".covers_package() ");
+    backup(&world);
+    write(world.at("app/tests/fixture/src/lib.rs"), "// again\n");
+    check(&world).ends(0);
+    link("nowhere", world.at("app/dangling"));
+    build_script(&world.at("app"), ".covers_package()  ");
+    let text = refused(check(&world).run());
+    assert!(text.contains("dangling is new") && !text.contains("fixture") && !text.contains("odd"), "{text}");
 }
