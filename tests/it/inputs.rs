@@ -246,7 +246,8 @@ fn what_is_read_through_links_by_examples_and_around_packages_is_protected() {
         root.join("Cargo.toml"),
         "[workspace]\nresolver = \"2\"\nmembers = [\"crates/*\", \"assets/tool\"]\n",
     );
-    write(root.join("crates/unread.gen"), "what watching the packages' parent does not bring in: see below");
+    write(root.join("crates/beside.gen"), "b");
+    write(root.join("top.gen"), "t");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     program(cargo, root).args(["check", "--offline", "--quiet", "--workspace", "--examples"]).ends(0);
     let set = world.set();
@@ -259,6 +260,8 @@ fn what_is_read_through_links_by_examples_and_around_packages_is_protected() {
         assert!(said.rules[0].text == "rustc read it in a build" && said.rules[0].line.is_some(), "{said:?}");
     }
     assert_eq!(reasons(&set, "assets/picture.gen"), [Reason::BuildScriptRead]);
+    assert_eq!(reasons(&set, "crates/beside.gen"), [Reason::BuildScriptRead], "in what the packages lie in");
+    assert_eq!(reasons(&set, "top.gen"), [], "nobody watches the root");
     assert_eq!(
         reasons(&set, "assets/tool/ignored.gen"),
         [],
