@@ -284,6 +284,8 @@ fn the_reports_for_ci_are_printed_for_checkpoints_alone() {
     let json = report("json").ends(1).json();
     assert_eq!(json["checkpoints"][1]["passed"], false);
     backstop(&world.root).args(["checkpoint", "--list", "--format", "json"]).ends(0).json();
+    let wrong = backstop(&world.root).args(["checkpoint", "--list", "--format", "junit"]).ends(2);
+    assert!(wrong.out.is_empty(), "{}", wrong.out);
     backstop(&world.root).args(["list", "--format", "junit"]).ends(2).complains("`list` has no such report");
 }
 

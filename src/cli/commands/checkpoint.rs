@@ -8,7 +8,7 @@ use super::Session;
 use crate::checkpoint::{Checkpoints, CheckpointsReport, Surroundings, run};
 use crate::cli::args::Format;
 use crate::cli::{exit, render};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
 use crate::validate::Finding;
 use crate::workspace::Workspace;
@@ -33,7 +33,7 @@ impl Session<'_> {
 
     /// A CI system that waits for a report gets one also where nothing could be asked.
     pub(super) fn told_to_ci(&self, suite: &str, done: Result<u8>) -> Result<u8> {
-        if let Err(e) = &done {
+        if let Some(e) = done.as_ref().err().filter(|e| e.kind() != ErrorKind::Usage) {
             let case = render::Case {
                 group: "checkpoints",
                 name: "can be asked".into(),
@@ -53,6 +53,10 @@ impl Session<'_> {
     }
 
     fn checked(&self, args: &CheckpointArgs) -> Result<u8> {
+        if args.list && matches!(self.global.format, Format::Junit | Format::Github) {
+            return Err(Error::new(ErrorKind::Usage, "`checkpoint --list` has no such report")
+                .with_help("without --list they are run; --format human or json names them"));
+        }
         let workspace = self.workspace_or_cut_off()?;
         let checkpoints = self.checkpoints(&workspace)?;
         if args.list {
