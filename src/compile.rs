@@ -11,7 +11,8 @@ use serde::Deserialize;
 use crate::error::Result;
 use crate::event::Context;
 use crate::job::{Ended, Job};
-use crate::path::{shell_word, show_text};
+use crate::path::show_text;
+use crate::quote::shell_word;
 use crate::select::settings::BuildSetting;
 use crate::validate::Finding;
 

@@ -1,13 +1,14 @@
 //! Why a path is protected or not: the rule, and the file and line that it stands in. Paths that do not exist are
 //! judged by what would become of them.
 
+mod rule;
+
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::manifest::{Pattern, Place, Reason};
-use crate::path::{RelPath, canonical, show_path, show_text, toml_string};
+use crate::path::{RelPath, canonical, show_path, show_text};
+use crate::quote::toml_string;
 use crate::select::inputs::{
     Evidence, Inputs, Reader, configuration_above, is_the_machines, is_the_walks, said,
 };
@@ -16,6 +17,9 @@ use crate::select::settings::{PathPattern, ScopeSetting};
 use crate::select::walk::Walk;
 use crate::select::{Candidate, ProtectedSet, RootDirectory, SkipReason, glob};
 use crate::workspace::{LocalPackage, Workspace};
+
+pub use rule::Rule;
+use rule::{git_rule, holds, in_settings};
 
 /// What is said of one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,39 +34,6 @@ pub struct Explanation {
     pub rules: Vec<Rule>,
     /// What would change the verdict; absent where it is protected or nothing would.
     pub remedy: Option<String>,
-}
-
-/// One rule, and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    /// What it says of the path.
-    pub text: String,
-    /// The file that it stands in; absent where it is one of backstop's own.
-    pub file: Option<PathBuf>,
-    /// The line in that file, counted from 1.
-    pub line: Option<usize>,
-}
-
-impl Rule {
-    fn own(text: impl Into<String>) -> Self {
-        Rule { text: text.into(), file: None, line: None }
-    }
-
-    /// A rule that stands in the first line of a manifest that `holds`, given the table that the line stands in.
-    fn in_manifest(text: impl Into<String>, directory: &Path, holds: impl Fn(&str, &str) -> bool) -> Self {
-        let file = directory.join("Cargo.toml");
-        let bytes = std::fs::read(&file).unwrap_or_default();
-        let manifest = String::from_utf8_lossy(&bytes);
-        let mut table = "";
-        let line = manifest.lines().map(str::trim).position(|line| {
-            if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
-                // A line of an array of arrays is none that anybody's settings have.
-                table = name.trim_matches(['[', ' ', '\t']);
-            }
-            holds(table, line)
-        });
-        Rule { text: text.into(), file: Some(file), line: line.map(|index| index + 1) }
-    }
 }
 
 /// Explains each of `paths`, which are absolute. `set` is what [`crate::select::select`] gave for the workspace.
@@ -86,10 +57,9 @@ fn with_links(said: Inputs) -> Inputs {
 /// The path without `.`, `..` and links, its last component apart.
 fn resolved(path: &Path) -> PathBuf {
     let path = crate::store::clean(path);
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return path };
-    match canonical(parent) {
-        Ok(parent) => parent.join(name),
-        Err(_) => resolved(parent).join(name),
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => crate::path::resolved(parent).join(name),
+        _ => path,
     }
 }
 
@@ -426,38 +396,4 @@ fn named(package: &LocalPackage) -> Rule {
                 .split_once('=')
                 .is_some_and(|(key, value)| key.trim() == "name" && value.trim().starts_with(&quoted))
     })
-}
-
-/// Whether a table of a manifest is one of backstop's settings, or holds them as a key.
-fn in_settings(table: &str) -> bool {
-    let names = table.replace(['"', ' '], "");
-    names.ends_with("metadata.backstop") || names.ends_with(".metadata")
-}
-
-/// Whether a line has a string, in one of the ways to write it.
-fn holds(line: &str, text: &str) -> bool {
-    line.contains(&toml_string(text)) || line.contains(&format!("'{text}'"))
-}
-
-/// The rule by which git ignores a path, whether or not it exists. `tracked`: also where the index holds it.
-fn git_rule(full: &Path, tracked: bool) -> Option<Rule> {
-    let directory = full.ancestors().skip(1).find(|dir| dir.is_dir())?;
-    let below = full.strip_prefix(directory).ok()?;
-    let mut args: Vec<&OsStr> = ["check-ignore", "-v", "-z", "--stdin"].map(OsStr::new).to_vec();
-    if tracked {
-        args.push(OsStr::new("--no-index"));
-    }
-    let stdin = [below.as_os_str().as_bytes(), b"\0"].concat();
-    let answer = crate::process::git(directory, &args, Some(stdin)).ok()?;
-    let mut fields = answer.stdout.split(|b| *b == 0);
-    let (source, line, pattern) = (fields.next()?, fields.next()?, fields.next()?);
-    if pattern.is_empty() || pattern.starts_with(b"!") {
-        return None;
-    }
-    let source = Path::new(OsStr::from_bytes(source));
-    // Git names its files relative to the top of the working tree.
-    let top = directory.ancestors().find(|dir| dir.join(".git").symlink_metadata().is_ok())?;
-    let file = if source.is_absolute() { source.to_path_buf() } else { top.join(source) };
-    let line = std::str::from_utf8(line).ok().and_then(|l| l.parse().ok());
-    Some(Rule { text: format!("`{}`", crate::path::show_bytes(pattern)), file: Some(file), line })
 }

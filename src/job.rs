@@ -59,7 +59,7 @@ impl Job<'_> {
     /// As a person would type it.
     pub(crate) fn shown(&self) -> String {
         let words = std::iter::once(self.program).chain(self.args.iter().map(OsString::as_os_str));
-        words.map(crate::path::shell_word).collect::<Vec<_>>().join(" ")
+        words.map(crate::quote::shell_word).collect::<Vec<_>>().join(" ")
     }
 
     /// Runs it. Each line of standard output is handed to `line` as it comes, without its end. `observer` hears

@@ -122,6 +122,8 @@ pub mod path;
 #[cfg(feature = "engine")]
 mod process;
 #[cfg(feature = "engine")]
+mod quote;
+#[cfg(feature = "engine")]
 pub mod recover;
 #[cfg(feature = "engine")]
 pub mod retention;

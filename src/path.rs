@@ -313,39 +313,6 @@ pub fn show_text(text: &str) -> String {
     show_bytes(text.as_bytes())
 }
 
-/// A string as TOML writes it, in quotes.
-pub(crate) fn toml_string(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out + "\""
-}
-
-/// A word of a command line that a person copies: quoted where a shell needs it.
-pub(crate) fn shell_word(word: &OsStr) -> String {
-    let bytes = word.as_bytes();
-    if !bytes.is_empty() && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"/._-+=:@%,".contains(b)) {
-        return String::from_utf8_lossy(bytes).into_owned();
-    }
-    match word.to_str() {
-        Some(text) if !text.chars().any(char::is_control) => format!("'{}'", text.replace('\'', "'\\''")),
-        // What bash and zsh read as bytes.
-        _ => {
-            let escaped = bytes.iter().map(|b| match b {
-                b'\'' | b'\\' => format!("\\{}", char::from(*b)),
-                0x20..=0x7e => char::from(*b).to_string(),
-                _ => format!("\\x{b:02x}"),
-            });
-            format!("$'{}'", escaped.collect::<String>())
-        }
-    }
-}
-
 /// Any path, `..` included, in the lossless text form of a [`RelPath`]: for the place of a root.
 pub(crate) fn path_to_text(path: &Path) -> String {
     RelPath(path.as_os_str().as_bytes().into()).to_json_text()
@@ -361,6 +328,15 @@ pub(crate) fn path_from_text(text: &str) -> Result<PathBuf, InvalidPath> {
         (true, _) => Err(InvalidPath::Empty),
         (_, true) => Err(InvalidPath::Nul),
         _ => Ok(PathBuf::from(OsString::from_vec(bytes))),
+    }
+}
+
+/// The path without symbolic links, as far as it exists.
+pub(crate) fn resolved(path: &Path) -> PathBuf {
+    match (canonical(path), path.parent(), path.file_name()) {
+        (Ok(path), ..) => path,
+        (Err(_), Some(parent), Some(name)) => resolved(parent).join(name),
+        (Err(_), ..) => path.to_path_buf(),
     }
 }
 

@@ -4,12 +4,11 @@
 //! A checkpoint may run code of the workspace: CP004 compiles it, and those of the settings are commands. What is run
 //! is told before it runs. Listing, showing, comparing, validating and rolling back run none.
 
+mod command;
 mod environment;
 mod own;
 mod roads;
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +18,8 @@ use serde_json::json;
 use crate::clock::rfc3339;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Event};
-use crate::job::Job;
 use crate::manifest::Id;
-use crate::path::{show_path, show_text};
+use crate::path::show_text;
 use crate::select::settings::CheckpointSetting;
 use crate::store::{Log, Store};
 use crate::validate::Finding;
@@ -184,7 +182,7 @@ impl Checkpoints {
     pub fn add_settings(&mut self, settings: &[CheckpointSetting]) -> Result<()> {
         for setting in settings {
             let command = setting.clone();
-            self.register(&setting.id, &setting.name, move |at| Ok(run_command(&command, at)?))?;
+            self.register(&setting.id, &setting.name, move |at| Ok(command::run(&command, at)?))?;
         }
         Ok(())
     }
@@ -364,70 +362,6 @@ fn could_not_look(e: &(dyn std::error::Error + Send + Sync + 'static)) -> Checke
     }
     checked
 }
-
-/// Runs a command of the settings: it has passed where it ends with exit code 0.
-fn run_command(setting: &CheckpointSetting, at: &Surroundings<'_>) -> Result<Checked> {
-    let [program, args @ ..] = setting.run.as_slice() else {
-        return Err(Error::new(ErrorKind::Settings, format!("checkpoint `{}` runs nothing", setting.id)));
-    };
-    let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-    let root = &at.workspace.root;
-    let directory = setting.cwd.as_ref().map_or_else(|| root.clone(), |dir| root.join(dir));
-    if !directory.is_dir() {
-        let shown = crate::path::show_path(&directory);
-        return Err(Error::new(ErrorKind::Settings, format!("`cwd` names `{shown}`, which is no directory"))
-            .with_help(format!("correct checkpoint {} in the settings", setting.id)));
-    }
-    let env: BTreeMap<OsString, OsString> =
-        setting.env.iter().map(|(key, value)| (key.into(), value.into())).collect();
-    // `./tool` is meant from where it runs.
-    let program = match program.contains('/') {
-        true => directory.join(program).into_os_string(),
-        false => program.into(),
-    };
-    let job = Job {
-        program: &program,
-        args: &args,
-        directory: &directory,
-        env: &env,
-        without: &[],
-        time_limit: Some(Duration::from_secs(setting.timeout.unwrap_or(TIME_LIMIT))),
-    };
-    let mut checked = Checked::counted(1, "commands");
-    let shown = Job { program: setting.run[0].as_ref(), ..job.clone() }.shown();
-    at.context.note(format!("{} runs `{shown}`", setting.id));
-    let mut last_lines = std::collections::VecDeque::new();
-    let ended = job.run(at.context.interrupt, at.context.observer, |line| {
-        last_lines.push_back(String::from_utf8_lossy(&line[..line.len().min(SAID_BYTES)]).into_owned());
-        if last_lines.len() > SAID {
-            last_lines.pop_front();
-        }
-    })?;
-    if !ended.ok {
-        checked.find(&*shown, ended.how);
-        let words = |lines: &mut dyn Iterator<Item = String>| -> Vec<String> {
-            let lines = lines.map(|l| l.trim_end().chars().take(SAID_BYTES).collect::<String>());
-            lines.filter(|l| !l.is_empty()).map(|l| show_text(&l)).collect()
-        };
-        let errors = words(&mut ended.stderr.into_iter());
-        let said = if errors.is_empty() { words(&mut last_lines.into_iter()) } else { errors };
-        checked.notes.extend_from_slice(&said[said.len().saturating_sub(SAID)..]);
-        let place = setting
-            .cwd
-            .as_ref()
-            .map_or("at the workspace root".to_owned(), |dir| format!("in `{}`", show_path(dir.as_ref())));
-        checked.remedy = Some(format!("run `{shown}` yourself {place}, and mend what it complains of"));
-    }
-    checked.command = Some(shown);
-    Ok(checked)
-}
-
-/// Seconds that a command of the settings may take where it says nothing else.
-const TIME_LIMIT: u64 = 600;
-/// How many of a failed command's last lines are shown.
-const SAID: usize = 10;
-/// How much of a line is shown.
-const SAID_BYTES: usize = 400;
 
 fn to_json(report: &CheckpointsReport, started: std::time::SystemTime) -> String {
     let all: Vec<_> = report.checkpoints.iter().map(CheckpointReport::to_json).collect();

@@ -199,7 +199,7 @@ fn width(c: char) -> usize {
 
 /// A path for a command line that a person copies: quoted where a shell needs it, or where it looks like an option.
 pub(super) fn shell(path: &std::path::Path) -> String {
-    let word = crate::path::shell_word(path.as_os_str());
+    let word = crate::quote::shell_word(path.as_os_str());
     if word.starts_with('-') { format!("'{word}'") } else { word }
 }
 

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::Fs;
 use crate::manifest::{Kind, Manifest, Mode};
-use crate::path::{canonical, show_path};
+use crate::path::{resolved, show_path};
 use crate::store::{Store, clean, unescape_root};
 use crate::validate::Finding;
 
@@ -39,14 +39,10 @@ pub(super) struct Place {
 /// # Errors
 /// Kind `Usage` where it lies in one of the `roots` or in the store.
 pub(crate) fn outside(scratch: &Path, roots: &[PathBuf], store: &Path) -> Result<PathBuf> {
-    let scratch = clean(scratch);
-    // What is not there yet has no links.
-    let there = scratch.ancestors().find(|dir| dir.symlink_metadata().is_ok()).unwrap_or(&scratch);
-    let rest = scratch.strip_prefix(there).unwrap_or(Path::new(""));
-    let scratch = canonical(there)?.join(rest);
+    let scratch = resolved(&clean(scratch));
     let roots = roots.iter().map(|root| (root.as_path(), "the workspace"));
     for (directory, what) in roots.chain([(store, "the store")]) {
-        if scratch.starts_with(canonical(directory).unwrap_or_else(|_| directory.to_path_buf())) {
+        if scratch.starts_with(resolved(directory)) {
             return Err(Error::new(
                 ErrorKind::Usage,
                 format!("the scratch directory `{}` lies in {what}", show_path(&scratch)),

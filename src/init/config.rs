@@ -4,12 +4,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
-use super::edit::{Toml, quoted};
+use super::edit::Toml;
 use super::existing::{Alias, Xtask};
 use super::plan::{Planner, broken};
 use super::{ByHand, Change, texts};
 use crate::error::Result;
 use crate::path::show_path;
+use crate::quote::toml_string;
 
 /// The configuration that cargo reads: the old name wins where both are there.
 pub(super) fn config_path(root: &Path) -> &'static Path {
@@ -64,7 +65,7 @@ impl Planner<'_> {
                 (texts::ALIAS.replace("--package xtask", &format!("--package {package}")), false)
             }
         };
-        let text = quoted(&value);
+        let text = toml_string(&value);
         // From a subdirectory, such an alias finds no manifest: whoever has one knows why.
         let edited = if apart { None } else { base.with_entry("alias", "xtask", &text, &Json::from(value)) };
         if edited.is_none() {

@@ -7,6 +7,8 @@
 use serde_json::{Map, Value as Json};
 use toml_edit::{Document, Item, TableLike, Value};
 
+use crate::quote::toml_string;
+
 const BOM: char = '\u{feff}';
 
 /// A document and what it is to mean.
@@ -41,7 +43,7 @@ impl Toml {
     /// Adds a string to the array `table.key`, which is made where it is missing. `None` where no edit is safe.
     #[must_use]
     pub(super) fn with_string(&self, table: &str, key: &str, string: &str) -> Option<Toml> {
-        let quoted = quoted(string);
+        let quoted = toml_string(string);
         let body = self.text.trim_start_matches(BOM);
         let document = Document::parse(body).ok()?;
         let Some(item) = document.get(table).and_then(|t| t.get(key)) else {
@@ -137,12 +139,6 @@ impl Toml {
         let new = Toml::parse(&text).ok()?;
         (new.meaning == meaning).then_some(new)
     }
-}
-
-/// A basic string.
-pub(super) fn quoted(text: &str) -> String {
-    // JSON's escapes are a part of TOML's, and DEL is the one character more that TOML wants escaped.
-    Json::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 fn insert(meaning: &mut Json, table: &str, key: &str, value: &Json) -> Option<()> {
@@ -353,7 +349,7 @@ mod tests {
     #[test]
     fn strings_are_quoted_as_toml_reads_them() {
         for text in ["plain", "a\"b\\c", "tab\t line\n bell\u{7} del\u{7f} é \u{2028}"] {
-            let toml = Toml::parse(&format!("a = {}\n", quoted(text))).unwrap();
+            let toml = Toml::parse(&format!("a = {}\n", toml_string(text))).unwrap();
             assert_eq!(toml.get(&["a"]), Some(&Json::from(text)));
         }
     }

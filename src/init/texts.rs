@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::edit::quoted;
 use super::{Ci, Dependency};
+use crate::quote::toml_string;
 
 /// This project's own configuration: the alias, and the profile with the reasons for it.
 pub(super) const CONFIG: &str = include_str!("../../.cargo/config.toml");
@@ -49,7 +49,7 @@ pub(super) struct Inherited {
 pub(super) fn xtask_manifest(inherited: &Inherited, dependency: &str) -> String {
     let mut out = String::from("[package]\nname = \"xtask\"\nversion = \"0.0.0\"\n");
     if let Some(edition) = &inherited.edition {
-        out += &format!("edition = {}\n", quoted(edition));
+        out += &format!("edition = {}\n", toml_string(edition));
     }
     for key in &inherited.keys {
         out += &format!("{key}.workspace = true\n");
@@ -64,12 +64,12 @@ pub(super) fn xtask_manifest(inherited: &Inherited, dependency: &str) -> String 
 /// The dependency's line. A path is what stands between the quotes.
 pub(super) fn dependency(dependency: &Dependency) -> String {
     let source = match dependency {
-        Dependency::Path(path) => format!("path = {}", quoted(&path.to_string_lossy())),
-        Dependency::Git { url, reference: None } => format!("git = {}", quoted(url)),
+        Dependency::Path(path) => format!("path = {}", toml_string(&path.to_string_lossy())),
+        Dependency::Git { url, reference: None } => format!("git = {}", toml_string(url)),
         Dependency::Git { url, reference: Some((key, value)) } => {
-            format!("git = {}, {key} = {}", quoted(url), quoted(value))
+            format!("git = {}, {key} = {}", toml_string(url), toml_string(value))
         }
-        Dependency::Version(version) => format!("version = {}", quoted(version)),
+        Dependency::Version(version) => format!("version = {}", toml_string(version)),
     };
     format!("backstop = {{ {source}, features = [\"cli\"] }}")
 }

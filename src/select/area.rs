@@ -8,7 +8,7 @@ use super::gather::{Gathered, gather};
 use super::walk::Walk;
 use super::{SkipReason, Skipped};
 use crate::manifest::{Label, RootName};
-use crate::path::{RelPath, canonical};
+use crate::path::{RelPath, resolved};
 use crate::workspace::{LocalPackage, Workspace};
 
 /// A root, what lies below it, and what of that is protected.
@@ -84,17 +84,6 @@ pub(super) fn areas<'a>(workspace: &'a Workspace, store: &Path) -> Vec<Area<'a>>
             Area { name: name.clone(), directory, packages, skip, gathered, chosen, skipped, setting }
         })
         .collect()
-}
-
-/// The path without links, as far as it exists.
-fn resolved(path: &Path) -> PathBuf {
-    if let Ok(path) = canonical(path) {
-        return path;
-    }
-    match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) => resolved(parent).join(name),
-        _ => path.to_path_buf(),
-    }
 }
 
 fn deepest<'p>(directories: &[&'p Path], path: &Path) -> Option<&'p Path> {

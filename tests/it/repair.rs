@@ -17,7 +17,6 @@ use backstop::validate::repair::{RepairReport, repair};
 use crate::cli::{backstop, copied};
 use crate::support::edit::{chmod, link, mkdir, opened, overwrite, remove, set_mtime, write};
 use crate::support::probe::Cutter;
-use crate::support::tree::copy_tree;
 use crate::support::{Picture, TempDir, World};
 
 /// Three restore points that share most of their files, made by the library.
@@ -136,11 +135,7 @@ fn each_copy_that_is_lost_or_damaged_is_made_again_to_the_byte() {
     for (place_name, place) in PLACES {
         for (damage_name, damage) in DAMAGES {
             let wher = format!("{place_name} {damage_name}");
-            let temp = TempDir::fast();
-            let root = temp.path().join("place");
-            copy_tree(&origin.root, &root);
-            let world = World::opened(temp, root);
-            world.clock.set(origin.clock.peek());
+            let world = origin.copied();
             let listed = middle(&world);
             damage(&place(&world, &listed));
             let report = mend(&world);
@@ -181,11 +176,7 @@ fn small() -> &'static World {
 fn repaired_after(damages: &[(usize, usize, usize)]) {
     let origin = small();
     let before = points(origin);
-    let temp = TempDir::fast();
-    let root = temp.path().join("place");
-    copy_tree(&origin.root, &root);
-    let world = World::opened(temp, root);
-    world.clock.set(origin.clock.peek());
+    let world = origin.copied();
     let listed = world.listed();
     for (point, place, damage) in damages {
         let path = PLACES[*place].1(&world, &listed[*point]);
@@ -384,11 +375,7 @@ fn a_repair_that_is_cut_off_at_any_call_is_finished_by_the_next() {
     overwrite(layout.archive(&origin.listed()[0].label, &origin.listed()[0].id), |b| b.truncate(9));
     let mut cuts = 0;
     for calls in 0.. {
-        let temp = TempDir::fast();
-        let root = temp.path().join("place");
-        copy_tree(&origin.root, &root);
-        let world = World::opened(temp, root);
-        world.clock.set(origin.clock.peek());
+        let world = origin.copied();
         let cutter = Arc::new(Cutter::after(calls));
         let _ = mend_with(&world, &Fs::probed(cutter.clone()), None);
         if cutter.refused() == 0 {
@@ -531,11 +518,7 @@ fn a_recovery_that_is_cut_off_at_any_call_is_finished_by_the_next() {
     lose_all_but_archives(&origin);
     let mut cuts = 0;
     for calls in 0.. {
-        let temp = TempDir::fast();
-        let root = temp.path().join("place");
-        copy_tree(&origin.root, &root);
-        let world = World::opened(temp, root);
-        world.clock.set(origin.clock.peek());
+        let world = origin.copied();
         let cutter = Arc::new(Cutter::after(calls));
         let _ = recovered(&world, None, &Fs::probed(cutter.clone()));
         if cutter.refused() == 0 {

@@ -26,9 +26,12 @@ pub(in crate::cli) struct CheckpointArgs {
     scratch: Option<PathBuf>,
 }
 
+/// What a JUnit report is called.
+const SUITE: &str = "backstop checkpoint";
+
 impl Session<'_> {
     pub(super) fn checkpoint(&self, args: &CheckpointArgs) -> Result<u8> {
-        self.told_to_ci("backstop checkpoint", self.checked(args))
+        self.told_to_ci(SUITE, self.checked(args))
     }
 
     /// A CI system that waits for a report gets one also where nothing could be asked.
@@ -70,22 +73,32 @@ impl Session<'_> {
         self.stop_on_signals();
         let report = self.run_checkpoints(&workspace, &store, &checkpoints, &args.only, &scratch)?;
         let code = if report.passed() { exit::DONE } else { exit::FINDINGS };
+        let human = || render::checkpoint(&self.term, &report);
         let text = match self.global.format {
-            Format::Human => render::checkpoint(&self.term, &report),
+            Format::Human => human(),
             Format::Json => render::checkpoint_json(&report, code),
-            Format::Junit => render::junit("backstop checkpoint", &render::checkpoint_cases(&report)),
-            Format::Github => {
-                render::github(&render::checkpoint_cases(&report), &self.checkout(&workspace))
-                    + &render::harmless(&render::checkpoint(&self.term, &report))
+            Format::Junit | Format::Github => {
+                self.for_ci(SUITE, &workspace, &render::checkpoint_cases(&report), &human)
             }
         };
         self.report(&text);
         Ok(code)
     }
 
-    /// Where annotations count their files from.
-    pub(super) fn checkout(&self, workspace: &Workspace) -> render::Checkout {
-        render::Checkout { repository: self.env.repository.clone(), root: workspace.root.clone() }
+    /// What a CI system reads: a JUnit report, or annotations and then what people read.
+    pub(super) fn for_ci(
+        &self,
+        suite: &str,
+        workspace: &Workspace,
+        cases: &[render::Case],
+        human: &dyn Fn() -> String,
+    ) -> String {
+        if self.global.format == Format::Junit {
+            return render::junit(suite, cases);
+        }
+        let checkout =
+            render::Checkout { repository: self.env.repository.clone(), root: workspace.root.clone() };
+        render::github(cases, &checkout) + &render::harmless(&human())
     }
 
     /// Backstop's own, those of the settings, and those that the program registered.

@@ -55,9 +55,12 @@ pub(in crate::cli) struct Road {
     pub(in crate::cli) trial: Trial,
 }
 
+/// What a JUnit report is called.
+const SUITE: &str = "backstop preflight";
+
 impl Session<'_> {
     pub(super) fn preflight(&self, args: &PreflightArgs) -> Result<u8> {
-        self.told_to_ci("backstop preflight", self.all_asked(args))
+        self.told_to_ci(SUITE, self.all_asked(args))
     }
 
     fn all_asked(&self, args: &PreflightArgs) -> Result<u8> {
@@ -112,13 +115,12 @@ impl Session<'_> {
             elapsed: context.clock.now().duration_since(started).unwrap_or_default(),
         };
         let code = if view.safe() { exit::DONE } else { exit::FINDINGS };
+        let human = || render::preflight(&self.term, &view);
         let text = match self.global.format {
-            Format::Human => render::preflight(&self.term, &view),
+            Format::Human => human(),
             Format::Json => render::preflight_json(&view, code),
-            Format::Junit => render::junit("backstop preflight", &render::preflight_cases(&view)),
-            Format::Github => {
-                render::github(&render::preflight_cases(&view), &self.checkout(&workspace))
-                    + &render::harmless(&render::preflight(&self.term, &view))
+            Format::Junit | Format::Github => {
+                self.for_ci(SUITE, &workspace, &render::preflight_cases(&view), &human)
             }
         };
         self.report(&text);

@@ -10,7 +10,8 @@ use crate::backup::{BackupOutcome, BackupReport};
 use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, fill, listed, plural};
 use crate::clock::show_duration;
 use crate::manifest::{Totals, shown};
-use crate::path::{show_path, toml_string};
+use crate::path::show_path;
+use crate::quote::toml_string;
 use crate::select::{InputGap, ProtectedSet, Reader, SkipReason, Skipped};
 use crate::store::Store;
 

@@ -51,6 +51,16 @@ impl World {
         World { temp, root, dir, clock: TestClock::new(), interrupt: Interrupt::default() }
     }
 
+    /// A copy of the workspace with the store in it, at the same time; what lies beside it is not copied.
+    pub(crate) fn copied(&self) -> Self {
+        let temp = TempDir::fast();
+        let root = temp.path().join("place");
+        copy_tree(&self.root, &root);
+        let world = World::opened(temp, root);
+        world.clock.set(self.clock.peek());
+        world
+    }
+
     /// A path in the workspace.
     pub(crate) fn at(&self, path: impl AsRef<Path>) -> PathBuf {
         self.root.join(path)
