@@ -53,10 +53,19 @@ pub(crate) fn interpreter(program: &str, dir: &Path, args: &[&OsStr]) -> Result<
     run(command)
 }
 
-/// Runs git in `dir`, shut off from everything that could make it write, run a hook or look elsewhere.
+/// Settings that stand above those of any repository.
+const GIT_SETTINGS: [&str; 6] =
+    ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "safe.bareRepository=explicit"];
+
+/// Runs git in `dir`, shut off from everything that could make it write, run a program or look elsewhere.
+///
+/// A repository's own configuration names programs: hooks, a file-system monitor, and the one that fetches an object
+/// that a partial clone lacks, which git starts on its own, for `ls-files` too (`remote.X.promisor`,
+/// `remote.X.uploadpack`). A bare repository that lies in the workspace as files has a configuration of its own.
+/// `GIT_NO_LAZY_FETCH` is known since git 2.45; for older ones no transport is allowed at all.
 pub(crate) fn git(dir: &Path, args: &[&OsStr], stdin: Option<Vec<u8>>) -> Result<Answer> {
     let shell = shell(dir)?;
-    let mut command = cmd!(shell, "git -c core.fsmonitor=false -c core.hooksPath=/dev/null {args...}");
+    let mut command = cmd!(shell, "git {GIT_SETTINGS...} {args...}");
     for name in [
         "GIT_DIR",
         "GIT_WORK_TREE",
@@ -78,6 +87,7 @@ pub(crate) fn git(dir: &Path, args: &[&OsStr], stdin: Option<Vec<u8>>) -> Result
         command = command.env_remove(name);
     }
     command = command.env("GIT_OPTIONAL_LOCKS", "0").env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0");
+    command = command.env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none");
     if let Some(bytes) = stdin {
         command = command.stdin(bytes);
     }

@@ -1303,7 +1303,10 @@ def start_git(directory, *arguments):
     """Starts git, shut off from everything that could make it write, run a hook or look elsewhere."""
     environment = {name: value for name, value in os.environ.items() if name not in GIT_UNSET}
     environment.update(GIT_OPTIONAL_LOCKS="0", LC_ALL="C", GIT_TERMINAL_PROMPT="0")
-    line = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", *arguments]
+    # A missing object is not fetched: the repository names the program that would do it.
+    environment.update(GIT_NO_LAZY_FETCH="1", GIT_ALLOW_PROTOCOL="none")
+    line = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
+            "-c", "safe.bareRepository=explicit", *arguments]
     try:
         return subprocess.Popen(
             line, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

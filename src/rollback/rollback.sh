@@ -928,8 +928,10 @@ ask_git() {
       case $v in GIT_CONFIG_GLOBAL | GIT_CONFIG_SYSTEM | GIT_CONFIG_NOSYSTEM) ;; *) unset -v "$v" ;; esac
     done
     export GIT_OPTIONAL_LOCKS=0 GIT_TERMINAL_PROMPT=0
+    # A missing object is not fetched: the repository names the program that would do it.
+    export GIT_NO_LAZY_FETCH=1 GIT_ALLOW_PROTOCOL=none
     builtin cd -P -- "$dir" || exit 1
-    exec git -c core.fsmonitor=false -c core.hooksPath=/dev/null "$@" 2>/dev/null </dev/null 9>&-
+    exec git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c safe.bareRepository=explicit "$@" 2>/dev/null </dev/null 9>&-
   )
 }
 

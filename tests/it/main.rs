@@ -9,6 +9,7 @@ mod cli;
 mod cuts;
 mod diff;
 mod drill;
+mod git_starts_nothing;
 mod golden;
 mod guard;
 mod hostile;
