@@ -8,7 +8,7 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use walkdir::WalkDir;
 
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
-use crate::fsx::Fs;
+use crate::fsx::{Fs, LockFile};
 use crate::manifest::{Kind, Manifest, Mode};
 use crate::path::{resolved, show_path};
 use crate::store::{Store, clean, unescape_root};
@@ -31,7 +31,7 @@ pub(super) struct Place {
     target: PathBuf,
     /// The outside roots: name and directory in the copy.
     outside: Vec<(String, PathBuf)>,
-    _lock: File,
+    _lock: LockFile,
 }
 
 /// The scratch directory without links, whether it is there yet or not.
@@ -171,7 +171,7 @@ fn arrange(root: &Path, manifest: &Manifest, copy: &Path) -> Result<(PathBuf, Ve
     Ok((workspace, outside))
 }
 
-fn wait_for(lock: &File, path: &Path, context: &Context<'_>) -> Result<()> {
+fn wait_for(lock: &LockFile, path: &Path, context: &Context<'_>) -> Result<()> {
     let mut told = false;
     loop {
         match lock.try_lock() {

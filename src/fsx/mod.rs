@@ -9,6 +9,7 @@
 //! **Durability.** Nothing here syncs by itself. An operation writes what it has to write and then calls
 //! [`Fs::barrier`] once. A sync that failed is never tried again: the kernel has dropped the pages by then.
 
+mod lock;
 mod probe;
 mod tree;
 
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 
+pub use lock::LockFile;
 pub use probe::{Op, Probe, Verdict};
 pub use tree::{Cursor, Tree};
 
@@ -111,9 +113,11 @@ impl Fs {
     }
 
     /// Opens a file that carries a lock, makes it where it is missing. Its content means nothing.
-    pub fn lock_file(&self, path: &Path) -> io::Result<File> {
+    pub fn lock_file(&self, path: &Path) -> io::Result<LockFile> {
         #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
-        File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+        let file =
+            File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        Ok(LockFile::new(file))
     }
 
     /// Puts `bytes` in place of the file at `path`, old or new at every instant: a sibling is written, synced

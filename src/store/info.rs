@@ -114,6 +114,16 @@ pub(crate) fn read_strict(layout: &Layout) -> Result<StoreInfo, (Unreadable, Err
         .map_err(|e| lost(none(format!("`{}` is malformed", show_path(&path))).with_source(e)))
 }
 
+/// Whether a file is the `store.json` of a store that never held anything, or the torn start of one.
+pub(super) fn is_start_of_new(path: &Path) -> bool {
+    const START: &[u8] = b"{\n  \"backstop_store\": ";
+    let Ok(bytes) = std::fs::read(path) else { return false };
+    match serde_json::from_slice::<StoreInfo>(&bytes) {
+        Ok(info) => info.last_id.is_none() && info.pending.is_none(),
+        Err(e) => e.is_eof() && (bytes.starts_with(START) || START.starts_with(&bytes)),
+    }
+}
+
 /// Replaces `store.json`.
 pub(crate) fn write(fs: &Fs, layout: &Layout, info: &StoreInfo) -> Result<()> {
     let mut bytes = serde_json::to_vec_pretty(info)

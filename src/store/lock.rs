@@ -1,12 +1,12 @@
 //! The store's lock, and what only its holder may do.
 
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::time::{Duration, SystemTime};
 
 use super::{Layout, STATE_IDLE, Store, StoreInfo};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Event, Interrupt, Observer};
-use crate::fsx::temporary_sibling;
+use crate::fsx::{LockFile, temporary_sibling};
 use crate::manifest::{Id, Label, Manifest};
 
 /// What to do while another run holds the store.
@@ -22,7 +22,13 @@ pub enum Wait {
 #[derive(Debug)]
 pub struct StoreLock<'a> {
     store: &'a Store,
-    _file: File,
+    _held: LockFile,
+}
+
+/// The right to read a store while nothing is pruned from it; given back as a [`StoreLock`] is.
+#[derive(Debug)]
+pub struct SharedLock {
+    _held: LockFile,
 }
 
 impl Store {
@@ -33,8 +39,8 @@ impl Store {
     pub fn lock(&self, wait: Wait, interrupt: &Interrupt, observer: &dyn Observer) -> Result<StoreLock<'_>> {
         let path = self.layout.lock();
         let file = self.fs.lock_file(&path).during("open", &path)?;
-        acquire(&file, &self.layout, wait, interrupt, observer, File::try_lock)?;
-        Ok(StoreLock { store: self, _file: file })
+        acquire(&file, &self.layout, wait, interrupt, observer, LockFile::try_lock)?;
+        Ok(StoreLock { store: self, _held: file })
     }
 
     /// Takes the lock for reading, so that nothing is pruned meanwhile. A store that cannot be written to at all
@@ -47,20 +53,20 @@ impl Store {
         wait: Wait,
         interrupt: &Interrupt,
         observer: &dyn Observer,
-    ) -> Result<Option<File>> {
+    ) -> Result<Option<SharedLock>> {
         let Ok(file) = self.fs.lock_file(&self.layout.lock()) else { return Ok(None) };
-        acquire(&file, &self.layout, wait, interrupt, observer, File::try_lock_shared)?;
-        Ok(Some(file))
+        acquire(&file, &self.layout, wait, interrupt, observer, LockFile::try_lock_shared)?;
+        Ok(Some(SharedLock { _held: file }))
     }
 }
 
 fn acquire(
-    file: &File,
+    file: &LockFile,
     layout: &Layout,
     wait: Wait,
     interrupt: &Interrupt,
     observer: &dyn Observer,
-    attempt: fn(&File) -> Result<(), TryLockError>,
+    attempt: fn(&LockFile) -> Result<(), TryLockError>,
 ) -> Result<()> {
     let mut told = false;
     loop {

@@ -30,7 +30,7 @@ pub use info::StoreInfo;
 pub(crate) use info::{is_store, read_strict, serves};
 pub(crate) use layout::DIRECTORIES;
 pub use layout::{EXECUTABLE, Layout, MANIFEST_FILE, ROLLBACK_PY, ROLLBACK_SH, STORE_FILE};
-pub use lock::{StoreLock, Wait};
+pub use lock::{SharedLock, StoreLock, Wait};
 pub(crate) use log::Log;
 pub(crate) use scripts::{SCRIPTS, Script, Trial};
 pub(crate) use staging::{Staging, frame, link_newest, read_back_archive};
@@ -271,9 +271,7 @@ pub(crate) fn unescape_root(text: &str) -> Result<PathBuf> {
 fn create(parent: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<bool> {
     let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let prefix = format!(".{name}.new.");
-    static ATTEMPT: AtomicU32 = AtomicU32::new(0);
-    let attempt = ATTEMPT.fetch_add(1, Ordering::Relaxed);
-    let building = parent.join(format!("{prefix}{}.{attempt}", std::process::id()));
+    let building = new_sibling(parent, &prefix, fs)?;
     let built = build(&building, dir, root, fs)
         .and_then(|()| fs.rename(&building, dir).during("create directory", dir));
     let created = match built {
@@ -290,7 +288,9 @@ fn create(parent: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<bool> {
     };
     // What a killed run left of its own attempt. A run that is still at it finds the store made.
     for entry in std::fs::read_dir(parent).during("read directory", parent)?.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+        let name = entry.file_name();
+        let attempt = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+        if attempt.is_some_and(is_attempt) && is_unfinished_store(&entry.path()) {
             let _ = fs.remove_tree(&entry.path());
         }
     }
@@ -298,17 +298,63 @@ fn create(parent: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<bool> {
     Ok(created)
 }
 
-/// Fills a new directory with an empty store that will stand at `dir`.
+/// Makes a directory `PREFIX PID.N` that nothing had the name of: what stands there already is somebody's own.
+fn new_sibling(parent: &Path, prefix: &str, fs: &Fs) -> Result<PathBuf> {
+    static ATTEMPT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let attempt = ATTEMPT.fetch_add(1, Ordering::Relaxed);
+        let path = parent.join(format!("{prefix}{}.{attempt}", std::process::id()));
+        match fs.create_dir(&path, 0o700) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.during("create directory", &path).map(|()| path),
+        }
+    }
+}
+
+/// Whether the end of a name is what [`new_sibling`] gives: two numbers.
+fn is_attempt(end: &str) -> bool {
+    let is_number = |text: &str| text.parse::<u32>().is_ok();
+    end.split_once('.').is_some_and(|(pid, attempt)| is_number(pid) && is_number(attempt))
+}
+
+/// Whether a directory holds nothing but what [`build`] puts there: empty directories of a store, and its first files
+/// as they are written.
+fn is_unfinished_store(dir: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(dir) else { return false };
+    !dir.is_symlink()
+        && entries.into_iter().all(|entry| {
+            let Ok(entry) = entry else { return false };
+            let Ok(kind) = entry.file_type() else { return false };
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { return false };
+            if kind.is_dir() {
+                let is_empty = || std::fs::read_dir(entry.path()).is_ok_and(|mut e| e.next().is_none());
+                return DIRECTORIES.contains(&name) && is_empty();
+            }
+            let file = name.strip_prefix('.').and_then(|n| n.strip_suffix(".new")).unwrap_or(name);
+            let is_start_of = |whole: &[u8]| std::fs::read(entry.path()).is_ok_and(|b| whole.starts_with(&b));
+            kind.is_file()
+                && match file {
+                    ".gitignore" => is_start_of(IGNORE_ALL),
+                    "state" => is_start_of(STATE_IDLE.as_bytes()),
+                    STORE_FILE => info::is_start_of_new(&entry.path()),
+                    _ => false,
+                }
+        })
+}
+
+/// A store's `.gitignore`.
+const IGNORE_ALL: &[u8] = b"*\n";
+
+/// Fills a new, empty directory with an empty store that will stand at `dir`.
 fn build(building: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<()> {
-    fs.remove_tree(building).during("remove", building)?;
-    fs.create_dir(building, 0o700).during("create directory", building)?;
     let layout = Layout::new(building);
     for name in DIRECTORIES {
         let path = building.join(name);
         fs.create_dir(&path, 0o700).during("create directory", &path)?;
     }
     let ignore = building.join(".gitignore");
-    fs.replace_file(&ignore, b"*\n", 0o600).during("write", &ignore)?;
+    fs.replace_file(&ignore, IGNORE_ALL, 0o600).during("write", &ignore)?;
     fs.replace_file(&layout.state(), STATE_IDLE.as_bytes(), 0o600).during("write", layout.state())?;
     let info = StoreInfo::new(path_to_text(&relative(dir, root)))?;
     info::write(fs, &layout, &info)?;

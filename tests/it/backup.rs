@@ -438,3 +438,30 @@ fn a_changed_mode_is_in_the_next_archive_although_the_stored_copy_is_linked() {
     assert_eq!(report.linked, report.manifest.totals.files, "the stored mode is the same");
     assert_eq!(world.findings(&world.latest()), [""; 0]);
 }
+
+#[test]
+fn the_first_backup_removes_only_what_a_killed_run_left_of_its_own() {
+    let world = World::new("single");
+    let beside = |name: &str| world.at(format!(".backup.new.{name}"));
+    for mine in
+        ["notes/todo.txt", "7.7/archives/photo.jpg", "8.8/.gitignore", "9.9/store.json", "10.10/novel"]
+    {
+        write(beside(mine), "mine\n");
+    }
+    fs::create_dir(beside("empty")).unwrap();
+    // An attempt that a kill ended: as far as it came.
+    fs::create_dir_all(beside("3.0/archives")).unwrap();
+    write(beside("3.0/..gitignore.new"), "*");
+    // The place of this run's own first attempts is taken.
+    let pid = std::process::id();
+    (0..100).for_each(|n| write(beside(&format!("{pid}.{n}/letter")), "mine\n"));
+    let before = world.picture();
+
+    world.store();
+    let mut left = before.clone();
+    left.0.retain(|path, _| !path.starts_with(".backup.new.3.0"));
+    assert_ne!(left, before);
+    let mut after = world.picture();
+    after.0.retain(|path, _| !path.starts_with("backup"));
+    assert_same(&left, &after, "what lies beside the new store");
+}
