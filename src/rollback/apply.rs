@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::apart::{Target, refuse_targets_in_store};
 use super::journal::{Action, COMMITTED, Journal};
 use super::thing::Thing;
 use crate::clock::Mtime;
@@ -48,6 +49,14 @@ impl From<Error> for Stopped {
 impl<'a> Transaction<'a> {
     pub(super) fn open(lock: &StoreLock<'a>, journal: &'a Journal, context: &Context<'a>) -> Result<Self> {
         let store = lock.store();
+        let changed = journal.actions.iter().map(|a| Target {
+            root: &a.root,
+            path: &a.path,
+            is_directory: a.after.as_ref().is_some_and(Thing::is_directory),
+        });
+        let opened = journal.unlock.iter().map(|(key, _)| key).chain(&journal.touch);
+        let opened = opened.map(|(root, path)| Target { root, path, is_directory: true });
+        refuse_targets_in_store(store, &journal.roots, changed.chain(opened))?;
         let mut trees = BTreeMap::new();
         for root in &journal.roots {
             let directory = store.root_directory(root)?;

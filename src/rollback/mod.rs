@@ -7,6 +7,7 @@
 //! not change keep their time; files whose content does get the present, so that the next build is right (I7).
 
 mod across;
+mod apart;
 mod apply;
 mod backward;
 mod forward;
@@ -25,11 +26,12 @@ use crate::backup::backup_present;
 use crate::clock::rfc3339;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
-use crate::manifest::{Id, Manifest};
+use crate::manifest::{Entry, Id, Kind, Manifest};
 use crate::path::show_path;
 use crate::select::ProtectedSet;
 use crate::store::{Listed, Log, Store, StoreLock, write_private};
 use crate::validate::verify_sources;
+use apart::{Target, refuse_targets_in_store};
 use apply::{Identity, Stopped, Transaction};
 pub use journal::{Action, Journal, Origin, Purpose, Verb};
 pub use plan::{Counts, RollbackOptions, RollbackPlan};
@@ -55,6 +57,13 @@ pub fn plan(
 ) -> Result<RollbackPlan> {
     store.refuse_cut_off()?;
     let manifest = store.manifest(listed)?;
+    let reached = |e: &&Entry| options.outside || e.root.is_empty();
+    let targets = manifest.entries.iter().filter(reached).map(|e| Target {
+        root: &e.root,
+        path: &e.path,
+        is_directory: e.kind == Kind::Directory,
+    });
+    refuse_targets_in_store(store, &manifest.roots, targets)?;
     let present = Present::look(store, &manifest, |_| true, Look::Whole, context)?;
     let mut outside_differences = Vec::new();
     let present = if options.outside {

@@ -1915,12 +1915,37 @@ class Selection:
         return any(r == root and p and is_in(p, path) for r, p in self.places)
 
 
+def refuse_targets_in_store(store, roots, targets):
+    """Refuses what would be written or moved in the store, and what would stand in place of a directory above it.
+    `targets` are root, path, and whether a directory is to stand there."""
+    directory, places = os.path.realpath(store.directory), {}
+    for root in roots:
+        above = os.path.realpath(store.root_directory(root))
+        if directory == above or above.startswith(directory + b"/"):
+            places[root[0]] = b""
+        elif directory.startswith(above.rstrip(b"/") + b"/"):
+            places[root[0]] = directory[len(above.rstrip(b"/")) + 1:]
+    refused = []
+    for root, path, is_directory in targets:
+        place = places.get(root)
+        if place is not None and (
+                not place or path == place or path.startswith(place + b"/")
+                or not is_directory and place.startswith(path + b"/")):
+            refused.append(shown(root, path))
+    if refused:
+        raise Problem(
+            "workspace", f"files of the restore point lie in the store `{show(directory)}`; nothing was changed",
+            refused, help="restore it to an empty directory instead: `backstop rollback -t ID --to DIR`")
+
+
 def plan_rollback(store, options):
     """Plans a rollback to a restore point."""
     # In the order of the executable: which restore point first, then whether a rollback was cut off.
     listed = store.select(options.timestamp)
     store.refuse_cut_off()
     manifest = store.manifest(listed)
+    refuse_targets_in_store(store, manifest.roots, (
+        (e.root, e.path, e.kind == b"directory") for e in manifest.entries if options.outside or not e.root))
     present = Present(store, manifest)
     outside = []
     if options.outside:
@@ -2245,6 +2270,8 @@ class Transaction:
 
     def __init__(self, store, journal):
         self.store, self.journal, self.trees = store, journal, {}
+        refuse_targets_in_store(store, journal.roots, (
+            (a.root, a.path, a.after is not None and is_dir(a.after)) for a in journal.actions))
         for root in journal.roots:
             directory = store.root_directory(root)
             with During("open directory", directory):

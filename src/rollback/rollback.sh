@@ -1334,6 +1334,32 @@ check_only() {
   done
 }
 
+# Refuses what would be written or moved in the store, and what would stand in place of a directory above it: ROOT's
+# directory in $1; the restore point's paths in it from LOW to HIGH.
+refuse_targets_in_store() {
+  local above store place i
+  above=$(builtin cd -P -- "$1" && printf '%sx' "$PWD") && store=$(builtin cd -P -- "$STORE" && printf '%sx' "$PWD") || return 0
+  above=${above%x} store=${store%x}
+  above=${above%/}
+  if [[ $store/ == "$above"/* ]]; then
+    place=${store#"$above"}
+    place=${place#/}
+  elif [[ $above/ == "$store"/* ]]; then
+    place=
+  else
+    return 0
+  fi
+  for ((i = LOW; i < HIGH; i++)); do
+    if [[ -z $place || ${E_PATH[i]}/ == "$place"/* ]] ||
+      [[ ${E_KIND[i]} != directory && $place == "${E_PATH[i]}"/* ]]; then
+      shown "$ROOT" "${E_PATH[i]}"
+      fail 3 "files of the restore point lie in the store, $R among them; nothing was changed" \
+        'restore it to an empty directory instead: `backstop rollback -t ID --to DIR`'
+      return 1
+    fi
+  done
+}
+
 plan_rollback() {
   local r i n dir key missing=() asking
   reset_plan
@@ -1355,6 +1381,7 @@ plan_rollback() {
       continue
     fi
     slice "$ROOT"
+    [[ -n $ROOT ]] && ((!OUTSIDE)) || refuse_targets_in_store "$dir" || return 1
     LOOK=()
     ((HIGH > LOW)) && LOOK=("${E_PATH[@]:LOW:HIGH-LOW}")
     look "$dir" || return 1

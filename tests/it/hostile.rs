@@ -324,3 +324,36 @@ fn a_bomb_is_refused_in_little_memory() {
         );
     }
 }
+
+/// An honest archive will do: the new store has the name of an old directory.
+#[test]
+fn a_restore_point_whose_files_lie_in_the_store_is_refused_by_every_way_back() {
+    let world = World::new("single");
+    write(world.at("src/kept/scripts/backstop"), "not the executable\n");
+    write(world.at("src/kept/notes"), "notes\n");
+    let id = world.backup().manifest.id.to_string();
+    let archive = world.temp.path().join("old.tar.gz");
+    let made = fs::read_dir(world.dir.join("archives")).unwrap().next().unwrap().unwrap().path();
+    fs::copy(made, &archive).unwrap();
+    for gone in [world.dir.clone(), world.at("src/kept")] {
+        crate::support::edit::remove(gone);
+    }
+    let store = world.at("src/kept");
+    let backstop = |args: &[&str]| crate::cli::backstop(&world.root).args(args).arg("--store").arg(&store);
+    let archive = archive.to_str().unwrap();
+    backstop(&["recover", archive]).ends(0);
+    backstop(&["backup"]).ends(0);
+    write(world.at("src/lib.rs"), "changed\n");
+    let before = world.picture();
+
+    backstop(&["rollback", "-f", "-t", &id]).ends(3).complains("lie in the store");
+    for script in ["rollback.sh", "rollback.py"] {
+        let script = program(store.join("scripts").join(script), &world.root);
+        script.args(["-f", "-t", &id]).ends(3).complains("lie in the store");
+    }
+    assert_eq!(before, world.picture(), "nothing was changed");
+    // The way that the help names.
+    let elsewhere = world.temp.path().join("elsewhere");
+    backstop(&["rollback", "-t", &id, "--to", elsewhere.to_str().unwrap()]).ends(0);
+    assert_eq!(fs::read_to_string(elsewhere.join("src/kept/notes")).unwrap(), "notes\n");
+}
