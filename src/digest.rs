@@ -161,6 +161,24 @@ impl Measure {
     }
 }
 
+/// The digest of `size` bytes of a reader, which must have just as many.
+pub(crate) fn digest_of(content: &mut dyn Read, size: u64) -> io::Result<Option<Digest>> {
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut total = 0;
+    loop {
+        match content.read(&mut buffer) {
+            Ok(0) => return Ok((total == size).then(|| hasher.finish())),
+            Ok(n) => {
+                hasher.update(&buffer[..n]);
+                total += n as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

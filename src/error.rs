@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::path::show_path;
+use crate::text::show_path;
 
 /// The result of the library's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -129,6 +129,12 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|e| e as &(dyn std::error::Error + 'static))
     }
+}
+
+/// Something was read back from the disk with other content than was written there. `shown` names it.
+pub(crate) fn miswritten(shown: &str) -> Error {
+    Error::new(ErrorKind::Io, format!("{shown} was read back with other content than was written"))
+        .with_help("the disk or the memory may be failing: check both before you go on")
 }
 
 /// Adds operation and path to an [`io::Error`].

@@ -134,6 +134,8 @@ pub mod select;
 #[cfg(feature = "engine")]
 pub mod store;
 #[cfg(feature = "engine")]
+mod text;
+#[cfg(feature = "engine")]
 pub mod validate;
 #[cfg(feature = "engine")]
 pub mod workspace;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{IoContext, Result};
+pub use crate::text::{show_bytes, show_path, show_text};
 
 /// A relative path below a root, as raw bytes with `/` between the components.
 ///
@@ -273,46 +274,6 @@ impl<'de> Deserialize<'de> for LinkTarget {
     }
 }
 
-/// A file name made fit for a terminal, a log line or an annotation: control characters (C0, DEL, C1), the
-/// marks that reorder text, and bytes that are not UTF-8 are escaped.
-///
-/// ```
-/// assert_eq!(backstop::path::show_bytes(b"a\x1b[31m\nb"), r"a\x1b[31m\nb");
-/// ```
-pub fn show_bytes(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c {
-                '\n' => out.push_str("\\n"),
-                '\r' => out.push_str("\\r"),
-                '\t' => out.push_str("\\t"),
-                '\0'..='\x1f' | '\x7f' => out.push_str(&format!("\\x{:02x}", u32::from(c))),
-                '\u{80}'..='\u{9f}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{2069}'
-                | '\u{feff}' => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
-                c => out.push(c),
-            }
-        }
-        for byte in chunk.invalid() {
-            out.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    out
-}
-
-/// [`show_bytes`] for a path of the operating system.
-pub fn show_path(path: &Path) -> String {
-    show_bytes(path.as_os_str().as_bytes())
-}
-
-/// Any text that came from outside (a program's output, a message), escaped as [`show_bytes`] does.
-pub fn show_text(text: &str) -> String {
-    show_bytes(text.as_bytes())
-}
-
 /// Any path, `..` included, in the lossless text form of a [`RelPath`]: for the place of a root.
 pub(crate) fn path_to_text(path: &Path) -> String {
     RelPath(path.as_os_str().as_bytes().into()).to_json_text()
@@ -347,6 +308,21 @@ pub(crate) fn resolved(path: &Path) -> PathBuf {
 pub fn canonical(path: &Path) -> Result<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that the lint points to")]
     std::fs::canonicalize(path).during("find", path)
+}
+
+/// Resolves `.` and `..` by name, of an absolute path without links.
+pub(crate) fn clean(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for component in path.components() {
+        match component {
+            std::path::Component::ParentDir => {
+                out.pop();
+            }
+            std::path::Component::CurDir => {}
+            other => out.push(other),
+        }
+    }
+    out
 }
 
 /// The way from directory `from` to `to`, both absolute and without `.` and `..`, as a relative path.
@@ -413,13 +389,6 @@ mod tests {
             assert_eq!(path_from_text(&path_to_text(path)).unwrap(), path);
         }
         assert_eq!(path_from_text(""), Err(InvalidPath::Empty));
-    }
-
-    #[test]
-    fn shown_names_carry_no_control_character() {
-        let shown = show_bytes("\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\u{7f}\r\n\0é".as_bytes());
-        assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{shown}");
-        assert!(shown.ends_with('é'));
     }
 
     #[test]

@@ -15,9 +15,10 @@ use super::{Section, entry_limit, header_fault};
 use crate::digest::{Digest, Hasher, Measure};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::Interrupt;
-use crate::manifest::{ArchiveInfo, Entry, FORMAT, Kind, Manifest, Member};
+use crate::manifest::{
+    self, ArchiveInfo, Entry, FORMAT, Kind, MANIFEST_FILE, Manifest, Member, archive_name,
+};
 use crate::path::{RelPath, show_bytes, show_path, show_text};
-use crate::store::{Layout, Listed, MANIFEST_FILE, manifest_fault};
 
 /// How every gzip member begins: no name, no time.
 pub(super) const MAGIC: [u8; 8] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0];
@@ -93,7 +94,7 @@ pub(crate) fn survey(path: &Path, room: u64, interrupt: &Interrupt) -> Result<Re
         first: manifest.entries.len(),
         entries: 0,
     });
-    let name = Layout::archive_name(&manifest.label, &manifest.id);
+    let name = archive_name(&manifest.label, &manifest.id);
     let archive = Some(ArchiveInfo { name, size, sha256: whole.finish(), members });
     Ok(Ok(Manifest { archive, ..manifest }))
 }
@@ -213,8 +214,7 @@ fn judge(json: &[u8], size: u64, room: u64) -> Result<Manifest, String> {
     if manifest.archive.is_some() || manifest.to_json() != json {
         return Err("holds a manifest that is not as backstop writes it".into());
     }
-    let listed = Listed::named(manifest.label.clone(), manifest.id.clone());
-    if let Some(fault) = manifest_fault(&manifest, &listed) {
+    if let Some(fault) = manifest::fault(&manifest, &manifest.id) {
         return Err(format!("holds a manifest that {fault}"));
     }
     // More than any compression packs into so many bytes.

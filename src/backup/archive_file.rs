@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::archive::MemberWriter;
 use crate::digest::Hasher;
 use crate::error::{Error, IoContext, Result};
-use crate::manifest::{ArchiveInfo, Id, Label, Manifest, Member, Mode};
+use crate::manifest::{ArchiveInfo, Id, Label, MANIFEST_FILE, Manifest, Member, Mode, archive_name};
 use crate::path::RelPath;
-use crate::store::{Layout, MANIFEST_FILE, Store};
+use crate::store::Store;
 
 /// The archive while it is written, under a hidden name until it is whole.
 pub(crate) struct ArchiveFile<'a> {
@@ -37,7 +37,7 @@ impl<'a> ArchiveFile<'a> {
             hasher: Hasher::new(),
             size: 0,
             members: Vec::new(),
-            name: Layout::archive_name(label, id),
+            name: archive_name(label, id),
             entries: 0,
         })
     }

@@ -23,9 +23,7 @@ use crate::fsx::Tree;
 use crate::manifest::{Entry, FORMAT, Id, Label, Manifest, Totals, backup_id, root_hash, totals};
 use crate::path::RelPath;
 use crate::select::{Candidate, CandidateKind, ProtectedSet};
-use crate::store::{
-    Log, Staging, Store, StoreLock, checksum_list, conf, link_newest, read_back_archive, write_private,
-};
+use crate::store::{Log, Staging, Store, StoreLock, checksum_list, conf, link_newest, write_private};
 use archive_file::ArchiveFile;
 use read::{Job, Unreadable};
 
@@ -230,7 +228,7 @@ impl Run<'_> {
         self.stage_texts(&manifest)?;
         self.context.interrupt.check()?;
         let verified = self.staging().read_back(&manifest, &read.linked, &self.context)?;
-        read_back_archive(&layout.archive(label, self.id), &manifest, &self.context)?;
+        crate::archive::read_back(&layout.archive(label, self.id), &manifest, &self.context)?;
         self.staging().seal(&manifest)?;
         self.context.interrupt.check()?;
         self.publish(&manifest)?;

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::read::{Fault, How, Job};
 use super::spool::Spool;
-use crate::archive::{MemberWriter, digest_of};
+use crate::archive::MemberWriter;
 use crate::clock::Mtime;
-use crate::digest::Measure;
+use crate::digest::{Measure, digest_of};
 use crate::error::Error;
 use crate::event::Event;
 use crate::fsx::{Cursor, FileWriter, mode_of, mtime_of};

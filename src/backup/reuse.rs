@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
-use crate::archive::digest_of;
+use crate::digest::digest_of;
 use crate::manifest::{Entry, Kind, Manifest, Member};
 use crate::select::{Candidate, CandidateKind};
 use crate::store::Store;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Checked, Surroundings};
-use crate::archive::digest_of;
 use crate::digest::Digest;
+use crate::digest::digest_of;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::fsx::Fs;
 use crate::job::Job;
@@ -129,7 +129,11 @@ impl Scratch {
         }
         let (from, to) = (from.session(id), to.session(id));
         self.fs.create_dir(&to, 0o700).during("create directory", &to)?;
-        self.copy(&from.join(crate::store::MANIFEST_FILE), &to.join(crate::store::MANIFEST_FILE), 0o400)?;
+        self.copy(
+            &from.join(crate::manifest::MANIFEST_FILE),
+            &to.join(crate::manifest::MANIFEST_FILE),
+            0o400,
+        )?;
         for entry in manifest.entries.iter().filter(|e| e.is_file()) {
             let (from, to) = (from.join(entry.stored_path()), to.join(entry.stored_path()));
             if let Some(parent) = to.parent() {

@@ -18,8 +18,8 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Fs, LockFile};
 use crate::manifest::{Kind, Manifest, Mode};
-use crate::path::{resolved, show_path};
-use crate::store::{Store, clean, unescape_root};
+use crate::path::{clean, resolved, show_path};
+use crate::store::{Store, unescape_root};
 use crate::validate::Finding;
 
 /// A scratch place, locked.

@@ -1,5 +1,6 @@
 //! The manifest: what a restore point holds. Values only; the format is described in `src/store/FORMAT.md`.
 
+mod fault;
 mod lines;
 mod names;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Mtime;
 use crate::digest::{Digest, Hasher};
 use crate::path::{LinkTarget, RelPath};
+pub(crate) use fault::fault;
 use lines::LineFormatter;
 pub use names::{Id, InvalidId, Label, Mode};
 
@@ -17,6 +19,9 @@ pub use names::{Id, InvalidId, Label, Mode};
 ///
 /// 1: the first.
 pub const FORMAT: u32 = 1;
+
+/// The manifest's name in a session directory and in the archive.
+pub const MANIFEST_FILE: &str = "backup_manifest.json";
 
 /// The label of the restore points that a rollback makes of the present before it changes anything.
 pub const PRE_ROLLBACK: &str = "pre_rollback";
@@ -359,6 +364,11 @@ impl Manifest {
 /// `LABEL_backup_TIMESTAMP`.
 pub fn backup_id(label: &Label, id: &Id) -> String {
     format!("{label}_backup_{id}")
+}
+
+/// The name of an archive below `archives/`.
+pub(crate) fn archive_name(label: &Label, id: &Id) -> String {
+    format!("{}.tar.gz", backup_id(label, id))
 }
 
 /// The sums over `entries`.

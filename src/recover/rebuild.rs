@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Mutex;
 
-use crate::archive::{self, Fault, digest_of};
-use crate::digest::Hasher;
+use crate::archive::{self, Fault};
+use crate::digest::{Hasher, digest_of};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event, plural};
 use crate::fsx::FileWriter;

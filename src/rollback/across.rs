@@ -8,7 +8,6 @@ use std::path::Path;
 use super::apply::{Identity, Transaction, changed_error, identity};
 use super::journal::Action;
 use super::thing::Thing;
-use crate::archive;
 use crate::digest::copy;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::fsx::Tree;
@@ -56,7 +55,7 @@ impl Transaction<'_> {
                 give(&stat)?;
                 file.finish(crate::fsx::mode_of(&stat), mtime).during("finish", &part)?;
                 let size = part.metadata().during("look at", &part)?.len();
-                let back = archive::digest_of(&mut File::open(&part).during("open", &part)?, size);
+                let back = crate::digest::digest_of(&mut File::open(&part).during("open", &part)?, size);
                 if back.during("read back", &part)? != Some(digest) {
                     return Err(Error::new(ErrorKind::Io, format!("{} was copied wrongly", action.shown())));
                 }

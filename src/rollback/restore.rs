@@ -121,7 +121,7 @@ impl Restore<'_> {
         let root = self.verified.manifest().roots.iter().find(|r| r.name == root);
         match root {
             Some(root) if !root.name.is_empty() => {
-                Ok(crate::store::clean(&self.directory.join(crate::store::unescape_root(&root.path)?)))
+                Ok(crate::path::clean(&self.directory.join(crate::store::unescape_root(&root.path)?)))
             }
             _ => Ok(self.directory.to_path_buf()),
         }
@@ -245,7 +245,7 @@ impl Restore<'_> {
             ));
         }
         // While it may still be read, whatever its mode.
-        let written = File::open(path).and_then(|mut f| archive::digest_of(&mut f, entry.size()));
+        let written = File::open(path).and_then(|mut f| crate::digest::digest_of(&mut f, entry.size()));
         if written.during("read back", path)? != entry.sha256() {
             return Err(Error::new(
                 ErrorKind::Io,

@@ -2,8 +2,7 @@
 
 use std::io;
 
-use crate::archive::digest_of;
-use crate::digest::Digest;
+use crate::digest::{Digest, digest_of};
 use crate::fsx::Cursor;
 use crate::manifest::{Entry, Kind, Mode};
 use crate::path::{LinkTarget, RelPath};

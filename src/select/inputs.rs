@@ -197,9 +197,9 @@ fn without_dots(path: &Path) -> PathBuf {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) if climbs => match crate::path::canonical(parent) {
             Ok(parent) => parent.join(name),
-            Err(_) => crate::store::clean(path),
+            Err(_) => crate::path::clean(path),
         },
-        _ => crate::store::clean(path),
+        _ => crate::path::clean(path),
     }
 }
 

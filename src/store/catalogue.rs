@@ -1,14 +1,14 @@
 //! Which restore points a store has, and finding the one that is meant.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
 use super::{Store, parse_checksum_list};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::manifest::{FORMAT, Id, Label, Manifest, PRE_ROLLBACK, backup_id, root_hash, totals};
-use crate::path::{RelPath, show_path, show_text};
+use crate::manifest::{self, Id, Label, MANIFEST_FILE, Manifest, PRE_ROLLBACK, backup_id};
+use crate::path::{show_path, show_text};
 
 /// One restore point as the store's directories show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,77 +175,13 @@ fn label_in(path: &Path) -> Label {
     read.map_or_else(|| Label::from_text("unknown"), |o| o.label)
 }
 
-/// Why a copy of a manifest is not to be trusted.
-pub(crate) fn manifest_fault(manifest: &Manifest, listed: &Listed) -> Option<String> {
-    if manifest.format > FORMAT {
-        return Some(format!("has format {}; this version reads {FORMAT}", manifest.format));
-    }
-    if manifest.id != listed.id || manifest.backup_id != backup_id(&manifest.label, &manifest.id) {
-        return Some("names another restore point".into());
-    }
-    if let Some(pair) = manifest.entries.windows(2).find(|pair| pair[0].key() >= pair[1].key()) {
-        return Some(format!("has entries out of order or twice: {}", pair[1].shown()));
-    }
-    if let Some(entry) = manifest.entries.iter().find(|e| !manifest.roots.iter().any(|r| r.name == e.root)) {
-        return Some(format!("has an entry of an unknown root: {}", entry.shown()));
-    }
-    if let Some(fault) = nesting_fault(manifest) {
-        return Some(fault);
-    }
-    let safe_name = |name: &str| {
-        name.is_empty() || RelPath::new(name).is_ok_and(|p| p.parent().is_none() && !name.contains('\0'))
-    };
-    if manifest.roots.first().is_none_or(|r| !r.name.is_empty())
-        || !manifest.roots.iter().all(|r| safe_name(&r.name))
-        || manifest.roots.iter().map(|r| &r.name).collect::<BTreeSet<_>>().len() != manifest.roots.len()
-    {
-        return Some("has malformed roots".into());
-    }
-    if root_hash(&manifest.entries) != manifest.root_hash {
-        return Some("has entries that do not give its root hash".into());
-    }
-    if totals(&manifest.entries, manifest.packages.len()) != manifest.totals {
-        return Some("has totals that its entries do not give".into());
-    }
-    None
-}
-
-/// Every entry stands in a directory that is an entry too, so that no path leads through a file or a link; and
-/// none stands in a version control directory.
-fn nesting_fault(manifest: &Manifest) -> Option<String> {
-    let mut directories: Vec<(&str, &RelPath)> = Vec::new();
-    for entry in &manifest.entries {
-        while directories.last().is_some_and(|(root, dir)| *root != entry.root || !entry.path.is_in(dir)) {
-            directories.pop();
-        }
-        let inside = directories.last().map(|(_, dir)| *dir);
-        if entry.path.parent().as_ref() != inside {
-            // Siblings such as `a-b` sort between `a` and `a/b`: look the parent up before calling it missing.
-            let parent = entry.path.parent();
-            let found = parent.as_ref().is_none_or(|p| {
-                manifest.find(&entry.root, p).is_some_and(|e| e.kind == crate::manifest::Kind::Directory)
-            });
-            if !found {
-                return Some(format!("has an entry whose directory is none: {}", entry.shown()));
-            }
-        }
-        if crate::path::is_version_control(&entry.path) {
-            return Some(format!("has an entry of a version control system: {}", entry.shown()));
-        }
-        if entry.kind == crate::manifest::Kind::Directory {
-            directories.push((&entry.root, &entry.path));
-        }
-    }
-    None
-}
-
 /// See [`Store::manifest`].
 pub(super) fn sound_manifest(store: &Store, listed: &Listed) -> Result<Manifest> {
     let layout = store.layout();
     let expected = std::fs::read(layout.checksums(&listed.label, &listed.id))
         .ok()
         .and_then(|bytes| parse_checksum_list(&bytes).ok())
-        .and_then(|list| list.get(super::MANIFEST_FILE.as_bytes()).copied());
+        .and_then(|list| list.get(MANIFEST_FILE.as_bytes()).copied());
     let mut sound: Vec<(Manifest, bool)> = Vec::new();
     let mut faults = Vec::new();
     for path in [layout.session_manifest(&listed.id), layout.metadata(&listed.label, &listed.id)] {
@@ -278,7 +214,7 @@ pub(crate) fn read_manifest(path: &Path, listed: &Listed) -> Result<(Manifest, D
         None => e.to_string(),
     })?;
     let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|e| format!("does not parse: {e}"))?;
-    match manifest_fault(&manifest, listed) {
+    match manifest::fault(&manifest, &listed.id) {
         Some(fault) => Err(fault),
         None => Ok((manifest, Digest::of(&bytes))),
     }

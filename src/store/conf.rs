@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::layout::MANIFEST_FILE;
 use super::nul::Fields;
 use crate::digest::Digest;
-use crate::manifest::{Manifest, Place, kind_fields};
+use crate::manifest::{MANIFEST_FILE, Manifest, Place, kind_fields};
 use crate::path::RelPath;
 
 /// What GNU `sha256sum -c` reads from inside the session directory. A name with a backslash, a newline or a

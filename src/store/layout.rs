@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::manifest::{Id, Label, backup_id};
+use crate::manifest::{Id, Label, MANIFEST_FILE, archive_name, backup_id};
 
 /// The name of the file that makes a directory a store.
 pub const STORE_FILE: &str = "store.json";
-/// The manifest's name in a session directory and in the archive.
-pub const MANIFEST_FILE: &str = "backup_manifest.json";
 /// The name of the copied executable in `scripts/`.
 pub const EXECUTABLE: &str = "backstop";
 /// The name of the rollback script for bash in `scripts/`.
@@ -91,14 +89,9 @@ impl Layout {
         self.dir.join("checksums").join(format!("{}.sha256", backup_id(label, id)))
     }
 
-    /// The archive's name below `archives/`.
-    pub fn archive_name(label: &Label, id: &Id) -> String {
-        format!("{}.tar.gz", backup_id(label, id))
-    }
-
     /// The archive.
     pub fn archive(&self, label: &Label, id: &Id) -> PathBuf {
-        self.dir.join("archives").join(Self::archive_name(label, id))
+        self.dir.join("archives").join(archive_name(label, id))
     }
 
     /// What the scripts read.

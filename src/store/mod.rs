@@ -22,18 +22,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub(crate) use catalogue::read_manifest;
 pub use catalogue::{Catalogue, Listed, Selector};
-pub(crate) use catalogue::{manifest_fault, read_manifest};
 pub(crate) use conf::{checksum_list, conf, parse_checksum_list};
 pub(crate) use executable::prove_executable;
 pub use info::StoreInfo;
 pub(crate) use info::{is_store, read_strict, serves};
 pub(crate) use layout::DIRECTORIES;
-pub use layout::{EXECUTABLE, Layout, MANIFEST_FILE, ROLLBACK_PY, ROLLBACK_SH, STORE_FILE};
+pub use layout::{EXECUTABLE, Layout, ROLLBACK_PY, ROLLBACK_SH, STORE_FILE};
 pub use lock::{SharedLock, StoreLock, Wait};
 pub(crate) use log::Log;
 pub(crate) use scripts::{SCRIPTS, Script, Trial};
-pub(crate) use staging::{Staging, frame, link_newest, read_back_archive};
+pub(crate) use staging::{Staging, frame, link_newest};
 pub use status::{Compiled, Drilled, Pin, PointStatus, Validated};
 pub use summary::{Head, Summary};
 pub use trash::Trashed;
@@ -43,7 +43,7 @@ pub use crate::level::{DrillLevel, InvalidLevel};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::fsx::Fs;
 use crate::manifest::Manifest;
-use crate::path::{canonical, path_from_text, path_to_text, relative, show_path};
+use crate::path::{canonical, clean, path_from_text, path_to_text, relative, show_path};
 
 #[doc = include_str!("FORMAT.md")]
 pub mod format {}
@@ -242,21 +242,6 @@ fn refuse_anothers(layout: &Layout, root: &Path) -> Result<()> {
 fn no_directory(dir: &Path) -> Error {
     Error::new(ErrorKind::Usage, format!("`{}` is a file; a store is a directory", show_path(dir)))
         .with_help("name another place: `store = \"…\"` in [workspace.metadata.backstop], or --store DIR")
-}
-
-/// Resolves `.` and `..` by name. Both sides were made from absolute paths without links.
-pub(crate) fn clean(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for component in path.components() {
-        match component {
-            std::path::Component::ParentDir => {
-                out.pop();
-            }
-            std::path::Component::CurDir => {}
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 /// Reads the recorded path of a root.

@@ -6,11 +6,11 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{MANIFEST_FILE, Store, write_private};
-use crate::archive::{self, digest_of};
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use super::{Store, write_private};
+use crate::digest::digest_of;
+use crate::error::{IoContext, Result, miswritten};
 use crate::event::{Context, Event};
-use crate::manifest::{Entry, Id, Kind, Manifest, Mode};
+use crate::manifest::{Id, Kind, MANIFEST_FILE, Manifest, Mode};
 use crate::path::RelPath;
 
 /// The directories of a session above its entries: `files`, and for roots outside `outside` and one for each.
@@ -80,7 +80,7 @@ impl<'a> Staging<'a> {
                 let mut file = File::open(&path).during("open", &path)?;
                 let found = digest_of(&mut file, entry.size()).during("read back", &path)?;
                 if found != Some(expected) {
-                    return Err(miswritten(entry));
+                    return Err(miswritten(&entry.shown()));
                 }
             }
             verified.fetch_add(u64::from(entry.is_file()), Ordering::Relaxed);
@@ -111,38 +111,6 @@ impl<'a> Staging<'a> {
         let session = layout.session(self.id);
         fs.rename(&self.path(), &session).during("rename into place", &session)
     }
-}
-
-/// Reads back an archive as it was written at `path`, every entry of it.
-pub(crate) fn read_back_archive(path: &Path, manifest: &Manifest, context: &Context<'_>) -> Result<()> {
-    let Some(info) = &manifest.archive else { return Ok(()) };
-    let file = File::open(path).during("open", path)?;
-    let members = &info.members[..info.members.len().saturating_sub(1)];
-    crate::parallel::each(members.len(), |i| {
-        context.interrupt.check()?;
-        let mut visit = |index: usize, content: Option<&mut dyn std::io::Read>| {
-            let entry = &manifest.entries[index];
-            match (content, entry.sha256()) {
-                (Some(content), Some(expected)) => {
-                    let found = digest_of(content, entry.size()).during("read back", path)?;
-                    if found == Some(expected) { Ok(()) } else { Err(miswritten(entry)) }
-                }
-                _ => Ok(()),
-            }
-        };
-        archive::read_member(&file, &members[i], &manifest.entries, &mut visit).map_err(|fault| match fault {
-            archive::Fault::Visit(e) => e,
-            archive::Fault::Member(text) => {
-                Error::new(ErrorKind::Damaged, format!("the archive as written {text}"))
-            }
-            archive::Fault::Entry(index, text) => miswritten(&manifest.entries[index]).with_details([text]),
-        })
-    })
-}
-
-pub(crate) fn miswritten(entry: &Entry) -> Error {
-    Error::new(ErrorKind::Io, format!("{} was read back with other content than was written", entry.shown()))
-        .with_help("the disk or the memory may be failing: check both before you go on")
 }
 
 /// Points `LABEL_files`, for people, at a session. Says whether it pointed elsewhere.

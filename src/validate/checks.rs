@@ -8,15 +8,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Check, Finding, InodeCache, Validation};
-use crate::archive::{self, Fault, digest_of};
-use crate::digest::Digest;
+use crate::archive::{self, Fault};
+use crate::digest::{Digest, digest_of};
 use crate::error::{Error, Result};
 use crate::event::{Context, Event};
-use crate::manifest::{Entry, Id, Kind, Label, Manifest, Mode};
+use crate::manifest::{Entry, Id, Kind, Label, MANIFEST_FILE, Manifest, Mode};
 use crate::path::{RelPath, show_path};
-use crate::store::{
-    DIRECTORIES, Layout, Listed, MANIFEST_FILE, Store, checksum_list, parse_checksum_list, read_manifest,
-};
+use crate::store::{DIRECTORIES, Layout, Listed, Store, checksum_list, parse_checksum_list, read_manifest};
 
 /// What is looked at.
 pub(super) struct Subject<'a> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Mutex;
 
-use crate::archive::{self, digest_of};
+use crate::archive;
+use crate::digest::digest_of;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event, plural};
 use crate::manifest::{Kind, Manifest};

@@ -246,7 +246,7 @@ impl Session<'_> {
             return dir;
         }
         let setting = workspace.settings.store.clone();
-        crate::store::clean(&workspace.root.join(setting.unwrap_or_else(|| DEFAULT_STORE.into())))
+        crate::path::clean(&workspace.root.join(setting.unwrap_or_else(|| DEFAULT_STORE.into())))
     }
 
     fn label(&self, given: Option<&str>, workspace: &Workspace) -> Label {

@@ -182,7 +182,7 @@ impl Session<'_> {
         let _shared = store.lock_shared(wait(args.no_wait), &self.interrupt, &self.progress)?;
         let catalogue = store.catalogue()?;
         let listed = catalogue.select(&selector(args.timestamp.as_deref().unwrap_or("latest")))?;
-        let dir = crate::store::clean(&self.env.absolute(dir));
+        let dir = crate::path::clean(&self.env.absolute(dir));
         let report = rollback::restore_to(store, listed, &dir, &self.options(args, store), &self.context())?;
         self.progress.clear();
         self.report(&if self.json() {

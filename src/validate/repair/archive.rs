@@ -6,11 +6,12 @@ use std::path::Path;
 
 use super::Hand;
 use super::manifest::Proven;
-use crate::archive::{MemberWriter, digest_of, member_bytes, member_is_right};
+use crate::archive::{MemberWriter, member_bytes, member_is_right, read_back};
 use crate::backup::archive_file::{ArchiveFile, manifest_member};
+use crate::digest::digest_of;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::manifest::{ArchiveInfo, Entry, Kind, Manifest, Member};
-use crate::store::{Listed, read_back_archive};
+use crate::store::Listed;
 
 /// What is wrong with the archive at `path`; nothing where every byte is as recorded.
 fn fault(path: &Path, info: &ArchiveInfo) -> Option<&'static str> {
@@ -49,7 +50,7 @@ impl Hand<'_> {
         let written = new.finish_with(&last)?;
         let info = written.info.clone();
         let manifest = Manifest { archive: Some(info.clone()), ..proven.manifest.clone() };
-        if let Err(e) = read_back_archive(written.place_for_now(), &manifest, self.context) {
+        if let Err(e) = read_back(written.place_for_now(), &manifest, self.context) {
             written.discard()?;
             return Err(e);
         }

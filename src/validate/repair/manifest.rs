@@ -6,8 +6,8 @@ use super::Hand;
 use crate::archive::{Flaw, survey};
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::manifest::Manifest;
-use crate::store::{Listed, MANIFEST_FILE, parse_checksum_list, read_manifest, room};
+use crate::manifest::{MANIFEST_FILE, Manifest};
+use crate::store::{Listed, parse_checksum_list, read_manifest, room};
 
 /// A manifest that more than its own copy vouches for.
 pub(super) struct Proven {

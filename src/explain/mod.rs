@@ -56,7 +56,7 @@ fn with_links(said: Inputs) -> Inputs {
 
 /// The path without `.`, `..` and links, its last component apart.
 fn resolved(path: &Path) -> PathBuf {
-    let path = crate::store::clean(path);
+    let path = crate::path::clean(path);
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => crate::path::resolved(parent).join(name),
         _ => path,

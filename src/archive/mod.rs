@@ -15,14 +15,15 @@ use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 
 use crate::clock::Mtime;
-use crate::digest::{Digest, Hasher};
-use crate::manifest::{Entry, Kind, Member, Mode};
+use crate::digest::{Hasher, digest_of};
+use crate::manifest::{Entry, Kind, MANIFEST_FILE, Member, Mode};
 use crate::path::{LinkTarget, RelPath};
-use crate::store::MANIFEST_FILE;
 
+mod read_back;
 mod salvage;
 mod survey;
 
+pub(crate) use read_back::read_back;
 pub(crate) use salvage::salvageable;
 pub(crate) use survey::{Flaw, survey};
 
@@ -290,24 +291,6 @@ pub(crate) fn member_bytes<'f>(file: &'f File, member: &Member) -> impl Read + u
 /// Whether a gzip member is, byte for byte, what the manifest says.
 pub(crate) fn member_is_right(file: &File, member: &Member) -> bool {
     digest_of(&mut member_bytes(file, member), member.size).is_ok_and(|found| found == Some(member.sha256))
-}
-
-/// The digest of `size` bytes of a reader, which must have just as many.
-pub(crate) fn digest_of(content: &mut dyn Read, size: u64) -> io::Result<Option<Digest>> {
-    let mut hasher = Hasher::new();
-    let mut buffer = vec![0; 64 * 1024];
-    let mut total = 0;
-    loop {
-        match content.read(&mut buffer) {
-            Ok(0) => return Ok((total == size).then(|| hasher.finish())),
-            Ok(n) => {
-                hasher.update(&buffer[..n]);
-                total += n as u64;
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,56 @@
+//! Texts from outside made fit to be shown: names of files, what a program printed.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// A file name made fit for a terminal, a log line or an annotation: control characters (C0, DEL, C1), the
+/// marks that reorder text, and bytes that are not UTF-8 are escaped.
+///
+/// ```
+/// assert_eq!(backstop::path::show_bytes(b"a\x1b[31m\nb"), r"a\x1b[31m\nb");
+/// ```
+pub fn show_bytes(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                '\t' => out.push_str("\\t"),
+                '\0'..='\x1f' | '\x7f' => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+                '\u{80}'..='\u{9f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{2069}'
+                | '\u{feff}' => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+                c => out.push(c),
+            }
+        }
+        for byte in chunk.invalid() {
+            out.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    out
+}
+
+/// [`show_bytes`] for a path of the operating system.
+pub fn show_path(path: &Path) -> String {
+    show_bytes(path.as_os_str().as_bytes())
+}
+
+/// Any text that came from outside (a program's output, a message), escaped as [`show_bytes`] does.
+pub fn show_text(text: &str) -> String {
+    show_bytes(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_names_carry_no_control_character() {
+        let shown = show_bytes("\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\u{7f}\r\n\0é".as_bytes());
+        assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{shown}");
+        assert!(shown.ends_with('é'));
+    }
+}
