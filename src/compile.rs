@@ -13,7 +13,7 @@ use crate::event::Context;
 use crate::job::{Ended, Job};
 use crate::path::show_text;
 use crate::quote::shell_word;
-use crate::select::settings::BuildSetting;
+use crate::settings::BuildSetting;
 use crate::validate::Finding;
 
 /// How cargo is asked.

@@ -107,6 +107,8 @@ pub mod event;
 pub mod explain;
 #[cfg(feature = "engine")]
 pub mod fsx;
+#[cfg(feature = "engine")]
+mod glob;
 #[cfg(feature = "install")]
 pub mod init;
 #[cfg(feature = "engine")]
@@ -131,6 +133,8 @@ pub mod retention;
 pub mod rollback;
 #[cfg(feature = "engine")]
 pub mod select;
+#[cfg(feature = "engine")]
+pub mod settings;
 #[cfg(feature = "engine")]
 pub mod store;
 #[cfg(feature = "engine")]

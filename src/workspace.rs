@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::{canonical, show_path, show_text};
 use crate::process;
-use crate::select::settings::{self, Settings};
+use crate::settings::{self, Settings};
 
 /// A workspace: where it is, what belongs to it, and what its settings say.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use super::{Checked, Surroundings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Job;
 use crate::path::{show_path, show_text};
-use crate::select::settings::CheckpointSetting;
+use crate::settings::CheckpointSetting;
 
 /// Runs a command of the settings: it has passed where it ends with exit code 0.
 pub(super) fn run(setting: &CheckpointSetting, at: &Surroundings<'_>) -> Result<Checked> {

@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Event};
 use crate::manifest::Id;
 use crate::path::show_text;
-use crate::select::settings::CheckpointSetting;
+use crate::settings::CheckpointSetting;
 use crate::store::{Log, Store};
 use crate::validate::Finding;
 use crate::workspace::Workspace;
@@ -163,7 +163,7 @@ impl Checkpoints {
         run: impl Fn(&Surroundings<'_>) -> Result<Checked, CheckError> + Send + Sync + 'static,
     ) -> Result<()> {
         let wrong = |text: String| Error::new(ErrorKind::Settings, text);
-        if !crate::select::settings::is_checkpoint_id(id) {
+        if !crate::settings::is_checkpoint_id(id) {
             return Err(wrong(format!("checkpoint `{}` needs another id", show_text(id)))
                 .with_help("`CP` and three digits, from `CP006` up"));
         }

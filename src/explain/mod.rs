@@ -6,6 +6,7 @@ mod rule;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use crate::glob;
 use crate::manifest::{Pattern, Place, Reason};
 use crate::path::{RelPath, canonical, show_path, show_text};
 use crate::quote::toml_string;
@@ -13,9 +14,9 @@ use crate::select::inputs::{
     Evidence, Inputs, Reader, configuration_above, is_the_machines, is_the_walks, said,
 };
 use crate::select::read::{chain, outside_setting};
-use crate::select::settings::{PathPattern, ScopeSetting};
 use crate::select::walk::Walk;
-use crate::select::{Candidate, ProtectedSet, RootDirectory, SkipReason, glob};
+use crate::select::{Candidate, ProtectedSet, RootDirectory, SkipReason};
+use crate::settings::{PathPattern, ScopeSetting};
 use crate::workspace::{LocalPackage, Workspace};
 
 pub use rule::Rule;

@@ -9,7 +9,7 @@ use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::show_text;
-use crate::select::settings::KeepSetting;
+use crate::settings::KeepSetting;
 
 /// Which restore points stay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

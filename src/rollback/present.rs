@@ -325,7 +325,7 @@ fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest) -> Additi
         }
         let why = if scope.ignored.iter().any(|p| p.holds(name, path)) {
             Some(LeftAlone::IgnoredThen)
-        } else if scope.excluded.iter().any(|p| crate::select::glob::matches(p, name, path)) {
+        } else if scope.excluded.iter().any(|p| crate::glob::matches(p, name, path)) {
             Some(LeftAlone::Excluded)
         } else if scoped.is_foreign(path) {
             Some(LeftAlone::ForeignPackage)

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use super::area::{Area, areas, by_directory, locate, owners};
 use super::extras::{Resolved, place_of, take_included, take_links, take_lockfile, take_package_files};
 use super::read::take_inputs;
-use super::settings::{PathPattern, ScopeSetting};
 use super::walk::{Found, FoundKind};
 use super::{Candidate, CandidateKind, ProtectedSet, RootDirectory, SkipReason, Skipped};
-use super::{git, glob, report, secrets};
+use super::{git, report, secrets};
 use crate::error::{Error, ErrorKind, Result};
+use crate::glob;
 use crate::manifest::{Package, Pattern, Place, Reason, Root};
 use crate::path::{RelPath, path_to_text, relative, show_path, show_text};
+use crate::settings::{PathPattern, ScopeSetting};
 use crate::workspace::{LocalPackage, Workspace};
 
 /// The directories at the workspace root that steer the build.

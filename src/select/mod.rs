@@ -8,12 +8,10 @@ mod assemble;
 mod extras;
 mod gather;
 pub(crate) mod git;
-pub(crate) mod glob;
 pub(crate) mod inputs;
 pub(crate) mod read;
 mod report;
 mod secrets;
-pub mod settings;
 #[cfg(test)]
 mod tests;
 pub(crate) mod walk;

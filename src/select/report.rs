@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::area::{Area, by_directory, owners};
 use super::assemble::{STEERING, reasons_of};
-use super::glob;
 use super::walk::FoundKind;
 use super::{SkipReason, Skipped, Unprotected};
+use crate::glob;
 use crate::manifest::{Pattern, Place, Scope, shown};
 use crate::path::RelPath;
 use crate::workspace::Workspace;

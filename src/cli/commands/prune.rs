@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::retention::{
     DEFAULT, PrunePlan, Rule, Span, apply_prune, empty_trash, grace, plan_prune, restore_from_trash,
 };
-use crate::select::settings::KeepSetting;
+use crate::settings::KeepSetting;
 use crate::store::{Pin, Store, StoreLock};
 
 #[derive(Debug, Args)]

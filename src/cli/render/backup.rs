@@ -140,7 +140,7 @@ fn unprotected(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::R
     writeln!(out, "{} {}", term.out(YELLOW, "Not protected"), fill(INDENT, some(&names)))?;
     let first = set.unprotected.iter().find(|u| u.directory).or(set.unprotected.first());
     let pattern = first.map_or(String::new(), |u| {
-        let path = crate::select::glob::literal(&u.path.to_string());
+        let path = crate::glob::literal(&u.path.to_string());
         if u.directory { format!("{path}/**") } else { path }
     });
     let pattern = toml_string(&pattern);
