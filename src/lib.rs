@@ -60,16 +60,16 @@
 //! ```text
 //! Workspace ─settings→ ProtectedSet ─backup→ session ─validate→ VerifiedSession | ValidationReport
 //! VerifiedSession × tree on disk ─plan→ RollbackPlan ─apply(lock, plan)→ RollbackOutcome
-//! cli → operations → {workspace, select, archive, store} → fsx → values        nothing points up
+//! cli → operations → {select, workspace, settings, store, archive} → fsx → values  nothing points up, no circle
 //! ```
 //!
 //! | module | owns |
 //! | --- | --- |
 //! | [`path`], [`digest`], [`manifest`], [`clock`] | values that cannot be wrong |
 //! | [`fsx`] | every call that changes a file |
-//! | [`workspace`], [`select`] | what cargo, git and the settings say, and so what is protected |
+//! | [`settings`], [`workspace`], [`select`] | what the settings, cargo and git say, and so what is protected |
 //! | [`store`] | the directory of restore points, its lock and [its format](store::format) |
-//! | [`backup`], [`validate`], [`rollback`], [`explain`] | the operations |
+//! | [`backup`], [`validate`], [`repair`], [`rollback`], [`explain`] | the operations |
 //! | `build_script` | the guard in a build script: no build from a tree that is half rolled back |
 //! | `init` | how backstop gets into a workspace |
 //! | [`cli`] | arguments, environment, printing, exit codes |
@@ -126,7 +126,7 @@ mod process;
 #[cfg(feature = "engine")]
 mod quote;
 #[cfg(feature = "engine")]
-pub mod recover;
+pub mod repair;
 #[cfg(feature = "engine")]
 pub mod retention;
 #[cfg(feature = "engine")]

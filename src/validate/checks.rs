@@ -17,16 +17,16 @@ use crate::path::{RelPath, show_path};
 use crate::store::{DIRECTORIES, Layout, Listed, Store, checksum_list, parse_checksum_list, read_manifest};
 
 /// What is looked at.
-pub(super) struct Subject<'a> {
-    pub(super) store: &'a Store,
-    pub(super) listed: &'a Listed,
-    pub(super) manifest: Option<&'a Manifest>,
-    pub(super) cache: &'a InodeCache,
-    pub(super) context: &'a Context<'a>,
+pub(crate) struct Subject<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) listed: &'a Listed,
+    pub(crate) manifest: Option<&'a Manifest>,
+    pub(crate) cache: &'a InodeCache,
+    pub(crate) context: &'a Context<'a>,
 }
 
 /// What belongs to a restore point: the path, whether it is a directory, and the widest mode that it may have.
-pub(super) fn point_places(layout: &Layout, label: &Label, id: &Id) -> Vec<(PathBuf, bool, u32)> {
+pub(crate) fn point_places(layout: &Layout, label: &Label, id: &Id) -> Vec<(PathBuf, bool, u32)> {
     vec![
         (layout.session(id), true, 0o500),
         (layout.session(id).join("files"), true, 0o500),
@@ -193,7 +193,7 @@ impl Subject<'_> {
     }
 
     /// `Ok(true)` where only stored mode or time drifted.
-    pub(super) fn file(&self, entry: &Entry, path: &Path) -> Result<bool, String> {
+    pub(crate) fn file(&self, entry: &Entry, path: &Path) -> Result<bool, String> {
         let meta = std::fs::symlink_metadata(path).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => "is missing".to_owned(),
             _ => format!("cannot be looked at: {e}"),
@@ -254,7 +254,7 @@ impl Subject<'_> {
 
     /// What stands in a session and not in its manifest, and what cannot be searched; a directory stands for all that
     /// is in it.
-    pub(super) fn unknown(&self, manifest: &Manifest, session: &Path) -> Vec<(PathBuf, &'static str)> {
+    pub(crate) fn unknown(&self, manifest: &Manifest, session: &Path) -> Vec<(PathBuf, &'static str)> {
         let mut known: BTreeSet<RelPath> = manifest.entries.iter().map(Entry::stored_path).collect();
         known.extend(["files", MANIFEST_FILE].iter().filter_map(|p| RelPath::new(p).ok()));
         if manifest.roots.len() > 1 {

@@ -3,7 +3,6 @@
 //! **Invariant:** only this module makes a [`VerifiedSession`], and a rollback plan takes nothing else.
 
 mod checks;
-pub mod repair;
 mod scripts;
 mod verified;
 
@@ -17,6 +16,7 @@ use crate::error::{IoContext, Result};
 use crate::event::Context;
 use crate::manifest::{Id, Manifest};
 use crate::store::{Listed, Log, Store, StoreLock, Validated};
+pub(crate) use checks::{Subject, point_places};
 pub(crate) use verified::verify_sources;
 pub use verified::{From, Source, VerifiedSession};
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stderr, reason = "what cannot be tested here is said aloud")]
 
+mod architecture;
 mod backup;
 mod checkpoints;
 mod cli;

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use backstop::fsx::Fs;
 use backstop::manifest::Id;
-use backstop::recover::{RecoverReport, recover};
+use backstop::repair::{RecoverReport, recover};
+use backstop::repair::{RepairReport, repair};
 use backstop::rollback::RollbackOptions;
 use backstop::store::{Listed, Selector, Wait};
-use backstop::validate::repair::{RepairReport, repair};
 
 use crate::cli::{backstop, copied};
 use crate::support::edit::{chmod, link, mkdir, opened, overwrite, remove, set_mtime, write};

@@ -359,7 +359,7 @@ impl Session<'_> {
             Some(level) => self.drill(&store, &listed, level, &scratch)?,
             None => Vec::new(),
         };
-        let passed = repaired.as_ref().is_none_or(crate::validate::repair::RepairReport::passed)
+        let passed = repaired.as_ref().is_none_or(crate::repair::RepairReport::passed)
             && reports.iter().all(crate::validate::ValidationReport::passed)
             && drills.iter().all(crate::drill::DrillReport::passed);
         let code = if passed { exit::DONE } else { exit::FINDINGS };

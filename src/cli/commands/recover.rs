@@ -9,9 +9,9 @@ use crate::cli::find::DEFAULT_STORE;
 use crate::cli::{exit, render};
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::show_path;
-use crate::recover::recover;
+use crate::repair::recover;
+use crate::repair::{RepairReport, repair};
 use crate::store::{Selector, Store, StoreLock};
-use crate::validate::repair::{RepairReport, repair};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RecoverArgs {
@@ -100,7 +100,7 @@ impl Session<'_> {
     }
 
     /// The executable and the scripts, where the store had none. A recovery is not failed for them.
-    fn keep_roads(&self, lock: &StoreLock<'_>, report: &crate::recover::RecoverReport) {
+    fn keep_roads(&self, lock: &StoreLock<'_>, report: &crate::repair::RecoverReport) {
         let Some(id) = report.points.iter().rev().find(|p| p.whole).map(|p| &p.id) else { return };
         let kept = self
             .env

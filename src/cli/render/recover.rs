@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::object;
 use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, plural, sentences};
 use crate::path::show_path;
-use crate::recover::RecoverReport;
+use crate::repair::RecoverReport;
+use crate::repair::{Mended, RepairReport};
 use crate::store::Store;
-use crate::validate::repair::{Mended, RepairReport};
 
 /// What was done is told in full up to so many lines; the log has all.
 const SHOWN: usize = 25;

@@ -11,7 +11,7 @@ use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, plural, sentences};
 use crate::clock::show_duration;
 use crate::drill::DrillReport;
 use crate::path::show_path;
-use crate::validate::repair::RepairReport;
+use crate::repair::RepairReport;
 use crate::validate::{Check, ValidationReport};
 
 /// How many findings of one validation are shown; the log has all.

@@ -22,6 +22,8 @@
 
 mod archive;
 mod manifest;
+mod rebuild;
+mod recover;
 mod session;
 mod shared;
 mod store;
@@ -32,8 +34,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::checks::point_places;
-use super::{Finding, InodeCache, ValidationReport, validate};
 use crate::error::{IoContext, Result};
 use crate::event::{Context, Event};
 use crate::manifest::{Id, Mode};
@@ -41,6 +41,8 @@ use crate::path::show_path;
 use crate::store::{
     Layout, Listed, Log, Selector, Store, StoreLock, checksum_list, conf, link_newest, temporary_place,
 };
+use crate::validate::{Finding, InodeCache, ValidationReport, point_places, validate};
+pub use recover::{RecoverReport, Recovered, recover};
 
 /// One thing that a repair did.
 #[derive(Debug, Clone, PartialEq, Eq)]

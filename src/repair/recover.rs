@@ -5,13 +5,12 @@
 //! the manifest in it says, or nothing is rebuilt. A restore point is put together beside its place and renamed; its
 //! manifest's second copy is written last, and with it the restore point is listed.
 
-pub(crate) mod rebuild;
-
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::{Mended, mend_point, mend_store};
 use crate::archive::{salvageable, survey};
 use crate::digest::Hasher;
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -19,7 +18,6 @@ use crate::event::{Context, Event};
 use crate::manifest::{Id, Manifest, Mode};
 use crate::path::show_path;
 use crate::store::{Listed, Log, StoreLock, room};
-use crate::validate::repair::{Mended, mend_point, mend_store};
 
 /// What became of one restore point.
 #[derive(Debug, Clone)]

@@ -7,16 +7,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::Hand;
 use super::manifest::Proven;
+use super::{Hand, rebuild};
 use crate::archive::{self, Fault, Flaw, salvageable};
 use crate::error::{ErrorKind, IoContext, Result};
 use crate::event::plural;
 use crate::manifest::{Entry, Kind, Manifest, Mode};
-use crate::recover::rebuild;
 use crate::store::{Listed, frame};
-use crate::validate::InodeCache;
-use crate::validate::checks::Subject;
+use crate::validate::{InodeCache, Subject};
 
 /// Where the new content of a file was found.
 type Fetched = BTreeMap<usize, (PathBuf, String)>;
