@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
 use crate::event::Context;
+use crate::live_tree::{FileState, LeftAlone, LiveTree, Look};
 use crate::manifest::{Manifest, Package, Reason, RootName, shown};
 use crate::path::RelPath;
-use crate::rollback::{LeftAlone, Look, Present, Thing};
 use crate::store::{Listed, Store};
 
 /// How something differs.
@@ -35,9 +35,9 @@ pub struct Change {
     /// How it differs.
     pub kind: ChangeKind,
     /// What stands on the first side.
-    pub before: Option<Thing>,
+    pub before: Option<FileState>,
     /// What stands on the second side.
-    pub after: Option<Thing>,
+    pub after: Option<FileState>,
     /// The package that it lies in.
     pub package: Option<String>,
 }
@@ -76,7 +76,7 @@ impl Diff {
 
     /// What cannot be read was not compared.
     fn set_unreadable_apart(&mut self) {
-        let closed = |t: &Option<Thing>| matches!(t, Some(Thing::File { sha256: None, .. }));
+        let closed = |t: &Option<FileState>| matches!(t, Some(FileState::File { sha256: None, .. }));
         let (apart, rest): (Vec<Change>, Vec<Change>) = std::mem::take(&mut self.changes)
             .into_iter()
             .partition(|c| c.kind == ChangeKind::Content && closed(&c.after));
@@ -106,7 +106,7 @@ impl Diff {
     }
 }
 
-type Side = BTreeMap<(RootName, RelPath), Thing>;
+type Side = BTreeMap<(RootName, RelPath), FileState>;
 
 /// From a restore point to the workspace as it is now.
 ///
@@ -114,7 +114,7 @@ type Side = BTreeMap<(RootName, RelPath), Thing>;
 /// Kind `Damaged` where no copy of the manifest is sound; `Io` and `Workspace` where the workspace cannot be read.
 pub fn diff_live(store: &Store, listed: &Listed, how: Look, context: &Context<'_>) -> Result<Diff> {
     let manifest = store.manifest(listed)?;
-    let present = Present::look(store, &manifest, |_| true, how, context)?;
+    let present = LiveTree::look(store, &manifest, |_| true, how, context)?;
     let left_alone =
         present.left.iter().map(|((root, path), why)| (shown(root, path), why.clone())).collect();
     let missing: Vec<RootName> = present.missing_roots.iter().map(|r| r.root.name.clone()).collect();
@@ -148,7 +148,7 @@ pub fn diff_points(store: &Store, a: &Listed, b: &Listed) -> Result<Diff> {
 
 fn side(manifest: &Manifest) -> Side {
     let entries = manifest.entries.iter();
-    entries.map(|e| ((e.root.clone(), e.path.clone()), Thing::wanted(&e.kind, e.mode))).collect()
+    entries.map(|e| ((e.root.clone(), e.path.clone()), FileState::wanted(&e.kind, e.mode))).collect()
 }
 
 fn compare(
@@ -181,8 +181,8 @@ fn compare(
     Diff { changes, unchanged, left_alone: Vec::new(), missing_roots: Vec::new() }
 }
 
-fn kind(old: &Thing, new: &Thing) -> Option<ChangeKind> {
-    use Thing::{Directory, File, Special, Symlink};
+fn kind(old: &FileState, new: &FileState) -> Option<ChangeKind> {
+    use FileState::{Directory, File, Special, Symlink};
     match (old, new) {
         _ if old == new => None,
         _ if old.same_content(new) => Some(ChangeKind::Mode),
@@ -195,7 +195,7 @@ fn kind(old: &Thing, new: &Thing) -> Option<ChangeKind> {
 /// A directory that came or went with something in it is told by what is in it.
 fn drop_implied(changes: &mut Vec<Change>) {
     let comes_or_goes = |c: &Change| matches!(c.kind, ChangeKind::Added | ChangeKind::Removed);
-    let is_dir = |c: &Change| c.before.as_ref().or(c.after.as_ref()).is_some_and(Thing::is_directory);
+    let is_dir = |c: &Change| c.before.as_ref().or(c.after.as_ref()).is_some_and(FileState::is_directory);
     let inhabited: BTreeSet<(RootName, RelPath)> = changes
         .iter()
         .flat_map(|c| c.path.ancestors().map(|dir| (c.root.clone(), dir)).collect::<Vec<_>>())

@@ -69,6 +69,7 @@
 //! | [`fsx`] | every call that changes a file |
 //! | [`settings`], [`workspace`], [`select`] | what the settings, cargo and git say, and so what is protected |
 //! | [`store`] | the directory of restore points, its lock and [its format](store::format) |
+//! | [`live_tree`] | the workspace on disk, held against a manifest |
 //! | [`backup`], [`validate`], [`repair`], [`rollback`], [`explain`] | the operations |
 //! | `build_script` | the guard in a build script: no build from a tree that is half rolled back |
 //! | `init` | how backstop gets into a workspace |
@@ -115,6 +116,8 @@ pub mod init;
 mod job;
 #[cfg(any(feature = "engine", feature = "build-script"))]
 mod level;
+#[cfg(feature = "engine")]
+pub mod live_tree;
 #[cfg(feature = "engine")]
 pub mod manifest;
 #[cfg(feature = "engine")]

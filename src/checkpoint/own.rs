@@ -4,8 +4,8 @@ use super::{CheckError, Checked, CheckpointsReport, Surroundings, environment, r
 use crate::compile::{Answer, Cargo};
 use crate::diff::{ChangeKind, diff_live};
 use crate::error::{IoContext, Result};
+use crate::live_tree::Look;
 use crate::path::show_path;
-use crate::rollback::Look;
 use crate::store::{Compiled, Selector, Wait};
 use crate::validate::{InodeCache, validate};
 

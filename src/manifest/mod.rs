@@ -32,6 +32,9 @@ pub const PRE_ROLLBACK: &str = "pre_rollback";
 /// The name of a root: empty for the workspace, otherwise that of a directory below `outside/`.
 pub type RootName = String;
 
+/// A path of a root.
+pub(crate) type RootPath = (RootName, RelPath);
+
 /// A directory whose files a restore point holds: the workspace, or a package outside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

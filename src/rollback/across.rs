@@ -7,10 +7,10 @@ use std::path::Path;
 
 use super::apply::{Identity, Transaction, changed_error, identity};
 use super::journal::Action;
-use super::thing::Thing;
 use crate::digest::copy;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::fsx::Tree;
+use crate::live_tree::FileState;
 use crate::path::RelPath;
 
 impl Transaction<'_> {
@@ -41,13 +41,13 @@ impl Transaction<'_> {
         }
         let mtime = crate::fsx::mtime_of(&stat);
         match &action.before {
-            Some(Thing::Symlink { .. }) => {
+            Some(FileState::Symlink { .. }) => {
                 let target = cursor.read_link(&action.path).map_err(failed)?;
                 self.fs().symlink(target.as_os_str(), &part).during("create", &part)?;
                 give(&stat)?;
                 self.fs().set_mtime(&part, mtime).during("touch", &part)?;
             }
-            Some(Thing::File { .. }) => {
+            Some(FileState::File { .. }) => {
                 let mut from = cursor.open(&action.path).map_err(failed)?;
                 let mut file = self.fs().create_file(&part).during("create", &part)?;
                 let digest = copy(&mut from, &mut file).during("write", &part)?;
@@ -107,11 +107,11 @@ impl Transaction<'_> {
         let failed = |e| self.failed("put in place", action, e);
         let give = || owner.map_or(Ok(()), |(uid, gid)| tree.set_owner(&part, uid, gid)).map_err(failed);
         match &action.after {
-            Some(Thing::Symlink { target }) => {
+            Some(FileState::Symlink { target }) => {
                 tree.symlink(target, &part).map_err(failed)?;
                 give()?;
             }
-            Some(Thing::File { mode, sha256, .. }) => {
+            Some(FileState::File { mode, sha256, .. }) => {
                 let mut from = File::open(staged).during("open", staged)?;
                 let mut file = tree.create_file(&part).map_err(failed)?;
                 let digest = copy(&mut from, &mut file).map_err(failed)?;

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 
 use super::apart::{Target, refuse_targets_in_store};
 use super::journal::{Action, COMMITTED, Journal};
-use super::thing::Thing;
 use crate::clock::Mtime;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Fs, Tree};
+use crate::live_tree::FileState;
 use crate::manifest::{Mode, stored_path};
 use crate::path::RelPath;
 use crate::store::{Layout, STATE_IDLE, Store, StoreLock};
@@ -52,7 +52,7 @@ impl<'a> Transaction<'a> {
         let changed = journal.actions.iter().map(|a| Target {
             root: &a.root,
             path: &a.path,
-            is_directory: a.after.as_ref().is_some_and(Thing::is_directory),
+            is_directory: a.after.as_ref().is_some_and(FileState::is_directory),
         });
         let opened = journal.unlock.iter().map(|(key, _)| key).chain(&journal.touch);
         let opened = opened.map(|(root, path)| Target { root, path, is_directory: true });
@@ -116,7 +116,8 @@ impl<'a> Transaction<'a> {
             let action = &actions[i];
             let tree = self.tree(&action.root)?;
             let mut cursor = tree.cursor();
-            let now = Thing::at(&mut cursor, &action.path).during("read", tree.path().join(&action.path))?;
+            let now =
+                FileState::at(&mut cursor, &action.path).during("read", tree.path().join(&action.path))?;
             if now != action.before
                 && let Ok(mut changed) = changed.lock()
             {
@@ -163,21 +164,21 @@ impl<'a> Transaction<'a> {
     }
 
     /// Gives directories the mode that they are to have, the deepest first.
-    pub(super) fn lock_again(&self, side: impl Fn(&Action) -> Option<&Thing>) -> Result<()> {
+    pub(super) fn lock_again(&self, side: impl Fn(&Action) -> Option<&FileState>) -> Result<()> {
         let mut modes: BTreeMap<(&str, &RelPath), Mode> =
             self.journal.unlock.iter().map(|((root, path), mode)| ((root.as_str(), path), *mode)).collect();
         for action in &self.journal.actions {
             let key = (action.root.as_str(), &action.path);
             match side(action) {
-                Some(Thing::Directory { mode }) => drop(modes.insert(key, *mode)),
+                Some(FileState::Directory { mode }) => drop(modes.insert(key, *mode)),
                 _ => drop(modes.remove(&key)),
             }
         }
         for ((root, path), mode) in modes.into_iter().rev() {
             let tree = self.tree(root)?;
             let full = tree.path().join(path);
-            let now = Thing::at(&mut tree.cursor(), path).during("look at", &full)?;
-            if now.as_ref().and_then(Thing::mode).is_some_and(|now| now != mode) {
+            let now = FileState::at(&mut tree.cursor(), path).during("look at", &full)?;
+            if now.as_ref().and_then(FileState::mode).is_some_and(|now| now != mode) {
                 tree.set_mode(path, mode).during("change the mode of", &full)?;
             }
         }
@@ -215,11 +216,11 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    pub(super) fn change_mode(&self, action: &Action, to: Option<&Thing>) -> Result<()> {
-        let Some(mode) = to.and_then(Thing::mode) else { return Ok(()) };
+    pub(super) fn change_mode(&self, action: &Action, to: Option<&FileState>) -> Result<()> {
+        let Some(mode) = to.and_then(FileState::mode) else { return Ok(()) };
         let tree = self.tree(&action.root)?;
         // A directory's mode is set at the end, when nothing more is put into it.
-        if to.is_some_and(Thing::is_directory) {
+        if to.is_some_and(FileState::is_directory) {
             return Ok(());
         }
         tree.set_mode(&action.path, mode).map_err(|e| self.failed("change the mode of", action, e))
@@ -242,8 +243,8 @@ impl<'a> Transaction<'a> {
         let wrong = crate::parallel::map(actions.len(), |i| {
             let action = &actions[i];
             let tree = self.tree(&action.root)?;
-            let now =
-                Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("read", action, e))?;
+            let now = FileState::at(&mut tree.cursor(), &action.path)
+                .map_err(|e| self.failed("read", action, e))?;
             Ok((now != action.after).then(|| action.shown()))
         })?;
         let wrong: Vec<String> = wrong.into_iter().flatten().collect();
@@ -295,8 +296,8 @@ impl<'a> Transaction<'a> {
     }
 
     pub(super) fn tell(&self, action: &Action, done: &'static str) {
-        let digest = |t: &Option<Thing>| match t {
-            Some(Thing::File { sha256: Some(d), .. }) => d.to_string(),
+        let digest = |t: &Option<FileState>| match t {
+            Some(FileState::File { sha256: Some(d), .. }) => d.to_string(),
             Some(other) => other.noun().to_owned(),
             None => "nothing".to_owned(),
         };

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use super::apply::{Transaction, changed_error};
 use super::journal::{Action, Verb};
-use super::thing::Thing;
 use crate::error::{IoContext, Result};
+use crate::live_tree::FileState;
 use crate::manifest::{Mode, stored_path};
 use crate::path::show_path;
 
@@ -20,7 +20,7 @@ impl Transaction<'_> {
             crate::event::plural(actions.len() as u64, "change", "changes"),
             actions.len() as u64,
         );
-        let is_dir = |t: &Option<Thing>| t.as_ref().is_some_and(Thing::is_directory);
+        let is_dir = |t: &Option<FileState>| t.as_ref().is_some_and(FileState::is_directory);
         self.unlock()?;
         self.unlock_created()?;
         self.drop_parts()?;
@@ -59,7 +59,7 @@ impl Transaction<'_> {
     /// Opens the directories that this rollback made, which may already have their final mode.
     pub(super) fn unlock_created(&self) -> Result<()> {
         for action in &self.journal.actions {
-            if let (Some(Thing::Directory { mode }), true) =
+            if let (Some(FileState::Directory { mode }), true) =
                 (&action.after, mode_forbids(action.after.as_ref()))
             {
                 self.open_directory(&action.root, &action.path, *mode)?;
@@ -73,7 +73,7 @@ impl Transaction<'_> {
         let staged = self.staged(index);
         let tree = self.tree(&action.root)?;
         let now =
-            Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
+            FileState::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
         let Some(now) = now else { return Ok(()) };
         let displaced = Self::exists(&self.displaced(action));
         if Self::exists(&staged) {
@@ -88,7 +88,7 @@ impl Transaction<'_> {
             // Everything was put back before a cut.
             return Ok(());
         }
-        if action.before.as_ref().is_some_and(Thing::is_directory) && now.is_directory() {
+        if action.before.as_ref().is_some_and(FileState::is_directory) && now.is_directory() {
             return Ok(());
         }
         let ours = action.after.as_ref().is_some_and(|after| now.same_content(after));
@@ -141,7 +141,7 @@ impl Transaction<'_> {
             }
             Err(e) => return Err(self.failed("put back", action, e)),
         }
-        if let Some(Thing::File { .. }) = &action.before {
+        if let Some(FileState::File { .. }) = &action.before {
             tree.set_mtime(&action.path, self.present()).map_err(|e| self.failed("touch", action, e))?;
         }
         Ok(())
@@ -163,6 +163,6 @@ impl Transaction<'_> {
     }
 }
 
-fn mode_forbids(thing: Option<&Thing>) -> bool {
-    thing.and_then(Thing::mode).is_some_and(|m| m.bits() & 0o300 != 0o300)
+fn mode_forbids(state: Option<&FileState>) -> bool {
+    state.and_then(FileState::mode).is_some_and(|m| m.bits() & 0o300 != 0o300)
 }

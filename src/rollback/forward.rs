@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::apply::{Identity, Stopped, Transaction, changed_error, identity};
 use super::journal::{Action, Verb};
-use super::thing::Thing;
 use crate::error::{Error, IoContext, Result};
 use crate::event::Event;
 use crate::fsx::Tree;
+use crate::live_tree::FileState;
 use crate::manifest::Mode;
 use crate::path::RelPath;
 
@@ -32,7 +32,7 @@ impl Transaction<'_> {
         if seen.is_empty() {
             self.drop_parts()?;
         }
-        let is_dir = |t: &Option<Thing>| t.as_ref().is_some_and(Thing::is_directory);
+        let is_dir = |t: &Option<FileState>| t.as_ref().is_some_and(FileState::is_directory);
         for (i, action) in actions.iter().enumerate().filter(|(_, a)| a.displaces() && !a.places()) {
             self.move_out(i, action, seen)?;
             step(action)?;
@@ -75,9 +75,9 @@ impl Transaction<'_> {
             }
             (true, true) => {
                 // An action that also makes a directory was done before; anything else is somebody's new file.
-                let now = Thing::at(&mut tree.cursor(), &action.path).during("look at", tree.path())?;
+                let now = FileState::at(&mut tree.cursor(), &action.path).during("look at", tree.path())?;
                 let made = now.is_some_and(|t| t.is_directory())
-                    && action.after.as_ref().is_some_and(Thing::is_directory);
+                    && action.after.as_ref().is_some_and(FileState::is_directory);
                 return if made { Ok(()) } else { Err(changed_error(vec![action.shown()])) };
             }
             (false, true) => {}
@@ -104,16 +104,16 @@ impl Transaction<'_> {
     }
 
     pub(super) fn is_copy_of(&self, tree: &Tree, action: &Action, to: &Path) -> Result<bool> {
-        let now = Thing::at(&mut tree.cursor(), &action.path).during("look at", tree.path())?;
+        let now = FileState::at(&mut tree.cursor(), &action.path).during("look at", tree.path())?;
         let copy = self.thing_in_store(to)?;
         Ok(matches!((now, copy), (Some(a), Some(b)) if a.same_content(&b)))
     }
 
-    pub(super) fn thing_in_store(&self, path: &Path) -> Result<Option<Thing>> {
+    pub(super) fn thing_in_store(&self, path: &Path) -> Result<Option<FileState>> {
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
         let Ok(tree) = Tree::open(dir, self.fs()) else { return Ok(None) };
         let Ok(name) = RelPath::new(name) else { return Ok(None) };
-        Thing::at(&mut tree.cursor(), &name).during("look at", path)
+        FileState::at(&mut tree.cursor(), &name).during("look at", path)
     }
 
     pub(super) fn remove_directory(&self, action: &Action) -> Result<()> {
@@ -135,13 +135,13 @@ impl Transaction<'_> {
     pub(super) fn create_directory(&self, action: &Action) -> Result<()> {
         let tree = self.tree(&action.root)?;
         let now =
-            Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
+            FileState::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
         match now {
             // Made before a cut.
-            Some(Thing::Directory { .. }) => {}
+            Some(FileState::Directory { .. }) => {}
             Some(_) => return Err(changed_error(vec![action.shown()])),
             None => {
-                let bits = action.after.as_ref().and_then(Thing::mode).map_or(0o755, Mode::bits);
+                let bits = action.after.as_ref().and_then(FileState::mode).map_or(0o755, Mode::bits);
                 // Open for its owner until everything in it stands; then it gets its own mode.
                 tree.create_dir(&action.path, Mode::new(bits | 0o700))
                     .map_err(|e| self.failed("create", action, e))?;
@@ -178,7 +178,7 @@ impl Transaction<'_> {
     /// After a cut: whether a copy across file systems had come to its end, and only what was staged is left.
     pub(super) fn finish_cut_place(&self, tree: &Tree, action: &Action, staged: &Path) -> Result<bool> {
         let now =
-            Thing::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
+            FileState::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
         let done = now.is_some_and(|now| action.after.as_ref().is_some_and(|after| now.same_content(after)))
             && (!action.displaces() || Self::exists(&self.displaced(action)));
         if done {
@@ -191,7 +191,7 @@ impl Transaction<'_> {
     /// time. Only now: a build that ran meanwhile has an older mark than that.
     pub(super) fn touch(&self) -> Result<()> {
         for action in self.journal.actions.iter().filter(|a| a.places()) {
-            if let Some(Thing::File { .. }) = &action.after {
+            if let Some(FileState::File { .. }) = &action.after {
                 let tree = self.tree(&action.root)?;
                 tree.set_mtime(&action.path, self.present()).map_err(|e| self.failed("touch", action, e))?;
             }

@@ -8,9 +8,9 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::thing::Thing;
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::manifest::{Id, Mode, Root};
+use crate::live_tree::FileState;
+use crate::manifest::{Id, Mode, Root, RootPath};
 use crate::path::{LinkTarget, RelPath, show_path};
 use crate::store::nul::{FieldReader, Fields};
 
@@ -50,9 +50,9 @@ pub struct Action {
     /// The path below it.
     pub path: RelPath,
     /// What stands there, and has to stand there when it begins.
-    pub before: Option<Thing>,
+    pub before: Option<FileState>,
     /// What is to stand there.
-    pub after: Option<Thing>,
+    pub after: Option<FileState>,
     /// Where new content comes from.
     pub origin: Origin,
 }
@@ -91,9 +91,9 @@ impl Action {
     /// What it does.
     pub fn verb(&self) -> Verb {
         match (&self.before, &self.after) {
-            (None, Some(Thing::Directory { .. })) => Verb::CreateDirectory,
+            (None, Some(FileState::Directory { .. })) => Verb::CreateDirectory,
             (None, _) => Verb::Create,
-            (Some(Thing::Directory { .. }), None) => Verb::RemoveDirectory,
+            (Some(FileState::Directory { .. }), None) => Verb::RemoveDirectory,
             (Some(_), None) => Verb::Displace,
             (Some(a), Some(b)) if a.same_content(b) => Verb::ChangeMode,
             (Some(_), Some(_)) => Verb::Replace,
@@ -117,9 +117,6 @@ impl Action {
             && self.before.as_ref().is_some_and(|t| !t.is_directory())
     }
 }
-
-/// A path of a root.
-pub(crate) type RootPath = (String, RelPath);
 
 /// The intent of a rollback.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,8 +169,8 @@ impl Journal {
         f.push("actions").push(self.actions.len().to_string());
         for action in &self.actions {
             f.push(&action.root).push(action.path.as_bytes());
-            push_thing(&mut f, action.before.as_ref());
-            push_thing(&mut f, action.after.as_ref());
+            push_state(&mut f, action.before.as_ref());
+            push_state(&mut f, action.after.as_ref());
             f.push(match action.origin {
                 Origin::None => "",
                 Origin::Session => "session",
@@ -201,27 +198,27 @@ impl Journal {
     }
 }
 
-fn push_thing(f: &mut Fields, thing: Option<&Thing>) {
-    let (kind, mode, size, content) = match thing {
+fn push_state(f: &mut Fields, state: Option<&FileState>) {
+    let (kind, mode, size, content) = match state {
         None => ("none", String::new(), String::new(), Vec::new()),
-        Some(Thing::File { mode, size, sha256 }) => {
+        Some(FileState::File { mode, size, sha256 }) => {
             let digest = sha256.map(|d| d.to_string().into_bytes()).unwrap_or_default();
             ("file", mode.to_string(), size.to_string(), digest)
         }
-        Some(Thing::Directory { mode }) => ("directory", mode.to_string(), String::new(), Vec::new()),
-        Some(Thing::Symlink { target }) => {
+        Some(FileState::Directory { mode }) => ("directory", mode.to_string(), String::new(), Vec::new()),
+        Some(FileState::Symlink { target }) => {
             ("symlink", String::new(), String::new(), target.as_os_str().as_bytes().to_vec())
         }
-        Some(Thing::Special) => ("special", String::new(), String::new(), Vec::new()),
+        Some(FileState::Special) => ("special", String::new(), String::new(), Vec::new()),
     };
     f.push(kind).push(mode).push(size).push(content);
 }
 
-fn pop_thing(r: &mut FieldReader<'_>) -> Option<Option<Thing>> {
+fn pop_state(r: &mut FieldReader<'_>) -> Option<Option<FileState>> {
     let (kind, mode, size, content) = (r.text()?, r.text()?, r.text()?, r.next()?);
     Some(match kind {
         "none" => None,
-        "file" => Some(Thing::File {
+        "file" => Some(FileState::File {
             mode: mode.parse().ok()?,
             size: size.parse().ok()?,
             sha256: match content {
@@ -229,11 +226,11 @@ fn pop_thing(r: &mut FieldReader<'_>) -> Option<Option<Thing>> {
                 digest => Some(std::str::from_utf8(digest).ok()?.parse().ok()?),
             },
         }),
-        "directory" => Some(Thing::Directory { mode: mode.parse().ok()? }),
-        "symlink" => Some(Thing::Symlink {
+        "directory" => Some(FileState::Directory { mode: mode.parse().ok()? }),
+        "symlink" => Some(FileState::Symlink {
             target: LinkTarget::new(std::ffi::OsStr::from_bytes(content).to_os_string()),
         }),
-        "special" => Some(Thing::Special),
+        "special" => Some(FileState::Special),
         _ => return None,
     })
 }
@@ -269,7 +266,7 @@ fn decode(mut r: FieldReader<'_>) -> Option<Journal> {
     let touch = list(r, "touch", root_path)?;
     let actions = list(r, "actions", |r| {
         let (root, path) = root_path(r)?;
-        let (before, after) = (pop_thing(r)?, pop_thing(r)?);
+        let (before, after) = (pop_state(r)?, pop_state(r)?);
         let origin = match r.text()? {
             "" => Origin::None,
             "session" => Origin::Session,
@@ -309,7 +306,7 @@ mod tests {
 
     fn sample() -> Journal {
         let path = |p: &[u8]| RelPath::from_bytes(p).unwrap();
-        let file = |mode: u32| Thing::File {
+        let file = |mode: u32| FileState::File {
             mode: Mode::new(mode),
             size: 3,
             sha256: Some(crate::digest::Digest::of(b"abc")),
@@ -331,11 +328,11 @@ mod tests {
             touch: vec![(String::new(), path(b"src/lib.rs"))],
             actions: vec![
                 action(b"end\n\xff", None, Some(file(0o644)), Origin::Session),
-                action(b"gone", Some(Thing::Special), None, Origin::None),
+                action(b"gone", Some(FileState::Special), None, Origin::None),
                 action(
                     b"link",
                     Some(file(0o600)),
-                    Some(Thing::Symlink { target: LinkTarget::new("a b") }),
+                    Some(FileState::Symlink { target: LinkTarget::new("a b") }),
                     Origin::None,
                 ),
                 action(b"m", Some(file(0o600)), Some(file(0o755)), Origin::None),

@@ -13,10 +13,8 @@ mod backward;
 mod forward;
 mod journal;
 mod plan;
-mod present;
 mod restore;
 mod stage;
-mod thing;
 mod undo;
 
 use std::path::PathBuf;
@@ -26,6 +24,7 @@ use crate::backup::backup_present;
 use crate::clock::rfc3339;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
+use crate::live_tree::{LiveTree, Look};
 use crate::manifest::{Entry, Id, Kind, Manifest};
 use crate::path::show_path;
 use crate::select::ProtectedSet;
@@ -36,11 +35,8 @@ use apply::{Identity, Stopped, Transaction};
 pub use journal::{Action, Journal, Origin, Purpose, Verb};
 pub use plan::{Counts, RollbackOptions, RollbackPlan};
 use plan::{Selection, needed};
-pub(crate) use present::Present;
-pub use present::{LeftAlone, Look};
 pub use restore::{RestoreReport, restore_to};
 pub(crate) use restore::{Times, extract};
-pub use thing::Thing;
 pub use undo::plan_undo;
 pub(crate) use undo::{restore_points_of, rollbacks};
 
@@ -64,7 +60,7 @@ pub fn plan(
         is_directory: e.kind == Kind::Directory,
     });
     refuse_targets_in_store(store, &manifest.roots, targets)?;
-    let present = Present::look(store, &manifest, |_| true, Look::Whole, context)?;
+    let present = LiveTree::look(store, &manifest, |_| true, Look::Whole, context)?;
     let mut outside_differences = Vec::new();
     let present = if options.outside {
         refuse_missing_roots(&present)?;
@@ -82,7 +78,7 @@ pub fn plan(
     Ok(RollbackPlan { outside_differences, keep: Some(keep), ..plan })
 }
 
-fn refuse_missing_roots(present: &Present) -> Result<()> {
+fn refuse_missing_roots(present: &LiveTree) -> Result<()> {
     if present.missing_roots.is_empty() {
         return Ok(());
     }
@@ -93,7 +89,7 @@ fn refuse_missing_roots(present: &Present) -> Result<()> {
 }
 
 /// What differs in roots outside the workspace, for the report.
-fn differences_outside(manifest: &Manifest, present: &Present) -> Vec<String> {
+fn differences_outside(manifest: &Manifest, present: &LiveTree) -> Vec<String> {
     let outside = manifest.entries.iter().filter(|e| !e.root.is_empty());
     let mut out: Vec<String> =
         outside.filter(|e| present.differs(e)).map(crate::manifest::Entry::shown).collect();

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::journal::{Action, Origin, Purpose, RootPath, Verb};
-use super::present::{LeftAlone, Present};
-use super::thing::Thing;
+use super::journal::{Action, Origin, Purpose, Verb};
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{GitState, Id, Manifest, Mode, Package, Reason, Root, shown};
+use crate::live_tree::{FileState, LeftAlone, LiveTree};
+use crate::manifest::{GitState, Id, Manifest, Mode, Package, Reason, Root, RootPath, shown};
 use crate::path::RelPath;
 use crate::validate::{From, Source, VerifiedSession};
 
@@ -193,7 +192,7 @@ fn unknown_package(name: &str, manifest: &Manifest) -> Error {
 }
 
 /// The entries whose content will be written: those that differ and are asked for.
-pub(crate) fn needed(manifest: &Manifest, present: &Present, selection: &Selection) -> Vec<usize> {
+pub(crate) fn needed(manifest: &Manifest, present: &LiveTree, selection: &Selection) -> Vec<usize> {
     let reached: BTreeSet<&str> = present.roots.iter().map(|r| r.root.name.as_str()).collect();
     (0..manifest.entries.len())
         .filter(|i| {
@@ -206,7 +205,7 @@ pub(crate) fn needed(manifest: &Manifest, present: &Present, selection: &Selecti
 /// Makes the plan. Pure: everything that it knows comes in.
 pub(crate) fn plan(
     verified: &VerifiedSession,
-    present: &Present,
+    present: &LiveTree,
     selection: &Selection,
     options: &RollbackOptions,
 ) -> Result<RollbackPlan> {
@@ -219,18 +218,18 @@ pub(crate) fn plan(
             continue;
         }
         let asked = selection.holds(&entry.root, &entry.path);
-        let wanted = Thing::wanted(&entry.kind, entry.mode);
+        let wanted = FileState::wanted(&entry.kind, entry.mode);
         let now = present.known.get(&key);
         let on_the_way = !asked
             && selection.leads_to(&entry.root, &entry.path)
             && wanted.is_directory()
-            && !now.is_some_and(Thing::is_directory);
+            && !now.is_some_and(FileState::is_directory);
         if !asked && !on_the_way {
             continue;
         }
         // A directory that stands above protected files only keeps the mode that it has.
         let parent_only = entry.reasons == [Reason::Parent] && wanted.is_directory();
-        if now == Some(&wanted) || (parent_only && now.is_some_and(Thing::is_directory)) {
+        if now == Some(&wanted) || (parent_only && now.is_some_and(FileState::is_directory)) {
             unchanged += u64::from(!wanted.is_directory());
             continue;
         }
@@ -277,7 +276,7 @@ pub(crate) fn plan(
 
 /// Directories that have to make way for a file or a link.
 fn in_the_way(actions: &BTreeMap<RootPath, Action>) -> Vec<RootPath> {
-    let is_dir = |t: &Option<Thing>| t.as_ref().is_some_and(Thing::is_directory);
+    let is_dir = |t: &Option<FileState>| t.as_ref().is_some_and(FileState::is_directory);
     actions
         .iter()
         .filter(|(_, a)| is_dir(&a.before) && !is_dir(&a.after))
@@ -287,7 +286,7 @@ fn in_the_way(actions: &BTreeMap<RootPath, Action>) -> Vec<RootPath> {
 
 /// Adds what is moved out: what was added, and what stands in the way.
 fn plan_removals(
-    present: &Present,
+    present: &LiveTree,
     selection: &Selection,
     options: &RollbackOptions,
     cleared: &[RootPath],
@@ -322,22 +321,22 @@ fn plan_removals(
     let goes = |root: &str, path: &RelPath| {
         (selection.holds(root, path) && !options.keep_new) || obstructs(root, path)
     };
-    for ((root, path), thing) in &present.added {
+    for ((root, path), state) in &present.added {
         if !goes(root, path) {
             occupy(root, path);
-            if !thing.is_directory() && selection.holds(root, path) {
+            if !state.is_directory() && selection.holds(root, path) {
                 left.insert((root.clone(), path.clone()), LeftAlone::KeptNew);
             }
         }
     }
-    for (key @ (root, path), thing) in &present.added {
-        if goes(root, path) && !(thing.is_directory() && occupied.contains(key)) {
+    for (key @ (root, path), state) in &present.added {
+        if goes(root, path) && !(state.is_directory() && occupied.contains(key)) {
             actions.insert(
                 key.clone(),
                 Action {
                     root: root.clone(),
                     path: path.clone(),
-                    before: Some(thing.clone()),
+                    before: Some(state.clone()),
                     after: None,
                     origin: Origin::None,
                 },
@@ -349,14 +348,15 @@ fn plan_removals(
 
 /// Cargo sees a changed `.rs` file by its time. What a build script or a macro read, a link that points elsewhere,
 /// or a file that went, it sees only through the crate roots of the package (cargo's mtime rule).
-fn crate_roots_to_touch(actions: &[Action], manifest: &Manifest, present: &Present) -> Vec<RootPath> {
+fn crate_roots_to_touch(actions: &[Action], manifest: &Manifest, present: &LiveTree) -> Vec<RootPath> {
     let mut packages: Vec<&Package> = manifest.packages.iter().collect();
     // The innermost package first.
     packages.sort_by_key(|p| std::cmp::Reverse(p.directory.as_ref().map_or(0, |d| d.as_bytes().len())));
     let mut touch = BTreeSet::new();
     for action in actions {
         let content = matches!(action.verb(), Verb::Create | Verb::Replace | Verb::Displace);
-        let link = [&action.before, &action.after].iter().any(|t| matches!(t, Some(Thing::Symlink { .. })));
+        let link =
+            [&action.before, &action.after].iter().any(|t| matches!(t, Some(FileState::Symlink { .. })));
         let name = action.path.file_name();
         let seen = action.path.as_path().extension().is_some_and(|e| e == "rs") || name == "Cargo.toml";
         if !content || (seen && !link) {
@@ -367,7 +367,7 @@ fn crate_roots_to_touch(actions: &[Action], manifest: &Manifest, present: &Prese
             .find(|p| p.root == action.root && p.directory.as_ref().is_none_or(|dir| action.path.is_in(dir)));
         let roots =
             owner.iter().flat_map(|p| p.crate_roots.iter().map(|path| (p.root.clone(), path.clone())));
-        touch.extend(roots.filter(|key| matches!(present.known.get(key), Some(Thing::File { .. }))));
+        touch.extend(roots.filter(|key| matches!(present.known.get(key), Some(FileState::File { .. }))));
     }
     // What is replaced anyway gets its time then.
     for action in actions.iter().filter(|a| a.places() || a.displaces()) {
@@ -377,13 +377,13 @@ fn crate_roots_to_touch(actions: &[Action], manifest: &Manifest, present: &Prese
 }
 
 /// Directories that exist, forbid their owner to write, and hold something that changes.
-fn read_only_parents(actions: &[Action], present: &Present) -> Vec<(RootPath, Mode)> {
+fn read_only_parents(actions: &[Action], present: &LiveTree) -> Vec<(RootPath, Mode)> {
     let mut unlock = BTreeMap::new();
     for action in actions.iter().filter(|a| a.verb() != Verb::ChangeMode) {
         let Some(parent) = action.path.parent() else { continue };
         let key = (action.root.clone(), parent);
         let now = present.known.get(&key).or_else(|| present.added.get(&key));
-        if let Some(Thing::Directory { mode }) = now
+        if let Some(FileState::Directory { mode }) = now
             && mode.bits() & 0o300 != 0o300
         {
             unlock.insert(key, *mode);

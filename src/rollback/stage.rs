@@ -7,11 +7,11 @@ use std::path::PathBuf;
 
 use super::apply::Transaction;
 use super::journal::{Action, Origin, Purpose};
-use super::thing::Thing;
 use crate::archive;
 use crate::digest::copy;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::Event;
+use crate::live_tree::FileState;
 use crate::manifest::{Id, Manifest, stored_path};
 use crate::path::show_path;
 use crate::store::Store;
@@ -34,7 +34,7 @@ impl Transaction<'_> {
         for (done, (index, action)) in placed.into_iter().enumerate() {
             self.context.interrupt.check()?;
             match (&action.origin, &action.after) {
-                (_, Some(Thing::Symlink { target })) => {
+                (_, Some(FileState::Symlink { target })) => {
                     let path = self.staged(index);
                     self.fs().symlink(target.as_os_str(), &path).during("create", &path)?;
                 }
@@ -54,7 +54,7 @@ impl Transaction<'_> {
 
     pub(super) fn stage_file(&self, index: usize, action: &Action, content: &mut dyn Read) -> Result<()> {
         let path = self.staged(index);
-        let Some(Thing::File { mode, sha256, .. }) = &action.after else {
+        let Some(FileState::File { mode, sha256, .. }) = &action.after else {
             return Err(Error::new(ErrorKind::Damaged, format!("{} is to be no file", action.shown())));
         };
         let mut file = self.fs().create_file(&path).during("create", &path)?;

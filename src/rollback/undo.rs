@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::journal::{Action, Journal, Origin, Purpose, RootPath};
+use super::journal::{Action, Journal, Origin, Purpose};
 use super::plan::{RollbackPlan, count};
-use super::present::{LeftAlone, Look, Present};
-use super::thing::Thing;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::Context;
 use crate::fsx::Tree;
-use crate::manifest::{Id, Manifest, Mode, stored_path};
+use crate::live_tree::{FileState, LeftAlone, LiveTree, Look};
+use crate::manifest::{Id, Manifest, Mode, RootPath, stored_path};
 use crate::path::RelPath;
 use crate::store::Store;
 
@@ -82,7 +81,7 @@ fn present_set(
 ) -> Result<Option<crate::select::ProtectedSet>> {
     let Some(manifest) = scope_of(store, journal)? else { return Ok(None) };
     let reach = |root: &str| journal.roots.iter().any(|r| r.name == root);
-    let present = Present::look(store, &manifest, reach, Look::Whole, context)?;
+    let present = LiveTree::look(store, &manifest, reach, Look::Whole, context)?;
     Ok(Some(present.protected_set(&manifest)))
 }
 
@@ -129,12 +128,12 @@ impl<'a> Undo<'a> {
         })
     }
 
-    fn look(&self, root: &str, path: &RelPath) -> Result<Option<Thing>> {
+    fn look(&self, root: &str, path: &RelPath) -> Result<Option<FileState>> {
         let tree = self
             .trees
             .get(root)
             .ok_or_else(|| Error::new(ErrorKind::Damaged, format!("the journal names no root `{root}`")))?;
-        Thing::at(&mut tree.cursor(), path).during("read", tree.path().join(path))
+        FileState::at(&mut tree.cursor(), path).during("read", tree.path().join(path))
     }
 
     /// Plans the inverse of one action.
@@ -148,8 +147,8 @@ impl<'a> Undo<'a> {
         }
         let altered = match (&wanted, &done.before) {
             (
-                Some(Thing::File { sha256: found, .. }),
-                Some(Thing::File { sha256: expected @ Some(_), .. }),
+                Some(FileState::File { sha256: found, .. }),
+                Some(FileState::File { sha256: expected @ Some(_), .. }),
             ) => found != expected,
             _ => false,
         };
@@ -162,8 +161,8 @@ impl<'a> Undo<'a> {
             return Ok(());
         }
         let unmovable = match &wanted {
-            Some(Thing::Special) => Some(LeftAlone::Special),
-            Some(Thing::File { sha256: None, .. }) => {
+            Some(FileState::Special) => Some(LeftAlone::Special),
+            Some(FileState::File { sha256: None, .. }) => {
                 let place = self.store.layout().displaced(&self.journal.id);
                 Some(LeftAlone::Unreadable(format!("it stays in {}", crate::path::show_path(&place))))
             }
@@ -187,16 +186,16 @@ impl<'a> Undo<'a> {
     }
 
     /// What the rollback moved out from there, as it is kept.
-    fn displaced(&self, done: &Action) -> Result<Option<Thing>> {
+    fn displaced(&self, done: &Action) -> Result<Option<FileState>> {
         let dir = self.store.layout().displaced(&self.journal.id);
         let Ok(tree) = Tree::open(&dir, self.store.fs()) else { return Ok(None) };
         let path = stored_path(&done.root, &done.path);
-        Thing::at(&mut tree.cursor(), &path).during("read", dir.join(&path))
+        FileState::at(&mut tree.cursor(), &path).during("read", dir.join(&path))
     }
 
     fn note_read_only_parent(&mut self, done: &Action) -> Result<()> {
         let Some(parent) = done.path.parent() else { return Ok(()) };
-        if let Some(Thing::Directory { mode }) = self.look(&done.root, &parent)?
+        if let Some(FileState::Directory { mode }) = self.look(&done.root, &parent)?
             && mode.bits() & 0o300 != 0o300
         {
             self.unlock.insert((done.root.clone(), parent), mode);
@@ -244,7 +243,8 @@ impl<'a> Undo<'a> {
             .collect();
         let mut kept: Vec<RootPath> = Vec::new();
         for action in self.actions.iter().rev() {
-            let leaves = action.before.as_ref().is_some_and(Thing::is_directory) && action.after.is_none();
+            let leaves =
+                action.before.as_ref().is_some_and(FileState::is_directory) && action.after.is_none();
             if !leaves {
                 continue;
             }

@@ -33,6 +33,7 @@ const LAYERS: &[&str] = &[
     "settings",
     "workspace",
     "select",
+    "live_tree",
     // The operations.
     "backup",
     "validate",

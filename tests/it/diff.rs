@@ -3,7 +3,7 @@
 use std::fs;
 
 use backstop::diff::{ChangeKind, Diff, diff_live, diff_points};
-use backstop::rollback::Look;
+use backstop::live_tree::Look;
 
 use crate::cli::{backstop, program};
 use crate::support::World;

@@ -7,7 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use backstop::rollback::{LeftAlone, RollbackOptions, restore_to};
+use backstop::live_tree::LeftAlone;
+use backstop::rollback::{RollbackOptions, restore_to};
 use backstop::select::SkipReason;
 use backstop::validate::From;
 

@@ -11,7 +11,8 @@ use std::time::SystemTime;
 use backstop::ErrorKind;
 use backstop::event::Silent;
 use backstop::fsx::{Fs, Op};
-use backstop::rollback::{LeftAlone, RollbackOptions, Verb, restore_to};
+use backstop::live_tree::LeftAlone;
+use backstop::rollback::{RollbackOptions, Verb, restore_to};
 use backstop::store::{Selector, Store, Wait};
 use backstop::validate::From;
 

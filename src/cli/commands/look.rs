@@ -6,8 +6,8 @@ use super::{Session, selector};
 use crate::cli::{exit, render};
 use crate::diff::{Diff, diff_live, diff_points};
 use crate::error::{Error, ErrorKind, Result};
+use crate::live_tree::Look;
 use crate::manifest::{Kind, Manifest};
-use crate::rollback::Look;
 use crate::store::{Catalogue, Listed, Selector, Store};
 
 /// The word for the workspace as it is now.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::object;
 use crate::cli::term::{BOLD, CYAN, DIM, GREEN, RED, Term, YELLOW, plural, sentences, shell};
 use crate::diff::{Change, ChangeKind, Diff};
-use crate::rollback::Thing;
+use crate::live_tree::FileState;
 use crate::store::{Listed, Store};
 
 /// Two sides and what differs. A side that is no restore point is the workspace as it is now.
@@ -66,18 +66,19 @@ fn head(term: &Term, view: &DiffView<'_>) -> String {
 
 /// What a person wants to know behind the path.
 fn more(change: &Change) -> String {
-    let noun = |t: &Option<Thing>| t.as_ref().map_or("nothing", Thing::noun);
-    let mode = |t: &Option<Thing>| t.as_ref().and_then(Thing::mode).map_or(String::new(), |m| m.to_string());
+    let noun = |t: &Option<FileState>| t.as_ref().map_or("nothing", FileState::noun);
+    let mode =
+        |t: &Option<FileState>| t.as_ref().and_then(FileState::mode).map_or(String::new(), |m| m.to_string());
     match change.kind {
         ChangeKind::Mode => format!("  {} → {}", mode(&change.before), mode(&change.after)),
         ChangeKind::Type => format!("  {} → {}", noun(&change.before), noun(&change.after)),
         ChangeKind::Added | ChangeKind::Removed | ChangeKind::Content => {
             let modes = (mode(&change.before), mode(&change.after));
             match change.after.as_ref().or(change.before.as_ref()) {
-                Some(Thing::File { .. }) if change.kind == ChangeKind::Content && modes.0 != modes.1 => {
+                Some(FileState::File { .. }) if change.kind == ChangeKind::Content && modes.0 != modes.1 => {
                     format!("  {} → {}", modes.0, modes.1)
                 }
-                Some(Thing::File { .. }) | None => String::new(),
+                Some(FileState::File { .. }) | None => String::new(),
                 Some(thing) => format!("  ({})", thing.noun()),
             }
         }
@@ -118,7 +119,8 @@ fn sums(out: &mut String, term: &Term, view: &DiffView<'_>) {
 
 /// How the contents are compared, for the first file that changed.
 fn hint(out: &mut String, term: &Term, view: &DiffView<'_>) {
-    let content = |c: &&Change| c.kind == ChangeKind::Content && matches!(c.after, Some(Thing::File { .. }));
+    let content =
+        |c: &&Change| c.kind == ChangeKind::Content && matches!(c.after, Some(FileState::File { .. }));
     let Some(change) = view.diff.changes.iter().find(content) else { return };
     let place = |side: Option<&Listed>| match side {
         Some(listed) => {
@@ -156,16 +158,16 @@ pub(in crate::cli) fn diff_stat(term: &Term, view: &DiffView<'_>) -> String {
     out
 }
 
-fn thing(thing: &Option<Thing>) -> Value {
+fn thing(thing: &Option<FileState>) -> Value {
     match thing {
         None => Value::Null,
         Some(t) => {
             let (size, sha256) = match t {
-                Thing::File { size, sha256, .. } => (Some(*size), sha256.map(|d| d.to_string())),
+                FileState::File { size, sha256, .. } => (Some(*size), sha256.map(|d| d.to_string())),
                 _ => (None, None),
             };
             let target = match t {
-                Thing::Symlink { target } => Some(crate::path::show_path(target.as_os_str().as_ref())),
+                FileState::Symlink { target } => Some(crate::path::show_path(target.as_os_str().as_ref())),
                 _ => None,
             };
             json!({

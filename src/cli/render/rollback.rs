@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::object;
 use crate::cli::term::{BOLD, CYAN, DIM, GREEN, RED, Term, YELLOW, brief, plural};
 use crate::clock::show_duration;
+use crate::live_tree::FileState;
 use crate::manifest::GitState;
 use crate::path::{show_path, show_text};
 use crate::rollback::{
-    AbortOutcome, Action, Counts, Purpose, RestoreReport, RollbackOutcome, RollbackPlan, Thing, Verb,
+    AbortOutcome, Action, Counts, Purpose, RestoreReport, RollbackOutcome, RollbackPlan, Verb,
 };
 use crate::store::Store;
 
@@ -217,15 +218,15 @@ pub(in crate::cli) fn restore(term: &Term, r: &RestoreReport) -> String {
     out
 }
 
-fn thing(thing: Option<&Thing>) -> Value {
+fn thing(thing: Option<&FileState>) -> Value {
     match thing {
         None => Value::Null,
-        Some(Thing::File { mode, size, sha256 }) => {
+        Some(FileState::File { mode, size, sha256 }) => {
             json!({ "kind": "file", "mode": mode, "size": size, "sha256": sha256 })
         }
-        Some(Thing::Directory { mode }) => json!({ "kind": "directory", "mode": mode }),
-        Some(Thing::Symlink { target }) => json!({ "kind": "symlink", "target": target }),
-        Some(Thing::Special) => json!({ "kind": "special" }),
+        Some(FileState::Directory { mode }) => json!({ "kind": "directory", "mode": mode }),
+        Some(FileState::Symlink { target }) => json!({ "kind": "symlink", "target": target }),
+        Some(FileState::Special) => json!({ "kind": "special" }),
     }
 }
 

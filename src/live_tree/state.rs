@@ -9,7 +9,7 @@ use crate::path::{LinkTarget, RelPath};
 
 /// What stands at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Thing {
+pub enum FileState {
     /// A regular file.
     File {
         /// Its permission bits.
@@ -33,26 +33,26 @@ pub enum Thing {
     Special,
 }
 
-impl Thing {
+impl FileState {
     /// What a restore point's entry asks for.
-    pub(crate) fn wanted(kind: &Kind, mode: Mode) -> Thing {
+    pub(crate) fn wanted(kind: &Kind, mode: Mode) -> FileState {
         match kind {
-            Kind::File { size, sha256, .. } => Thing::File { mode, size: *size, sha256: Some(*sha256) },
-            Kind::Directory => Thing::Directory { mode },
-            Kind::Symlink { target } => Thing::Symlink { target: target.clone() },
+            Kind::File { size, sha256, .. } => FileState::File { mode, size: *size, sha256: Some(*sha256) },
+            Kind::Directory => FileState::Directory { mode },
+            Kind::Symlink { target } => FileState::Symlink { target: target.clone() },
         }
     }
 
     /// Looks at a path; follows nothing.
-    pub(crate) fn at(cursor: &mut Cursor<'_>, path: &RelPath) -> io::Result<Option<Thing>> {
+    pub(crate) fn at(cursor: &mut Cursor<'_>, path: &RelPath) -> io::Result<Option<FileState>> {
         let Some(stat) = cursor.stat(path)? else { return Ok(None) };
         let mode = crate::fsx::mode_of(&stat);
         let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
         Ok(Some(if kind.is_dir() {
-            Thing::Directory { mode }
+            FileState::Directory { mode }
         } else if kind.is_symlink() {
             match cursor.read_link(path) {
-                Ok(target) => Thing::Symlink { target },
+                Ok(target) => FileState::Symlink { target },
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(e) => return Err(e),
             }
@@ -64,16 +64,16 @@ impl Thing {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(e) => return Err(e),
             };
-            Thing::File { mode, size, sha256 }
+            FileState::File { mode, size, sha256 }
         } else {
-            Thing::Special
+            FileState::Special
         }))
     }
 
     /// Looks at a path where a restore point that was made at `made` (seconds since 1970) has an entry. A file of the
     /// recorded size and modification time, whose inode last changed before the restore point was begun, is what was
     /// read then and is not read again: no program can set the inode's change time back.
-    pub(crate) fn glance(cursor: &mut Cursor<'_>, entry: &Entry, made: i64) -> io::Result<Option<Thing>> {
+    pub(crate) fn glance(cursor: &mut Cursor<'_>, entry: &Entry, made: i64) -> io::Result<Option<FileState>> {
         // A second for the clocks' grain, one for the restore point's own time, which is rounded.
         const MARGIN_SECONDS: i64 = 2;
         if let Kind::File { size, sha256, .. } = entry.kind
@@ -83,30 +83,34 @@ impl Thing {
             && crate::fsx::mtime_of(&stat) == entry.mtime
             && crate::fsx::ctime_seconds_of(&stat).saturating_add(MARGIN_SECONDS) < made
         {
-            return Ok(Some(Thing::File { mode: crate::fsx::mode_of(&stat), size, sha256: Some(sha256) }));
+            return Ok(Some(FileState::File {
+                mode: crate::fsx::mode_of(&stat),
+                size,
+                sha256: Some(sha256),
+            }));
         }
-        Thing::at(cursor, &entry.path)
+        FileState::at(cursor, &entry.path)
     }
 
     /// Whether it is a directory.
     pub fn is_directory(&self) -> bool {
-        matches!(self, Thing::Directory { .. })
+        matches!(self, FileState::Directory { .. })
     }
 
     /// Its permission bits, where it has any of its own.
     pub fn mode(&self) -> Option<Mode> {
         match self {
-            Thing::File { mode, .. } | Thing::Directory { mode } => Some(*mode),
-            Thing::Symlink { .. } | Thing::Special => None,
+            FileState::File { mode, .. } | FileState::Directory { mode } => Some(*mode),
+            FileState::Symlink { .. } | FileState::Special => None,
         }
     }
 
     /// Whether content and kind are the same; the mode may differ.
-    pub(crate) fn same_content(&self, other: &Thing) -> bool {
+    pub(crate) fn same_content(&self, other: &FileState) -> bool {
         match (self, other) {
-            (Thing::File { sha256: Some(a), .. }, Thing::File { sha256: Some(b), .. }) => a == b,
-            (Thing::Directory { .. }, Thing::Directory { .. }) => true,
-            (Thing::Symlink { target: a }, Thing::Symlink { target: b }) => a == b,
+            (FileState::File { sha256: Some(a), .. }, FileState::File { sha256: Some(b), .. }) => a == b,
+            (FileState::Directory { .. }, FileState::Directory { .. }) => true,
+            (FileState::Symlink { target: a }, FileState::Symlink { target: b }) => a == b,
             _ => false,
         }
     }
@@ -114,10 +118,10 @@ impl Thing {
     /// For people: `file`, `directory`, `link`, `special file`.
     pub fn noun(&self) -> &'static str {
         match self {
-            Thing::File { .. } => "file",
-            Thing::Directory { .. } => "directory",
-            Thing::Symlink { .. } => "link",
-            Thing::Special => "special file",
+            FileState::File { .. } => "file",
+            FileState::Directory { .. } => "directory",
+            FileState::Symlink { .. } => "link",
+            FileState::Special => "special file",
         }
     }
 }

@@ -1,0 +1,189 @@
+//! What stands in the recorded scope and not in the restore point: what may be displaced, and what stays, and why.
+
+use std::path::PathBuf;
+
+use crate::manifest::{Manifest, Place};
+use crate::path::RelPath;
+use crate::select::git::{GitAnswer, Rules};
+use crate::select::walk::{Found, FoundKind, Walk};
+use crate::select::{RootDirectory, SkipReason};
+use crate::store::Store;
+
+/// Why something that was added stays where it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum LeftAlone {
+    /// Git ignores it now.
+    Ignored,
+    /// Git ignored it when the restore point was made.
+    IgnoredThen,
+    /// Git does not work here, so nobody can say whether it is ignored.
+    Unjudged,
+    /// A pattern of the settings kept it out of the restore point.
+    Excluded,
+    /// It belongs to a package that was there and not protected.
+    ForeignPackage,
+    /// It is a pipe, a socket or a device.
+    Special,
+    /// `--keep-new` was given.
+    KeptNew,
+    /// It cannot be read or searched.
+    Unreadable(String),
+}
+
+impl std::fmt::Display for LeftAlone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            LeftAlone::Ignored => "git ignores it",
+            LeftAlone::IgnoredThen => "git ignored it then",
+            LeftAlone::Unjudged => "git does not work here, so it cannot be judged",
+            LeftAlone::Excluded => "the settings excluded it",
+            LeftAlone::ForeignPackage => "it belongs to a package that was not protected",
+            LeftAlone::Special => "it is no file",
+            LeftAlone::KeptNew => "--keep-new",
+            LeftAlone::Unreadable(why) => return write!(f, "it cannot be read: {why}"),
+        })
+    }
+}
+
+/// What was added below one root.
+#[derive(Default)]
+pub(super) struct Additions {
+    pub(super) movable: Vec<RelPath>,
+    pub(super) left: Vec<(RelPath, LeftAlone)>,
+    pub(super) staying: Vec<RelPath>,
+    pub(super) born: Vec<Option<RelPath>>,
+}
+
+/// Finds what stands in the scope and not in the restore point.
+pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest) -> Additions {
+    let name = root.root.name.as_str();
+    let scope = &manifest.scope;
+    let rules = Rules::ask(&root.directory);
+    let (rules, unjudged) = match rules.answer {
+        GitAnswer::Working => (rules, false),
+        // As it was judged when the restore point was made: a rule from above was not meant for the workspace.
+        GitAnswer::Swallowed if !scope.git => (rules.set_aside(), false),
+        GitAnswer::Swallowed | GitAnswer::Broken(_) => (rules, true),
+        // The repository is gone: what it ignored in the meantime, nobody can say.
+        GitAnswer::NoRepository => (rules, scope.git),
+    };
+    let skip: [(PathBuf, SkipReason); 1] = [(store.layout().dir().to_path_buf(), SkipReason::Store)];
+    let walk = Walk { root: &root.directory, skip: &skip, ask_embedded: true };
+    let walked = walk.run(None, rules);
+
+    let mut out = Additions::default();
+    let born = born_packages(name, &walked.found, manifest);
+    let scoped = Scoped { name, manifest, born: &born };
+    for found in &walked.found {
+        let path = &found.path;
+        if manifest.find(name, path).is_some() {
+            continue;
+        }
+        if !scoped.holds(found) {
+            out.staying.push(path.clone());
+            continue;
+        }
+        let why = if scope.ignored.iter().any(|p| p.holds(name, path)) {
+            Some(LeftAlone::IgnoredThen)
+        } else if scope.excluded.iter().any(|p| crate::glob::matches(p, name, path)) {
+            Some(LeftAlone::Excluded)
+        } else if scoped.is_foreign(path) {
+            Some(LeftAlone::ForeignPackage)
+        } else if unjudged || walked.unjudged.iter().any(|(dir, _)| path.is_in(dir)) {
+            Some(LeftAlone::Unjudged)
+        } else if matches!(found.kind, FoundKind::Special(_)) {
+            Some(LeftAlone::Special)
+        } else {
+            None
+        };
+        match why {
+            None => out.movable.push(path.clone()),
+            Some(why) => {
+                out.staying.push(path.clone());
+                if found.kind != FoundKind::Directory {
+                    out.left.push((path.clone(), why));
+                }
+            }
+        }
+    }
+    for (path, why) in walked.pruned {
+        if why == SkipReason::Ignored && scoped.holds_path(&path) && manifest.find(name, &path).is_none() {
+            out.left.push((path.clone(), LeftAlone::Ignored));
+        }
+        out.staying.push(path);
+    }
+    for (path, text) in walked.errors {
+        out.left.push((path.clone(), LeftAlone::Unreadable(text)));
+        out.staying.push(path);
+    }
+    out.born = born;
+    out
+}
+
+/// The directories of packages that did not exist when the restore point was made: they hold a `Cargo.toml` now,
+/// and were neither packages nor directories then.
+fn born_packages(root: &str, found: &[Found], manifest: &Manifest) -> Vec<Option<RelPath>> {
+    let scope = &manifest.scope;
+    let mut born: Vec<Option<RelPath>> = Vec::new();
+    for manifest_file in found.iter().filter(|f| f.path.file_name() == "Cargo.toml") {
+        let Some(dir) = manifest_file.path.parent() else { continue };
+        let inside = |places: &[Place]| places.iter().any(|p| p.holds(root, &dir));
+        let existed = manifest.find(root, &dir).is_some()
+            || (root.is_empty()
+                && (scope.unprotected_directories.contains(&dir)
+                    || scope.root_entries.binary_search(&dir).is_ok()));
+        if !existed && !inside(&scope.directories) && !inside(&scope.ignored) {
+            born.push(Some(dir));
+        }
+    }
+    born.sort();
+    born
+}
+
+/// What a rollback may touch below one root.
+struct Scoped<'a> {
+    name: &'a str,
+    manifest: &'a Manifest,
+    born: &'a [Option<RelPath>],
+}
+
+impl Scoped<'_> {
+    fn holds(&self, found: &Found) -> bool {
+        // A plain file at the workspace root is a workspace file.
+        let at_root = self.name.is_empty() && found.path.parent().is_none();
+        (at_root && found.kind != FoundKind::Directory)
+            || self.holds_path(&found.path)
+            || self.is_new_manifest(&found.path)
+    }
+
+    fn holds_path(&self, path: &RelPath) -> bool {
+        let scope = &self.manifest.scope;
+        scope.directories.iter().any(|p| p.holds(self.name, path))
+            || self.born.iter().flatten().any(|dir| path.is_in(dir))
+            || self.leads_to_born(path)
+    }
+
+    /// A new directory above a package born since.
+    fn leads_to_born(&self, path: &RelPath) -> bool {
+        let scope = &self.manifest.scope;
+        let existed =
+            scope.unprotected_directories.contains(path) || scope.root_entries.binary_search(path).is_ok();
+        !existed && self.born.iter().flatten().any(|dir| dir.is_in(path))
+    }
+
+    /// A `Cargo.toml` that appeared in a directory that was there and was no package.
+    fn is_new_manifest(&self, path: &RelPath) -> bool {
+        let Some(dir) = path.parent() else { return false };
+        let scope = &self.manifest.scope;
+        self.name.is_empty()
+            && path.file_name() == "Cargo.toml"
+            && scope.unprotected_directories.contains(&dir)
+            && !self.is_foreign(path)
+    }
+
+    fn is_foreign(&self, path: &RelPath) -> bool {
+        let foreign = &self.manifest.scope.foreign_packages;
+        foreign.iter().any(|p| p.path.is_some() && p.holds(self.name, path))
+    }
+}

@@ -1,0 +1,251 @@
+//! The workspace as it stands on disk, held against a restore point's manifest, as far as the recorded scope reaches.
+//! Read without cargo; git is asked where it works, and what it cannot judge is left alone.
+
+mod additions;
+mod state;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::event::{Context, Event};
+use crate::fsx::{Cursor, Tree};
+use crate::manifest::{Entry, GitState, Manifest, Package, Place, Reason, RootPath};
+use crate::path::{RelPath, show_path};
+use crate::select::{Candidate, CandidateKind, ProtectedSet, RootDirectory};
+use crate::store::Store;
+pub use additions::LeftAlone;
+use additions::{Additions, additions};
+pub use state::FileState;
+
+/// How closely the workspace is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Every file is read: what may be displaced, or is told as a verdict.
+    Whole,
+    /// A file whose size and times say that nobody wrote to it since is not read.
+    Glance,
+}
+
+/// What stands there.
+#[derive(Debug)]
+pub(crate) struct LiveTree {
+    /// The roots that exist now, the workspace first.
+    pub(crate) roots: Vec<RootDirectory>,
+    /// Roots of the restore point that are gone.
+    pub(crate) missing_roots: Vec<RootDirectory>,
+    /// What stands at the restore point's paths.
+    pub(crate) known: BTreeMap<RootPath, FileState>,
+    /// What was added in the scope and may be displaced.
+    pub(crate) added: BTreeMap<RootPath, FileState>,
+    /// What was added and stays.
+    pub(crate) left: BTreeMap<RootPath, LeftAlone>,
+    /// Everything that a directory would have to be emptied of before it can go, and that stays.
+    pub(crate) staying: BTreeSet<RootPath>,
+    /// Packages born since, by directory.
+    pub(crate) born: Vec<Place>,
+    /// Where git stands now.
+    pub(crate) git: Option<GitState>,
+}
+
+impl LiveTree {
+    /// Looks. Only roots that `reach` allows are looked at.
+    pub(crate) fn look(
+        store: &Store,
+        manifest: &Manifest,
+        reach: impl Fn(&str) -> bool,
+        how: Look,
+        context: &Context<'_>,
+    ) -> Result<LiveTree> {
+        let what = "the workspace with the restore point".to_owned();
+        context.observer.on(&Event::Phase { verb: "Comparing", what, total: manifest.totals.bytes });
+        let mut present = LiveTree {
+            roots: Vec::new(),
+            missing_roots: Vec::new(),
+            known: BTreeMap::new(),
+            added: BTreeMap::new(),
+            left: BTreeMap::new(),
+            staying: BTreeSet::new(),
+            born: Vec::new(),
+            git: crate::select::git::state(store.root()),
+        };
+        for root in manifest.roots.iter().filter(|r| reach(&r.name)) {
+            let directory = store.root_directory(root)?;
+            let there = directory.symlink_metadata().is_ok_and(|m| m.is_dir()) || root.name.is_empty();
+            let root = RootDirectory { root: root.clone(), directory };
+            if there { present.roots.push(root) } else { present.missing_roots.push(root) }
+        }
+        for root in present.roots.clone() {
+            let tree = Tree::open(&root.directory, store.fs()).during("open directory", &root.directory)?;
+            present.look_at_known(&root.root.name, &tree, manifest, how, context)?;
+            let additions = additions(store, &root, manifest);
+            present.take_additions(&root.root.name, &tree, additions, context)?;
+        }
+        Ok(present)
+    }
+
+    /// Whether the content that an entry asks for does not stand at its place; the mode does not count.
+    pub(crate) fn differs(&self, entry: &Entry) -> bool {
+        let wanted = FileState::wanted(&entry.kind, entry.mode);
+        let now = self.known.get(&(entry.root.clone(), entry.path.clone()));
+        !now.is_some_and(|now| now.same_content(&wanted))
+    }
+
+    /// The same without the roots outside the workspace.
+    pub(crate) fn without_outside(mut self) -> LiveTree {
+        self.roots.retain(|r| r.root.name.is_empty());
+        self.known.retain(|(root, _), _| root.is_empty());
+        self.added.retain(|(root, _), _| root.is_empty());
+        self.left.retain(|(root, _), _| root.is_empty());
+        self.staying.retain(|(root, _)| root.is_empty());
+        self
+    }
+
+    fn look_at_known(
+        &mut self,
+        root: &str,
+        tree: &Tree,
+        manifest: &Manifest,
+        how: Look,
+        context: &Context<'_>,
+    ) -> Result<()> {
+        let entries: Vec<_> = manifest.entries.iter().filter(|e| e.root == root).collect();
+        let made = match how {
+            Look::Whole => None,
+            Look::Glance => manifest.made_at(),
+        };
+        let states = look_at_all(
+            tree,
+            &entries,
+            |e| &e.path,
+            context,
+            |cursor, entry| match made {
+                Some(made) => FileState::glance(cursor, entry, made),
+                None => FileState::at(cursor, &entry.path),
+            },
+        )?;
+        for (entry, state) in entries.iter().zip(states) {
+            if let Some(state) = state {
+                self.known.insert((root.to_owned(), entry.path.clone()), state);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_additions(
+        &mut self,
+        root: &str,
+        tree: &Tree,
+        additions: Additions,
+        context: &Context<'_>,
+    ) -> Result<()> {
+        let paths: Vec<&RelPath> = additions.movable.iter().collect();
+        let states = look_at_all(tree, &paths, |path| path, context, FileState::at)?;
+        for (path, state) in additions.movable.iter().zip(states) {
+            if let Some(state) = state {
+                self.added.insert((root.to_owned(), path.clone()), state);
+            }
+        }
+        self.left.extend(additions.left.into_iter().map(|(path, why)| ((root.to_owned(), path), why)));
+        self.staying.extend(additions.staying.into_iter().map(|path| (root.to_owned(), path)));
+        self.born.extend(additions.born.into_iter().map(|path| Place { root: root.into(), path }));
+        Ok(())
+    }
+
+    /// The present as a set to protect: what the restore point of the present holds.
+    pub(crate) fn protected_set(&self, manifest: &Manifest) -> ProtectedSet {
+        let mut entries: BTreeMap<RootPath, Candidate> = BTreeMap::new();
+        let mut add = |key: &RootPath, state: &FileState| {
+            let kind = match state {
+                FileState::File { .. } => CandidateKind::File,
+                FileState::Directory { .. } => CandidateKind::Directory,
+                FileState::Symlink { .. } => CandidateKind::Symlink,
+                FileState::Special => return,
+            };
+            let size = if let FileState::File { size, .. } = state { *size } else { 0 };
+            let known = manifest.find(&key.0, &key.1);
+            let candidate = Candidate {
+                root: key.0.clone(),
+                path: key.1.clone(),
+                kind,
+                size,
+                package: known.and_then(|e| e.package.clone()),
+                reasons: known.map_or_else(|| vec![Reason::Present], |e| e.reasons.clone()),
+            };
+            entries.insert(key.clone(), candidate);
+        };
+        self.known.iter().chain(&self.added).for_each(|(key, state)| add(key, state));
+        let keys: Vec<RootPath> = entries.keys().cloned().collect();
+        for (root, path) in keys {
+            for parent in path.ancestors() {
+                entries.entry((root.clone(), parent.clone())).or_insert_with(|| Candidate {
+                    root: root.clone(),
+                    path: parent,
+                    kind: CandidateKind::Directory,
+                    size: 0,
+                    package: None,
+                    reasons: vec![Reason::Parent],
+                });
+            }
+        }
+        let mut scope = manifest.scope.clone();
+        scope.directories.extend(self.born.iter().cloned());
+        scope.directories.sort();
+        scope.directories.dedup();
+        ProtectedSet {
+            roots: self.roots.clone(),
+            packages: manifest
+                .packages
+                .iter()
+                .filter(|p: &&Package| self.roots.iter().any(|r| r.root.name == p.root))
+                .cloned()
+                .collect(),
+            entries: entries.into_values().collect(),
+            scope,
+            git: self.git.clone(),
+            tools: BTreeMap::from([("backstop".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
+            skipped: Vec::new(),
+            unprotected: Vec::new(),
+            unprotected_inputs: Vec::new(),
+            secrets: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// Looks at many paths of one root, several at a time.
+fn look_at_all<T: Sync>(
+    tree: &Tree,
+    what: &[&T],
+    path: impl Fn(&T) -> &RelPath + Sync,
+    context: &Context<'_>,
+    look: impl Fn(&mut Cursor<'_>, &T) -> std::io::Result<Option<FileState>> + Sync,
+) -> Result<Vec<Option<FileState>>> {
+    const CHUNK: usize = 32;
+    let chunks: Vec<&[&T]> = what.chunks(CHUNK).collect();
+    let found = crate::parallel::map(chunks.len(), |i| {
+        context.interrupt.check()?;
+        let mut cursor = tree.cursor();
+        chunks[i]
+            .iter()
+            .map(|one| look(&mut cursor, one).map_err(|e| closed(tree, path(one), e)))
+            .collect::<Result<Vec<_>>>()
+    })?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// What a directory that may not be searched holds, nobody can plan for: it has to be opened first.
+fn closed(tree: &Tree, path: &RelPath, error: std::io::Error) -> Error {
+    let full = tree.path().join(path);
+    let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+    let error = Error::io("read", &full, error);
+    // The outermost directory below which nothing can be looked at.
+    let mut above: Vec<&Path> = full.ancestors().take_while(|dir| *dir != tree.path()).collect();
+    above.reverse();
+    match above.windows(2).find(|pair| pair[1].symlink_metadata().is_err()) {
+        Some([dir, _]) if denied => error
+            .with_kind(ErrorKind::Workspace)
+            .with_help(format!("give it back its mode, then try again: `chmod u+rwx {}`", show_path(dir))),
+        _ => error,
+    }
+}
