@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::{Cli, backstop, copied, path_with, program, spoil};
-use crate::support::edit::{chmod, is_root, mkdir, remove, write};
+use crate::support::edit::{self, chmod, is_root, mkdir, remove, write};
 use crate::support::tree::{assert_same, copy_tree};
 use crate::support::{Picture, World};
 
@@ -38,8 +38,10 @@ const BACK: [&str; 4] = ["rollback", "-t", "latest", "-f"];
 fn traps(world: &World) -> (PathBuf, PathBuf) {
     let (dir, mark) = (world.temp.path().join("traps"), world.temp.path().join("mark"));
     for name in ["cargo", "rustc", "rustup"] {
-        write(dir.join(name), format!("#!/bin/sh\necho {name} \"$@\" >> '{}'\nexit 1\n", mark.display()));
-        chmod(dir.join(name), 0o755);
+        edit::program(
+            dir.join(name),
+            format!("#!/bin/sh\necho {name} \"$@\" >> '{}'\nexit 1\n", mark.display()),
+        );
     }
     (dir, mark)
 }

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use super::{backstop, copied, program};
 use crate::support::World;
-use crate::support::edit::{remove, write};
+use crate::support::edit::{self, remove, write};
 use crate::support::tree::assert_same;
 
 /// One workspace, at a place that is the same in every run, so that cargo knows what it built.
@@ -71,7 +71,7 @@ impl Embedded {
         }
         assert!(output.status.success() && said.is_empty(), "{said}");
         let here = self.world.temp.path().join("xtask");
-        fs::copy(target.join("debug/xtask"), &here).unwrap();
+        edit::copy_program(&target.join("debug/xtask"), &here);
         Some(here)
     }
 

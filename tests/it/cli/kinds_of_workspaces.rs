@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Cli, backstop, copied, program, spoil};
-use crate::support::edit::{chmod, mkdir, remove, write};
+use crate::support::edit::{self, mkdir, remove, write};
 use crate::support::tree::assert_same;
 use crate::support::{Picture, TempDir, World};
 
@@ -355,8 +355,7 @@ fn hooks_filters_and_a_monitor_of_the_repository_are_never_run() {
     let world = World::new("virtual");
     let mark = world.temp.path().join("mark");
     let trap = world.temp.path().join("trap");
-    write(&trap, format!("#!/bin/sh\necho \"$0 $@\" >> '{}'\ncat\n", mark.display()));
-    chmod(&trap, 0o755);
+    edit::program(&trap, format!("#!/bin/sh\necho \"$0 $@\" >> '{}'\ncat\n", mark.display()));
     git(&world.root).args(["init", "-q"]).ends(0);
     commit_all(&world.root);
     for key in [

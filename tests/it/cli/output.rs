@@ -9,7 +9,7 @@ use backstop::fsx::{Fs, Op, Probe, Verdict};
 use backstop::rollback::{RollbackOptions, restore_to};
 
 use super::{Cli, Run, backed_up, backstop, copied, newest, program, spoil, wait_until};
-use crate::support::edit::{chmod, mkdir, overwrite, remove, write};
+use crate::support::edit::{self, chmod, mkdir, overwrite, remove, write};
 use crate::support::tree::assert_same;
 use crate::support::{Picture, World};
 
@@ -73,7 +73,7 @@ fn the_command_that_a_backup_prints_brings_the_state_back() {
 fn an_xtask_is_told_to_use_cargo_and_the_way_without_it() {
     let world = quiet_world();
     let xtask = world.temp.path().join("xtask");
-    fs::copy(super::executable(), &xtask).unwrap();
+    edit::copy_program(super::executable(), &xtask);
     let run = program(&xtask, &world.root).arg("backup").ends(0);
     let id = newest(&world);
     assert_eq!(run.field("Bring it back"), format!("cargo xtask rollback -t {id}"));
@@ -217,7 +217,7 @@ fn nothing_that_is_printed_is_wider_than_80_columns() {
 fn an_xtasks_usage_says_what_a_person_types() {
     let world = quiet_world();
     let xtask = world.temp.path().join("xtask");
-    fs::copy(super::executable(), &xtask).unwrap();
+    edit::copy_program(super::executable(), &xtask);
     program(&xtask, &world.root).arg("--help").ends(0).prints("Usage: cargo xtask [OPTIONS] <COMMAND>");
     program(&xtask, &world.root).arg("rollback").ends(2).complains("Usage: cargo xtask rollback ");
     backstop(&world.root).args(["show", "--help"]).ends(0).prints("Usage: backstop show ");

@@ -6,7 +6,7 @@ use super::road::tools_without;
 use super::row::{Row, Tree, row};
 use crate::cli::program;
 use crate::support::World;
-use crate::support::edit::{chmod, mkdir, remove, write};
+use crate::support::edit::{self, mkdir, remove, write};
 
 const LIB: &str = "crates/alpha/src/lib.rs";
 
@@ -101,8 +101,7 @@ fn broken() -> Vec<Row> {
             .says("cannot be judged"),
         row("git does not work", change).with(repository).leaves(UNJUDGED).started(|cli, w| {
             let dir = w.temp.path().join("broken-git");
-            write(dir.join("git"), "#!/bin/sh\necho broken >&2\nexit 128\n");
-            chmod(dir.join("git"), 0o755);
+            edit::program(dir.join("git"), "#!/bin/sh\necho broken >&2\nexit 128\n");
             cli.env("PATH", crate::cli::path_with(&dir))
         }),
         row("the repository is gone", |w| {
@@ -134,8 +133,7 @@ fn broken() -> Vec<Row> {
         row("a repository that would run programs", |w| {
             change(w);
             let hook = w.temp.path().join("place/hook");
-            write(&hook, format!("#!/bin/sh\ntouch '{}'\n", w.at("hacked").display()));
-            chmod(&hook, 0o755);
+            edit::program(&hook, format!("#!/bin/sh\ntouch '{}'\n", w.at("hacked").display()));
             let hook = hook.to_str().unwrap();
             git(&w.root, &["config", "core.fsmonitor", hook]);
             git(&w.root, &["config", "core.pager", hook]);

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::road::{python, tools_without};
 use crate::cli::{backed_up, backstop};
 use crate::support::World;
-use crate::support::edit::{chmod, overwrite, remove, write};
+use crate::support::edit::{self, chmod, overwrite, remove, write};
 use crate::support::tree::assert_same;
 
 const NAMES: &[&str] = &[ROLLBACK_SH, ROLLBACK_PY];
@@ -169,8 +169,7 @@ fn an_interpreter_that_does_not_work_is_no_fault_of_the_scripts_and_is_named() {
     let world = World::new("virtual");
     let dir = world.temp.path().join("stubs");
     for name in ["python3", "bash"] {
-        write(dir.join(name), "#!/bin/sh\necho 'install the developer tools' >&2\nexit 1\n");
-        chmod(dir.join(name), 0o755);
+        edit::program(dir.join(name), "#!/bin/sh\necho 'install the developer tools' >&2\nexit 1\n");
     }
     let path = crate::cli::path_with(&dir);
     backstop(&world.root).arg("backup").env("PATH", &path).ends(0);
@@ -189,8 +188,7 @@ fn a_script_that_fails_its_dry_run_does_not_take_the_place_of_the_last_good_one(
     // Interpreters that read every text and fail at every script.
     for name in ["python3", "bash"] {
         let text = "#!/bin/sh\ncase \"$*\" in *--dry-run*) echo 'error: boom' >&2; exit 3;; esac\nexit 0\n";
-        write(dir.join(name), text);
-        chmod(dir.join(name), 0o755);
+        edit::program(dir.join(name), text);
     }
     let path = crate::cli::path_with(&dir);
     for name in NAMES {

@@ -5,7 +5,7 @@ use std::fs;
 use super::row::{Row, Tree, row};
 use crate::cli::{program, spoil};
 use crate::support::World;
-use crate::support::edit::{chmod, mkdir, remove, write};
+use crate::support::edit::{self, mkdir, remove, write};
 
 const LIB: &str = "crates/alpha/src/lib.rs";
 
@@ -111,8 +111,7 @@ fn broken() -> Vec<Row> {
         row("cargo, rustc and rustup that leave a mark", change).started(|cli, w| {
             let dir = w.temp.path().join("traps");
             for name in ["cargo", "rustc", "rustup", "sh.real"] {
-                write(dir.join(name), format!("#!/bin/sh\ntouch '{}'\n", w.at("called").display()));
-                chmod(dir.join(name), 0o755);
+                edit::program(dir.join(name), format!("#!/bin/sh\ntouch '{}'\n", w.at("called").display()));
             }
             cli.env("PATH", crate::cli::path_with(&dir))
         }),

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use crate::cli::{Cli, executable, program};
-use crate::support::edit::{chmod, is_root, mkdir, remove};
+use crate::support::edit::{chmod, copy_program, is_root, mkdir, remove};
 
 /// Somebody who is not root.
 pub(super) const NOBODY: u32 = 65534;
@@ -90,10 +90,9 @@ pub(super) fn install(store: &Path) {
     let place = |from: &Path, name: &str| {
         let to = scripts.join(name);
         remove(&to);
-        // One inode for all stores, where the file system has that. Copied by another process: a child that is started
-        // meanwhile would inherit the handle, and what is open for writing cannot be run.
+        // One inode for all stores, where the file system has that.
         if fs::hard_link(from, &to).is_err() {
-            assert!(Command::new("cp").arg(from).arg(&to).status().unwrap().success());
+            copy_program(from, &to);
         }
     };
     mkdir(&scripts);

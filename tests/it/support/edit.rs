@@ -1,8 +1,10 @@
 //! Short names for what people do to files.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 /// Writes a file, the directories above it too.
@@ -11,6 +13,24 @@ pub(crate) fn write(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
     let path = path.as_ref();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+}
+
+/// Writes a program, the directories above it too. Another process writes it: a child that a test beside this one
+/// starts meanwhile would inherit the handle, and what is open for writing cannot be run.
+#[track_caller]
+pub(crate) fn program(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
+    let path = path.as_ref();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let write = ["-c", "cat >\"$1\" && chmod 755 \"$1\"", "sh"];
+    let mut child = Command::new("sh").args(write).arg(path).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_ref()).unwrap();
+    assert!(child.wait().unwrap().success(), "{}", path.display());
+}
+
+/// Copies a program with its mode, by another process for the same reason.
+#[track_caller]
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    assert!(Command::new("cp").args(["-p", "--"]).args([from, to]).status().unwrap().success());
 }
 
 #[track_caller]

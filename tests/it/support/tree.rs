@@ -138,7 +138,11 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) {
             }
         } else if kind.is_file() {
             // With its permission bits.
-            fs::copy(&source, &target).unwrap();
+            if source.metadata().unwrap().mode() & 0o111 == 0 {
+                fs::copy(&source, &target).unwrap();
+            } else {
+                super::edit::copy_program(&source, &target);
+            }
             like(&source, &target);
         } else {
             assert!(kind.is_fifo() || kind.is_socket(), "{}", source.display());
