@@ -3,6 +3,7 @@
 //! choosing by a rollback.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use xshell::{Shell, cmd};
@@ -53,41 +54,49 @@ pub(crate) fn interpreter(program: &str, dir: &Path, args: &[&OsStr]) -> Result<
     run(command)
 }
 
-/// Settings that stand above those of any repository.
-const GIT_SETTINGS: [&str; 6] =
-    ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "safe.bareRepository=explicit"];
+/// The variables of git's that are kept: where the user's own configuration lies.
+const USERS_OWN: [&str; 3] = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"];
 
-/// Runs git in `dir`, shut off from everything that could make it write, run a program or look elsewhere.
-///
-/// A repository's own configuration names programs: hooks, a file-system monitor, and the one that fetches an object
-/// that a partial clone lacks, which git starts on its own, for `ls-files` too (`remote.X.promisor`,
-/// `remote.X.uploadpack`). A bare repository that lies in the workspace as files has a configuration of its own.
-/// `GIT_NO_LAZY_FETCH` is known since git 2.45; for older ones no transport is allowed at all.
+/// A repository's configuration belongs to whoever wrote it, and names programs: so git fetches no missing object
+/// (`remote.X.uploadpack`, also by the ways of older versions that know no `GIT_NO_LAZY_FETCH`), and writes nothing.
+const GIT_ENVIRONMENT: [(&str, &str); 5] = [
+    ("GIT_NO_LAZY_FETCH", "1"),
+    ("GIT_ALLOW_PROTOCOL", "none"),
+    ("GIT_OPTIONAL_LOCKS", "0"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("LC_ALL", "C"),
+];
+
+/// For the same reason: no monitor, no hook, no pager, and no repository that is not called `.git`. The commands
+/// that are asked run no filter, no `textconv`, no editor and no credential helper, and no alias hides them.
+const GIT_OPTIONS: [&str; 7] = [
+    "--no-pager",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "safe.bareRepository=explicit",
+];
+
+/// The version line of git, asked outside every repository.
+pub(crate) fn git_version() -> Result<Answer> {
+    git(Path::new("/"), &[OsStr::new("--version")], None)
+}
+
+/// Runs git in `dir`, shut off from everything that could make it write, run a program or look elsewhere. No other
+/// function starts git.
 pub(crate) fn git(dir: &Path, args: &[&OsStr], stdin: Option<Vec<u8>>) -> Result<Answer> {
     let shell = shell(dir)?;
-    let mut command = cmd!(shell, "git {GIT_SETTINGS...} {args...}");
-    for name in [
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_COMMON_DIR",
-        "GIT_NAMESPACE",
-        "GIT_PREFIX",
-        "GIT_CEILING_DIRECTORIES",
-        "GIT_CONFIG_PARAMETERS",
-        "GIT_CONFIG_COUNT",
-        "GIT_LITERAL_PATHSPECS",
-        "GIT_GLOB_PATHSPECS",
-        "GIT_NOGLOB_PATHSPECS",
-        "GIT_ICASE_PATHSPECS",
-        "GIT_TRACE",
-    ] {
-        command = command.env_remove(name);
+    let mut command = cmd!(shell, "git {GIT_OPTIONS...} {args...}");
+    for (name, _) in std::env::vars_os() {
+        if name.as_bytes().starts_with(b"GIT_") && !USERS_OWN.iter().any(|own| name == *own) {
+            command = command.env_remove(name);
+        }
     }
-    command = command.env("GIT_OPTIONAL_LOCKS", "0").env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0");
-    command = command.env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none");
+    for (name, value) in GIT_ENVIRONMENT {
+        command = command.env(name, value);
+    }
     if let Some(bytes) = stdin {
         command = command.stdin(bytes);
     }

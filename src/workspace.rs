@@ -384,16 +384,21 @@ fn tool_versions(options: &LoadOptions) -> BTreeMap<String, String> {
     let cargo = Path::new(&options.cargo);
     let beside = cargo.with_file_name("rustc");
     let rustc = if cargo.is_absolute() && beside.is_file() { beside.into() } else { OsString::from("rustc") };
-    let ask = |program: &OsStr| {
-        let answer = process::tool(program, &options.directory, &[OsStr::new("--version")]).ok()?;
+    let version = |answer: Result<process::Answer>| {
+        let answer = answer.ok()?;
         let text = String::from_utf8(answer.stdout).ok().filter(|_| answer.ok)?;
         // `cargo 1.95.0 (…)`, `rustc 1.95.0 (…)`, `git version 2.47.3`.
         text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(show_text)
     };
     let mut tools = BTreeMap::from([("backstop".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
     std::thread::scope(|scope| {
-        let programs = [("cargo", options.cargo.as_os_str()), ("rustc", &rustc), ("git", OsStr::new("git"))];
-        let answers = programs.map(|(name, program)| (name, scope.spawn(move || ask(program))));
+        let ask =
+            |program: &OsStr| version(process::tool(program, &options.directory, &[OsStr::new("--version")]));
+        let answers = [
+            ("cargo", scope.spawn(move || ask(&options.cargo))),
+            ("rustc", scope.spawn(move || ask(&rustc))),
+            ("git", scope.spawn(move || version(process::git_version()))),
+        ];
         for (name, answer) in answers {
             if let Ok(Some(version)) = answer.join() {
                 tools.insert(name.to_owned(), version);

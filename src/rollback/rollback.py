@@ -1294,19 +1294,17 @@ def optional_rel(path):
 
 # ---- git, patterns, and the walk over the present
 
-GIT_UNSET = """GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_COMMON_DIR
-GIT_NAMESPACE GIT_PREFIX GIT_CEILING_DIRECTORIES GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT GIT_LITERAL_PATHSPECS
-GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_TRACE""".split()
+GIT_KEPT = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
 
 def start_git(directory, *arguments):
-    """Starts git, shut off from everything that could make it write, run a hook or look elsewhere."""
-    environment = {name: value for name, value in os.environ.items() if name not in GIT_UNSET}
+    """Starts git, shut off from everything that could make it write, run a program or look elsewhere. The
+    repository's own configuration names programs: nothing is fetched, and only a .git is a repository."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in GIT_KEPT}
     environment.update(GIT_OPTIONAL_LOCKS="0", LC_ALL="C", GIT_TERMINAL_PROMPT="0")
-    # A missing object is not fetched: the repository names the program that would do it.
     environment.update(GIT_NO_LAZY_FETCH="1", GIT_ALLOW_PROTOCOL="none")
-    line = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
-            "-c", "safe.bareRepository=explicit", *arguments]
+    line = ["git", "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
+    line += ["-c", "safe.bareRepository=explicit", *arguments]
     try:
         return subprocess.Popen(
             line, cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

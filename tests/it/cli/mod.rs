@@ -5,6 +5,7 @@ mod broken;
 mod concurrency;
 mod embedding;
 mod exit_codes;
+mod foreign_clone;
 mod init;
 mod kinds_of_workspaces;
 mod next_build;

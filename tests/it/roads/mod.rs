@@ -19,6 +19,8 @@ mod road;
 mod row;
 mod run;
 
+pub(crate) use road::{bash, python};
+
 use std::collections::BTreeSet;
 
 use run::run_rows;

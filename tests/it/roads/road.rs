@@ -121,14 +121,14 @@ fn missing_script(name: &str) -> Option<String> {
     (!path.exists()).then(|| format!("there is no {}", path.display()))
 }
 
-pub(super) fn bash() -> Option<PathBuf> {
+pub(crate) fn bash() -> Option<PathBuf> {
     static BASH: OnceLock<Option<PathBuf>> = OnceLock::new();
     BASH.get_or_init(|| answer(Command::new("bash").args(["-c", "type -P bash"]))).clone()
 }
 
 /// The interpreter itself: what is called `python3` may be a script that picks one. One that others than root can run
 /// too is preferred.
-pub(super) fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<PathBuf> {
     static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
     let text = "import sys; print(sys.executable if sys.version_info >= (3, 8) else '')";
     let find = || {
