@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
 use crate::event::Context;
-use crate::live_tree::{FileState, LeftAlone, LiveTree, Look};
+use crate::live_tree::{Asked, FileState, LeftAlone, LiveTree, Look, PathFilter};
 use crate::manifest::{Manifest, Package, Reason, RootName, shown};
 use crate::path::RelPath;
 use crate::store::{Listed, Store};
@@ -69,11 +69,6 @@ impl Diff {
         self.changes.is_empty() && self.missing_roots.is_empty()
     }
 
-    /// Keeps what `wanted` says of root and path; what is the same is counted anew by the caller.
-    pub(crate) fn retain(&mut self, wanted: impl Fn(&str, &RelPath) -> bool) {
-        self.changes.retain(|c| wanted(&c.root, &c.path));
-    }
-
     /// What cannot be read was not compared.
     fn set_unreadable_apart(&mut self) {
         let closed = |t: &Option<FileState>| matches!(t, Some(FileState::File { sha256: None, .. }));
@@ -113,14 +108,32 @@ type Side = BTreeMap<(RootName, RelPath), FileState>;
 /// # Errors
 /// Kind `Damaged` where no copy of the manifest is sound; `Io` and `Workspace` where the workspace cannot be read.
 pub fn diff_live(store: &Store, listed: &Listed, how: Look, context: &Context<'_>) -> Result<Diff> {
+    diff_live_part(store, listed, &Asked::default(), how, context)
+}
+
+/// As [`diff_live`], of the part that is asked for.
+///
+/// # Errors
+/// As [`diff_live`]; `Usage` if what is asked for stands on neither side.
+pub fn diff_live_part(
+    store: &Store,
+    listed: &Listed,
+    asked: &Asked,
+    how: Look,
+    context: &Context<'_>,
+) -> Result<Diff> {
     let manifest = store.manifest(listed)?;
     let present = LiveTree::look(store, &manifest, |_| true, how, context)?;
-    let left_alone =
-        present.left.iter().map(|((root, path), why)| (shown(root, path), why.clone())).collect();
-    let missing: Vec<RootName> = present.missing_roots.iter().map(|r| r.root.name.clone()).collect();
-    let mut before = side(&manifest);
+    let live: Vec<_> = present.added.keys().collect();
+    let filter = PathFilter::new(asked, store.root(), &[&manifest], &live, true)?;
+    let left = present.left.iter().filter(|((root, path), _)| filter.holds(root, path));
+    let left_alone = left.map(|((root, path), why)| (shown(root, path), why.clone())).collect();
+    let mut missing: Vec<RootName> = present.missing_roots.iter().map(|r| r.root.name.clone()).collect();
+    let mut before = side(&manifest, &filter);
     before.retain(|(root, _), _| !missing.contains(root));
-    let after: Side = present.known.into_iter().chain(present.added).collect();
+    missing.retain(|root| filter.reaches(root));
+    let after = present.known.into_iter().chain(present.added);
+    let after: Side = after.filter(|((root, path), _)| filter.holds(root, path)).collect();
     // A directory above protected files was never compared, only what is in it.
     let loose = manifest.entries.iter().filter(|e| e.reasons == [Reason::Parent]);
     let loose = loose.map(|e| (e.root.clone(), e.path.clone())).collect();
@@ -136,18 +149,27 @@ pub fn diff_live(store: &Store, listed: &Listed, how: Look, context: &Context<'_
 /// # Errors
 /// Kind `Damaged` where no copy of a manifest is sound.
 pub fn diff_points(store: &Store, a: &Listed, b: &Listed) -> Result<Diff> {
+    diff_points_part(store, a, b, &Asked::default())
+}
+
+/// As [`diff_points`], of the part that is asked for.
+///
+/// # Errors
+/// As [`diff_points`]; `Usage` if what is asked for stands on neither side.
+pub fn diff_points_part(store: &Store, a: &Listed, b: &Listed, asked: &Asked) -> Result<Diff> {
     let (a, b) = (store.manifest(a)?, store.manifest(b)?);
+    let filter = PathFilter::new(asked, store.root(), &[&a, &b], &[], true)?;
     let packages: Vec<Package> = a.packages.iter().chain(&b.packages).cloned().collect();
     let parents = |m: &Manifest| {
         let only = m.entries.iter().filter(|e| e.reasons == [Reason::Parent]);
         only.map(|e| (e.root.clone(), e.path.clone())).collect::<BTreeSet<_>>()
     };
     let loose = &parents(&a) | &parents(&b);
-    Ok(compare(side(&a), side(&b), &loose, &packages))
+    Ok(compare(side(&a, &filter), side(&b, &filter), &loose, &packages))
 }
 
-fn side(manifest: &Manifest) -> Side {
-    let entries = manifest.entries.iter();
+fn side(manifest: &Manifest, filter: &PathFilter) -> Side {
+    let entries = manifest.entries.iter().filter(|e| filter.holds(&e.root, &e.path));
     entries.map(|e| ((e.root.clone(), e.path.clone()), FileState::wanted(&e.kind, e.mode))).collect()
 }
 

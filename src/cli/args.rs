@@ -1,5 +1,6 @@
 //! The command line's arguments. Their help texts are the commands' documentation.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -204,9 +205,9 @@ pub(super) struct Rollback {
     /// Shows the plan and stops
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Only this path, from the root on; may be repeated
+    /// Only this path; may be repeated
     #[arg(long, value_name = "PATH")]
-    pub(super) only: Vec<String>,
+    pub(super) only: Vec<OsString>,
     /// Only this package; may be repeated
     #[arg(short, long, value_name = "PKG")]
     pub(super) package: Vec<String>,

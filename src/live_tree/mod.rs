@@ -2,6 +2,7 @@
 //! Read without cargo; git is asked where it works, and what it cannot judge is left alone.
 
 mod additions;
+mod filter;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,8 @@ use crate::select::{Candidate, CandidateKind, ProtectedSet, RootDirectory};
 use crate::store::Store;
 pub use additions::LeftAlone;
 use additions::{Additions, additions};
+pub use filter::Asked;
+pub(crate) use filter::PathFilter;
 pub use state::FileState;
 
 /// How closely the workspace is looked at.

@@ -24,7 +24,7 @@ use crate::backup::backup_present;
 use crate::clock::rfc3339;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
-use crate::live_tree::{LiveTree, Look};
+use crate::live_tree::{LiveTree, Look, PathFilter};
 use crate::manifest::{Entry, Id, Kind, Manifest};
 use crate::path::show_path;
 use crate::select::ProtectedSet;
@@ -33,8 +33,8 @@ use crate::validate::verify_sources;
 use apart::{Target, refuse_targets_in_store};
 use apply::{Identity, Stopped, Transaction};
 pub use journal::{Action, Journal, Origin, Purpose, Verb};
+use plan::needed;
 pub use plan::{Counts, RollbackOptions, RollbackPlan};
-use plan::{Selection, needed};
 pub use restore::{RestoreReport, restore_to};
 pub(crate) use restore::{Times, extract};
 pub use undo::plan_undo;
@@ -69,8 +69,11 @@ pub fn plan(
         outside_differences = differences_outside(&manifest, &present);
         present.without_outside()
     };
-    let selection = Selection::new(options, &manifest, present.added.keys())?;
-    selection.refuse_outside(options)?;
+    let added: Vec<_> = present.added.keys().collect();
+    let selection = PathFilter::new(&options.asked, store.root(), &[&manifest], &added, false)?;
+    if !options.outside {
+        selection.refuse_outside()?;
+    }
     let wanted = needed(&manifest, &present, &selection);
     let keep = present.protected_set(&manifest);
     let verified = verify_sources(store, listed, manifest, &wanted, options.from, context)?;

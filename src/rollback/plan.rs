@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::journal::{Action, Origin, Purpose, Verb};
 use crate::error::{Error, ErrorKind, Result};
-use crate::live_tree::{FileState, LeftAlone, LiveTree};
+use crate::live_tree::{Asked, FileState, LeftAlone, LiveTree, PathFilter};
 use crate::manifest::{GitState, Id, Manifest, Mode, Package, Reason, Root, RootPath, shown};
 use crate::path::RelPath;
 use crate::validate::{From, Source, VerifiedSession};
@@ -12,10 +12,8 @@ use crate::validate::{From, Source, VerifiedSession};
 /// What part of a restore point is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct RollbackOptions {
-    /// Only these paths and what is below them: relative to the workspace root, or `ROOT:path`. Empty: all.
-    pub only: Vec<String>,
-    /// Only these packages. Empty: all.
-    pub packages: Vec<String>,
+    /// Only these paths and packages.
+    pub asked: Asked,
     /// What was added stays.
     pub keep_new: bool,
     /// Which copy the files come from.
@@ -93,106 +91,8 @@ impl RollbackPlan {
     }
 }
 
-/// Which paths of a manifest are asked for.
-#[derive(Debug)]
-pub(crate) struct Selection(Option<Vec<(String, Option<RelPath>)>>);
-
-impl Selection {
-    /// Reads `--only` and `-p`. They may name what the restore point holds, and what was `added` since.
-    pub(crate) fn new<'p>(
-        options: &RollbackOptions,
-        manifest: &Manifest,
-        added: impl IntoIterator<Item = &'p RootPath>,
-    ) -> Result<Self> {
-        if options.only.is_empty() && options.packages.is_empty() {
-            return Ok(Selection(None));
-        }
-        let added: Vec<&RootPath> = added.into_iter().collect();
-        let mut places = Vec::new();
-        for text in &options.only {
-            // A variable that a script forgot to set must not widen a rollback to everything.
-            if matches!(text.as_str(), "" | "/") {
-                return Err(Error::new(ErrorKind::Usage, format!("--only `{text}` names no path"))
-                    .with_help("give a path below the workspace root; `.` is all of it"));
-            }
-            let (root, path) = manifest
-                .roots
-                .iter()
-                .filter(|r| !r.name.is_empty())
-                .find_map(|r| Some((r.name.clone(), text.strip_prefix(&r.name)?.strip_prefix(':')?)))
-                .unwrap_or((String::new(), text.as_str()));
-            let path = path.trim_end_matches('/').trim_start_matches("./");
-            let parsed = match path {
-                "" | "." => None,
-                path => Some(RelPath::new(path).map_err(|e| {
-                    Error::new(ErrorKind::Usage, format!("--only {}: {e}", crate::path::show_text(text)))
-                        .with_help("give a path below the workspace root")
-                })?),
-            };
-            let place = (root, parsed);
-            let known = manifest.entries.iter().any(|e| within(&place, &e.root, &e.path))
-                || added.iter().any(|(root, path)| within(&place, root, path));
-            if !known {
-                let text = crate::path::show_text(text);
-                return Err(Error::new(
-                    ErrorKind::Usage,
-                    format!("--only {text}: {} holds no such path", manifest.backup_id),
-                )
-                .with_help("`show` lists what a restore point holds; paths count from the workspace root"));
-            }
-            places.push(place);
-        }
-        for name in &options.packages {
-            let found: Vec<&Package> = manifest.packages.iter().filter(|p| p.name == *name).collect();
-            if found.is_empty() {
-                return Err(unknown_package(name, manifest));
-            }
-            places.extend(found.iter().map(|p| (p.root.clone(), p.directory.clone())));
-        }
-        Ok(Selection(Some(places)))
-    }
-
-    /// What lies outside the workspace is not asked for by name alone.
-    pub(crate) fn refuse_outside(&self, options: &RollbackOptions) -> Result<()> {
-        let outside = self.0.iter().flatten().find(|(root, _)| !root.is_empty());
-        match outside {
-            Some((root, _)) if !options.outside => {
-                Err(Error::new(ErrorKind::Usage, format!("`{root}` lies outside the workspace"))
-                    .with_help("add --outside to write there too"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether a path is asked for.
-    pub(crate) fn holds(&self, root: &str, path: &RelPath) -> bool {
-        self.0.as_ref().is_none_or(|places| places.iter().any(|place| within(place, root, path)))
-    }
-
-    /// Whether a path below this one is asked for: a missing directory on the way has to be made.
-    pub(crate) fn leads_to(&self, root: &str, path: &RelPath) -> bool {
-        self.0.as_ref().is_some_and(|places| {
-            places.iter().any(|(r, p)| r == root && p.as_ref().is_some_and(|p| p.is_in(path)))
-        })
-    }
-}
-
-fn within((place_root, place): &(String, Option<RelPath>), root: &str, path: &RelPath) -> bool {
-    place_root == root && place.as_ref().is_none_or(|p| path.is_in(p))
-}
-
-fn unknown_package(name: &str, manifest: &Manifest) -> Error {
-    let name = crate::path::show_text(name);
-    let error = Error::new(ErrorKind::Usage, format!("{} has no package `{name}`", manifest.backup_id));
-    let near = manifest.packages.iter().map(|p| (strsim::jaro_winkler(&p.name, &name), &p.name));
-    match near.filter(|(score, _)| *score > 0.7).max_by(|a, b| a.0.total_cmp(&b.0)) {
-        Some((_, near)) => error.with_help(format!("did you mean `{near}`?")),
-        None => error.with_help("`show` lists its packages"),
-    }
-}
-
 /// The entries whose content will be written: those that differ and are asked for.
-pub(crate) fn needed(manifest: &Manifest, present: &LiveTree, selection: &Selection) -> Vec<usize> {
+pub(crate) fn needed(manifest: &Manifest, present: &LiveTree, selection: &PathFilter) -> Vec<usize> {
     let reached: BTreeSet<&str> = present.roots.iter().map(|r| r.root.name.as_str()).collect();
     (0..manifest.entries.len())
         .filter(|i| {
@@ -206,7 +106,7 @@ pub(crate) fn needed(manifest: &Manifest, present: &LiveTree, selection: &Select
 pub(crate) fn plan(
     verified: &VerifiedSession,
     present: &LiveTree,
-    selection: &Selection,
+    selection: &PathFilter,
     options: &RollbackOptions,
 ) -> Result<RollbackPlan> {
     let manifest = verified.manifest();
@@ -287,7 +187,7 @@ fn in_the_way(actions: &BTreeMap<RootPath, Action>) -> Vec<RootPath> {
 /// Adds what is moved out: what was added, and what stands in the way.
 fn plan_removals(
     present: &LiveTree,
-    selection: &Selection,
+    selection: &PathFilter,
     options: &RollbackOptions,
     cleared: &[RootPath],
     actions: &mut BTreeMap<RootPath, Action>,

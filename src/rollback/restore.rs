@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::plan::{RollbackOptions, Selection};
+use super::plan::RollbackOptions;
 use crate::archive;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event, plural};
 use crate::fsx::Fs;
+use crate::live_tree::PathFilter;
 use crate::manifest::{Entry, Id, Kind};
 use crate::path::show_path;
 use crate::store::{Listed, Log, Store};
@@ -80,8 +81,10 @@ pub(crate) fn extract(
         .with_help("give a directory outside it"));
     }
     let manifest = store.manifest(listed)?;
-    let selection = Selection::new(options, &manifest, [])?;
-    selection.refuse_outside(options)?;
+    let selection = PathFilter::new(&options.asked, store.root(), &[&manifest], &[], false)?;
+    if !options.outside {
+        selection.refuse_outside()?;
+    }
     let asked = |e: &Entry| {
         selection.holds(&e.root, &e.path)
             || (e.kind == Kind::Directory && selection.leads_to(&e.root, &e.path))

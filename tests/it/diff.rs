@@ -1,6 +1,9 @@
 //! What differs between restore points and the workspace.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use backstop::diff::{ChangeKind, Diff, diff_live, diff_points};
 use backstop::live_tree::Look;
@@ -202,4 +205,52 @@ fn a_glance_reads_what_may_have_changed_and_nothing_else() {
     chmod(world.at("crates/alpha/src/util.rs"), 0o600);
     write(world.at("crates/alpha/src/lib.rs"), "// longer than it was\n");
     assert_eq!(glance(&world), 2, "a mode and a size are seen in any case");
+}
+
+#[test]
+fn only_means_the_same_to_diff_and_to_rollback() {
+    let world = World::new("virtual");
+    // One name is what the other looks like where it is shown.
+    let (raw, escaped) = (OsStr::from_bytes(b"crates/alpha/src/x\x01"), "crates/alpha/src/x\\x01");
+    write(world.at(raw), "as it is\n");
+    write(world.at(escaped), "as it is shown\n");
+    backstop(&world.root).arg("backup").ends(0);
+    for path in [raw, OsStr::new(escaped), OsStr::new("crates/beta/src/main.rs")] {
+        write(world.at(path), "changed\n");
+    }
+    let sub = world.at("crates/alpha");
+    let named = |dir: &Path, only: &OsStr, names: &str| {
+        let diff = backstop(dir).args(["diff", "--name-only", "--only"]).arg(only).ends(1);
+        assert_eq!(diff.out, names, "{only:?}");
+        let plan = ["rollback", "-t", "latest", "--dry-run", "-v", "--only"];
+        let plan = backstop(dir).args(plan).arg(only).ends(0);
+        for line in ["crates/alpha/src/x\\x01", "crates/beta/src/main.rs"] {
+            let wanted = names.lines().filter(|name| *name == line).count();
+            let told = plan.out.lines().filter(|told| told.split_whitespace().any(|word| word == line));
+            assert_eq!(told.count(), wanted, "{only:?}: {line} in {}", plan.out);
+        }
+    };
+    for name in [raw, OsStr::new(escaped)] {
+        named(&world.root, name, "crates/alpha/src/x\\x01\n");
+    }
+    // From a subdirectory a path counts from there; an absolute one and `..` do what they always do.
+    named(&sub, OsStr::new("../beta"), "crates/beta/src/main.rs\n");
+    named(&sub, world.at("crates/beta").as_os_str(), "crates/beta/src/main.rs\n");
+    let both = backstop(&sub).args(["diff", "--name-only", "--only", "."]).ends(1).out;
+    assert_eq!(both.lines().count(), 2, "{both}");
+    for dir in [&world.root, &sub] {
+        for nothing in ["", "/", "//"] {
+            backstop(dir).args(["diff", "--only", nothing]).ends(2).complains("names no path");
+        }
+        for nothing in ["", "/", "//", "crates/omega", "../../../..", "/elsewhere"] {
+            backstop(dir).args(["diff", "--only", nothing]).ends(2);
+            backstop(dir).args(["rollback", "-t", "latest", "-f", "--only", nothing]).ends(2);
+        }
+    }
+    backstop(&sub)
+        .args(["diff", "--only", "crates/beta"])
+        .ends(2)
+        .complains("--only crates/alpha/crates/beta");
+    // In the store they count from the workspace root: nothing in it is protected.
+    named(&world.dir, OsStr::new("crates/beta"), "crates/beta/src/main.rs\n");
 }

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use backstop::ErrorKind;
 use backstop::event::Silent;
 use backstop::fsx::{Fs, Op};
-use backstop::live_tree::LeftAlone;
+use backstop::live_tree::{Asked, LeftAlone};
 use backstop::rollback::{RollbackOptions, Verb, restore_to};
 use backstop::store::{Selector, Store, Wait};
 use backstop::validate::From;
@@ -26,7 +26,12 @@ fn all() -> RollbackOptions {
 }
 
 fn only(paths: &[&str]) -> RollbackOptions {
-    RollbackOptions { only: paths.iter().map(|p| (*p).to_owned()).collect(), ..all() }
+    let only = paths.iter().map(|p| (*p).into()).collect();
+    RollbackOptions { asked: Asked { only, ..Asked::default() }, ..all() }
+}
+
+fn packages(name: &str) -> RollbackOptions {
+    RollbackOptions { asked: Asked { packages: vec![name.into()], ..Asked::default() }, ..all() }
 }
 
 fn git(dir: &Path, args: &[&str]) {
@@ -181,11 +186,11 @@ fn packages_go_back_by_name() {
     world.backup();
     edit(&world);
     let edited = world.picture();
-    world.rollback(&RollbackOptions { packages: vec!["beta".into()], ..all() });
+    world.rollback(&packages("beta"));
     let found = world.picture();
     assert_same(&found.below("crates/beta"), &before.below("crates/beta"), "asked for");
     assert_same(&found.below("crates/alpha"), &edited.below("crates/alpha"), "not asked for");
-    let unknown = RollbackOptions { packages: vec!["bety".into()], ..all() };
+    let unknown = packages("bety");
     let error = world.plan_with(&world.latest(), &unknown, &Fs::real()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(error.help().unwrap().contains("`beta`"), "{:?}", error.help());

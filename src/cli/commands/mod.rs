@@ -13,6 +13,7 @@ mod prune;
 mod recover;
 mod rollback;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -39,8 +40,9 @@ use crate::clock::SystemClock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Interrupt};
 use crate::fsx::Fs;
+use crate::live_tree::Asked;
 use crate::manifest::Label;
-use crate::path::show_path;
+use crate::path::{RelPath, canonical, show_path};
 use crate::select::select;
 use crate::store::{Selector, Store, StoreLock, Wait};
 use crate::validate::{InodeCache, validate};
@@ -302,6 +304,15 @@ impl Session<'_> {
             Vec::new()
         });
         (copied, scripts)
+    }
+
+    /// What `--only` and `-p` name. In a subdirectory of the workspace paths count from there; elsewhere, and in the
+    /// store, from the workspace root.
+    fn asked(&self, store: &Store, only: &[OsString], packages: &[String]) -> Asked {
+        let here = self.env.directory.as_ref().map(|dir| canonical(dir).unwrap_or_else(|_| dir.clone()));
+        let here = here.filter(|dir| !dir.starts_with(store.layout().dir()));
+        let here = here.and_then(|dir| RelPath::strip(store.root(), &dir));
+        Asked { only: only.iter().map(PathBuf::from).collect(), packages: packages.to_vec(), here }
     }
 
     /// The commands that bring a state back: the one that was used, and the one that needs no cargo.

@@ -90,15 +90,8 @@ impl Session<'_> {
     }
 
     fn options(&self, args: &Rollback, store: &Store) -> RollbackOptions {
-        // An absolute path below the workspace is as good as one that counts from its root.
-        let inside = |text: &String| match std::path::Path::new(text).strip_prefix(store.root()) {
-            Ok(rest) if rest.as_os_str().is_empty() => ".".into(),
-            Ok(rest) => rest.to_string_lossy().into_owned(),
-            Err(_) => text.clone(),
-        };
         RollbackOptions {
-            only: args.only.iter().map(inside).collect(),
-            packages: args.package.clone(),
+            asked: self.asked(store, &args.only, &args.package),
             keep_new: args.keep_new,
             from: match args.from {
                 Copy::Auto => From::Auto,
