@@ -7,7 +7,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{Change, Expected, InitPlan};
+use super::{Change, Expected, InitPlan, leftovers};
 use crate::clock::Mtime;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::Interrupt;
@@ -60,6 +60,7 @@ impl Work<'_> {
         for change in &plan.changes {
             unchanged(self.root, change)?;
         }
+        leftovers::refuse_others(&plan.changes, self.root, &self.staged())?;
         interrupt.check()?;
         let whole = !self.root.join("xtask").exists();
         let (below, apart): (Vec<&Change>, Vec<&Change>) =
@@ -127,10 +128,16 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Where the xtask's directory is put together.
+    fn staged(&self) -> PathBuf {
+        let beside = self.root.join(".cargo");
+        if beside.is_dir() { beside } else { self.root.to_path_buf() }.join(".xtask.new")
+    }
+
     /// The xtask's directory: put together in `.cargo/`, where no glob looks for members, and then renamed.
     fn directory(&mut self, files: &[&Change]) -> Result<()> {
-        let beside = self.root.join(".cargo");
-        let staged = if beside.is_dir() { beside } else { self.root.to_path_buf() }.join(".xtask.new");
+        let staged = self.staged();
+        // What stands there is what an earlier run left: anything else was refused.
         self.fs.remove_tree(&staged).during("remove", &staged)?;
         self.made.push(Made::Tree(staged.clone()));
         for file in files {

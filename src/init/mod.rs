@@ -9,6 +9,7 @@ mod apply;
 mod config;
 mod edit;
 mod existing;
+mod leftovers;
 mod plan;
 mod texts;
 

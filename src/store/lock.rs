@@ -200,7 +200,9 @@ impl<'a> StoreLock<'a> {
         let dir = layout.rollback_dir();
         for entry in std::fs::read_dir(&dir).during("read directory", &dir)? {
             let entry = entry.during("read directory", &dir)?;
-            if entry.file_name().to_string_lossy().starts_with("stage_") {
+            let name = entry.file_name();
+            let id = name.to_str().and_then(|name| name.strip_prefix("stage_")?.parse::<Id>().ok());
+            if id.is_some() {
                 fs.remove_tree(&entry.path()).during("remove", entry.path())?;
             }
         }

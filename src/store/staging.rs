@@ -113,6 +113,13 @@ impl<'a> Staging<'a> {
     }
 }
 
+/// Whether a path is a link as [`link_newest`] makes them. Anything else of that name is somebody's own.
+pub(super) fn leads_to_session(path: &Path) -> bool {
+    let target = std::fs::read_link(path).unwrap_or_default();
+    let id = target.to_str().and_then(|t| t.strip_prefix("session_")?.strip_suffix("/files"));
+    id.is_some_and(|id| id.parse::<Id>().is_ok())
+}
+
 /// Points `LABEL_files`, for people, at a session. Says whether it pointed elsewhere.
 pub(crate) fn link_newest(store: &Store, label: &crate::manifest::Label, id: &Id) -> std::io::Result<bool> {
     let (link, fs) = (store.layout().files_link(label), store.fs());
@@ -121,6 +128,11 @@ pub(crate) fn link_newest(store: &Store, label: &crate::manifest::Label, id: &Id
         return Ok(false);
     }
     let new = crate::fsx::temporary_sibling(&link);
+    for path in [&link, &new] {
+        if path.symlink_metadata().is_ok() && !leads_to_session(path) {
+            return Err(std::io::ErrorKind::AlreadyExists.into());
+        }
+    }
     fs.remove_file_if_there(&new)?;
     fs.symlink(&target, &new)?;
     fs.rename(&new, &link)?;

@@ -22,6 +22,8 @@ use crate::manifest::{Id, Label};
 
 /// The file that says when something was pruned, and what it was.
 const MARK: &str = "pruned";
+/// Under this name lies what is being made.
+const BUILDING: &str = ".new_";
 /// Under this name lies what is being deleted.
 const DELETING: &str = ".deleting_";
 
@@ -141,7 +143,7 @@ impl StoreLock<'_> {
         if place.is_dir() {
             return Ok(place);
         }
-        let building = trash.join(format!(".new_{name}"));
+        let building = trash.join(format!("{BUILDING}{name}"));
         fs.remove_tree(&building).during("remove", &building)?;
         fs.create_dir(&building, 0o700).during("create directory", &building)?;
         for dir in ["metadata", "archives", "checksums", "rollback"] {
@@ -217,7 +219,8 @@ impl StoreLock<'_> {
     pub(super) fn mend_trash(&self, observer: &dyn Observer) -> Result<()> {
         let (fs, layout) = (self.store().fs(), self.store().layout());
         for name in names(&layout.trash()) {
-            if name.starts_with('.') {
+            let id = [BUILDING, DELETING].iter().find_map(|kind| name.strip_prefix(kind));
+            if id.is_some_and(|id| id.strip_prefix("rollback_").unwrap_or(id).parse::<Id>().is_ok()) {
                 let path = layout.trash().join(&name);
                 fs.remove_tree(&path).during("remove", &path)?;
             }
@@ -250,7 +253,13 @@ impl StoreLock<'_> {
         let newest = catalogue.all().iter().rev().find(|l| l.label == *label && l.session);
         let _ = match newest {
             Some(listed) => super::link_newest(self.store(), label, &listed.id).map(drop),
-            None => self.store().fs().remove_file_if_there(&self.store().layout().files_link(label)),
+            None => {
+                let link = self.store().layout().files_link(label);
+                match super::staging::leads_to_session(&link) {
+                    true => self.store().fs().remove_file_if_there(&link),
+                    false => Ok(()),
+                }
+            }
         };
         Ok(())
     }

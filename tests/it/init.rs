@@ -606,3 +606,22 @@ fn a_cut_anywhere_leaves_a_workspace_that_cargo_takes_and_init_completes() {
         assert!(cuts > 20, "only {cuts} cuts");
     }
 }
+
+#[test]
+fn what_somebody_keeps_under_a_temporary_name_is_refused_and_stays() {
+    for kept in [".cargo/.xtask.new/notes", ".cargo/.xtask.new", ".Cargo.toml.new", ".cargo/.config.toml.new"]
+    {
+        let place = Place::with_manifest(LIB, &[(".cargo/config.toml", "[build]\njobs = 2\n")]);
+        write(place.root.join(kept), "mine\n");
+        let before = Picture::with_times(&place.root, &[]);
+        let error = apply(&place.plan(), &Fs::real(), &Interrupt::default()).expect_err(kept);
+        assert_eq!(error.kind(), ErrorKind::Workspace, "{error}");
+        assert!(error.to_string().contains(".new"), "{error}");
+        assert_same(&Picture::with_times(&place.root, &[]), &before, kept);
+    }
+    // What an earlier run wrote is the start of what is written now.
+    let place = Place::with_manifest(LIB, &[]);
+    let plan = place.plan();
+    write(place.root.join(".Cargo.toml.new"), "[");
+    apply(&plan, &Fs::real(), &Interrupt::default()).unwrap();
+}

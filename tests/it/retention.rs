@@ -428,3 +428,18 @@ fn old_logs_are_compressed_and_the_oldest_dropped() {
     assert!(logs.join("notes.txt").exists());
     remove(logs.join("notes.txt"));
 }
+
+#[test]
+fn names_that_are_almost_the_stores_own_are_nobodys_to_remove() {
+    let world = World::new("single");
+    world.backup();
+    let kept = ["trash/.mine/x", "trash/.new_notes", "rollback/stage_notes/x", ".session_notes.staging/x"];
+    kept.iter().for_each(|path| write(world.dir.join(path), "mine\n"));
+    remove(world.dir.join("it_files"));
+    write(world.dir.join("it_files"), "mine\n");
+    write(world.dir.join(".other_files.new"), "mine\n");
+    world.backup();
+    for path in kept.iter().chain(&["it_files", ".other_files.new"]) {
+        assert!(world.dir.join(path).is_file(), "{path}");
+    }
+}
