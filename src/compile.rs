@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::check::Finding;
 use crate::error::Result;
 use crate::event::Context;
 use crate::job::{Ended, Job};
 use crate::path::show_text;
 use crate::quote::shell_word;
 use crate::settings::BuildSetting;
-use crate::validate::Finding;
 
 /// How cargo is asked.
 #[derive(Debug, Clone)]

@@ -70,6 +70,7 @@
 //! | [`settings`], [`workspace`], [`select`] | what the settings, cargo and git say, and so what is protected |
 //! | [`store`] | the directory of restore points, its lock and [its format](store::format) |
 //! | [`live_tree`] | the workspace on disk, held against a manifest |
+//! | [`check`] | what a check counted and found, and its verdict |
 //! | [`backup`], [`validate`], [`repair`], [`rollback`], [`explain`] | the operations |
 //! | `build_script` | the guard in a build script: no build from a tree that is half rolled back |
 //! | `init` | how backstop gets into a workspace |
@@ -86,6 +87,8 @@ mod archive;
 pub mod backup;
 #[cfg(feature = "build-script")]
 pub mod build_script;
+#[cfg(feature = "engine")]
+pub mod check;
 #[cfg(feature = "engine")]
 pub mod checkpoint;
 #[cfg(feature = "cli")]

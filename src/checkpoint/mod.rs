@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::check::Finding;
 use crate::clock::rfc3339;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Event};
@@ -22,7 +23,6 @@ use crate::manifest::Id;
 use crate::path::show_text;
 use crate::settings::CheckpointSetting;
 use crate::store::{Log, Store};
-use crate::validate::Finding;
 use crate::workspace::Workspace;
 
 /// What a checkpoint looks at.

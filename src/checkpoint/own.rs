@@ -29,15 +29,15 @@ fn integrity(at: &Surroundings<'_>) -> Result<Checked> {
     let cache = at.executable.map(InodeCache::of_program).and_then(Result::ok).unwrap_or_default();
     let report = validate(at.store, listed, &cache, at.context)?;
     let mut checked = Checked::counted(report.checks.len() as u64, "validations");
-    for check in report.checks.iter().filter(|c| !c.passed()) {
-        let name = check.validation.name();
+    for check in report.checks.iter().filter(|c| c.failed()) {
+        let name = check.id.as_str();
         if check.findings.is_empty() {
             checked.find(name, "checked nothing");
         }
         for finding in &check.findings {
             checked.find(format!("{name} {}", finding.place), finding.problem.clone());
         }
-        checked.remedy.get_or_insert_with(|| check.validation.remedy().to_owned());
+        checked.remedy = checked.remedy.take().or_else(|| check.remedy.clone());
     }
     Ok(checked)
 }

@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::check::Finding;
 use crate::compile::{Answer, Cargo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Event, plural};
@@ -22,7 +23,7 @@ use crate::manifest::{Id, Manifest};
 use crate::path::{RelPath, show_path};
 use crate::rollback::{RollbackOptions, Times, extract};
 use crate::store::{DrillLevel, Drilled, Listed, Log, Store, StoreLock};
-use crate::validate::{Finding, From, verify_sources};
+use crate::validate::{From, verify_sources};
 use crate::workspace::{LoadOptions, Workspace, load};
 use place::Place;
 pub(crate) use place::{outside, outside_all};

@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use walkdir::WalkDir;
 
+use crate::check::Finding;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Fs, LockFile};
 use crate::manifest::{Kind, Manifest, Mode};
 use crate::path::{clean, resolved, show_path};
 use crate::store::{Store, unescape_root};
-use crate::validate::Finding;
 
 /// A scratch place, locked.
 #[derive(Debug)]

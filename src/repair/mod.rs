@@ -34,6 +34,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::check::Finding;
 use crate::error::{IoContext, Result};
 use crate::event::{Context, Event};
 use crate::manifest::{Id, Mode};
@@ -41,7 +42,7 @@ use crate::path::show_path;
 use crate::store::{
     Layout, Listed, Log, Selector, Store, StoreLock, checksum_list, conf, link_newest, temporary_place,
 };
-use crate::validate::{Finding, InodeCache, ValidationReport, point_places, validate};
+use crate::validate::{InodeCache, ValidationReport, point_places, validate};
 pub use recover::{RecoverReport, Recovered, recover};
 
 /// One thing that a repair did.

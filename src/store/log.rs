@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::Store;
+use crate::check::Check;
 use crate::clock::{Clock, rfc3339};
 use crate::event::{Event, Observer};
 use crate::fsx::FileWriter;
@@ -54,6 +55,18 @@ impl<'a> Log<'a> {
             if writer.write_all(line.as_bytes()).is_err() {
                 *file = None;
             }
+        }
+    }
+
+    /// Adds what a check found.
+    pub(crate) fn check(&self, check: &Check) {
+        let id = &check.id;
+        self.line(&format!("{id} {}: {} {}", check.verdict().name(), check.checked, check.unit));
+        for finding in &check.findings {
+            self.line(&format!("finding: {id} {}: {}", finding.place, finding.problem));
+        }
+        for note in &check.notes {
+            self.line(&format!("note: {id} {note}"));
         }
     }
 

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Check, Finding, InodeCache, Validation};
+use super::InodeCache;
 use crate::archive::{self, Fault};
+use crate::check::{Check, Finding};
 use crate::digest::{Digest, digest_of};
 use crate::error::{Error, Result};
 use crate::event::{Context, Event};
@@ -41,23 +42,11 @@ pub(crate) fn point_places(layout: &Layout, label: &Label, id: &Id) -> Vec<(Path
 pub(super) const UNKNOWN: &str = "cannot be judged: no copy of the manifest is sound";
 
 impl Subject<'_> {
-    pub(super) fn ask(&self, check: &mut Check) -> Result<()> {
-        match check.validation {
-            Validation::BackupStructure => self.structure(check),
-            Validation::BackupManifest => self.manifest(check),
-            Validation::FileIntegrity => self.files(check)?,
-            Validation::Checksums => self.checksums(check),
-            Validation::ArchiveIntegrity => self.archive(check)?,
-            Validation::RollbackScripts => self.scripts(check),
-        }
-        Ok(())
-    }
-
     pub(super) fn shown(&self, path: &Path) -> String {
         show_path(path.strip_prefix(self.store.layout().dir()).unwrap_or(path))
     }
 
-    fn structure(&self, check: &mut Check) {
+    pub(super) fn structure(&self, check: &mut Check) -> Result<()> {
         let layout = self.store.layout();
         let (label, id) = (&self.listed.label, &self.listed.id);
         let mut wanted: Vec<(PathBuf, bool, u32)> = vec![
@@ -93,9 +82,10 @@ impl Subject<'_> {
         if newest_ignores.is_ok_and(|bytes| !bytes.split(|b| *b == b'\n').any(|l| l == b"*")) {
             check.find(".gitignore", "does not keep the store out of git: it needs a line `*`");
         }
+        Ok(())
     }
 
-    fn manifest(&self, check: &mut Check) {
+    pub(super) fn manifest(&self, check: &mut Check) -> Result<()> {
         let layout = self.store.layout();
         let (label, id) = (&self.listed.label, &self.listed.id);
         let copies = [layout.session_manifest(id), layout.metadata(label, id)];
@@ -126,6 +116,7 @@ impl Subject<'_> {
         if let Some(manifest) = self.manifest {
             self.archived_manifest(manifest, check);
         }
+        Ok(())
     }
 
     /// The copy that the archive holds says the same, but for the archive itself.
@@ -148,7 +139,7 @@ impl Subject<'_> {
         list.get(MANIFEST_FILE.as_bytes()).copied()
     }
 
-    fn files(&self, check: &mut Check) -> Result<()> {
+    pub(super) fn files(&self, check: &mut Check) -> Result<()> {
         let session = self.store.layout().session(&self.listed.id);
         let Some(manifest) = self.manifest else {
             check.find(self.shown(&session), UNKNOWN);
@@ -281,19 +272,26 @@ impl Subject<'_> {
         out
     }
 
-    fn checksums(&self, check: &mut Check) {
+    pub(super) fn checksums(&self, check: &mut Check) -> Result<()> {
         let path = self.store.layout().checksums(&self.listed.label, &self.listed.id);
         let place = self.shown(&path);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) => return check.find(place, format!("cannot be read: {e}")),
-        };
-        let list = match parse_checksum_list(&bytes) {
-            Ok(list) => list,
-            Err((line, fault)) => return check.find(format!("{place}:{line}"), fault),
+        let read = std::fs::read(&path).map_err(|e| (place.clone(), format!("cannot be read: {e}")));
+        let parsed = read.and_then(|bytes| match parse_checksum_list(&bytes) {
+            Ok(list) => Ok((bytes, list)),
+            Err((line, fault)) => Err((format!("{place}:{line}"), fault.to_string())),
+        });
+        let (bytes, list) = match parsed {
+            Ok(parsed) => parsed,
+            Err((place, problem)) => {
+                check.find(place, problem);
+                return Ok(());
+            }
         };
         check.checked = list.len() as u64;
-        let Some(manifest) = self.manifest else { return check.find(place, UNKNOWN) };
+        let Some(manifest) = self.manifest else {
+            check.find(place, UNKNOWN);
+            return Ok(());
+        };
         for entry in manifest.entries.iter().filter(|e| e.is_file()) {
             let stored = entry.stored_path();
             match list.get(&stored) {
@@ -325,6 +323,7 @@ impl Subject<'_> {
             check.find(&place, "has other bytes than were written");
         }
         self.listed_files(&list, &session, check);
+        Ok(())
     }
 
     /// The files themselves against the list, from the digests that FILE_INTEGRITY has taken.
@@ -343,7 +342,7 @@ impl Subject<'_> {
         }
     }
 
-    fn archive(&self, check: &mut Check) -> Result<()> {
+    pub(super) fn archive(&self, check: &mut Check) -> Result<()> {
         let path = self.store.layout().archive(&self.listed.label, &self.listed.id);
         let place = self.shown(&path);
         let file = match File::open(&path) {

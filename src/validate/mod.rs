@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::check::{Check, all_passed, timed};
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
 use crate::event::Context;
@@ -20,120 +21,62 @@ pub(crate) use checks::{Subject, point_places};
 pub(crate) use verified::verify_sources;
 pub use verified::{From, Source, VerifiedSession};
 
-/// One of the six questions that are asked of a restore point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Validation {
-    /// Every directory and file of the layout is there, with its mode.
-    BackupStructure,
-    /// The manifest parses, its copies agree, root hash and totals are right, its paths are safe.
-    BackupManifest,
-    /// Every file has its content, size and kind, and nothing else is there.
-    FileIntegrity,
-    /// The checksum list parses, is complete, and agrees with the manifest and the files.
-    Checksums,
-    /// The archive has its digest, and every member and entry is what the manifest says.
-    ArchiveIntegrity,
-    /// What brings the workspace back is there, unaltered and runs.
-    RollbackScripts,
+/// One question that is asked of a restore point.
+pub(crate) struct Validation {
+    pub(crate) id: &'static str,
+    unit: &'static str,
+    remedy: &'static str,
+    ask: fn(&Subject<'_>, &mut Check) -> Result<()>,
 }
 
-impl Validation {
-    /// All six, in the order in which they are asked.
-    pub const ALL: [Validation; 6] = [
-        Validation::BackupStructure,
-        Validation::BackupManifest,
-        Validation::FileIntegrity,
-        Validation::Checksums,
-        Validation::ArchiveIntegrity,
-        Validation::RollbackScripts,
-    ];
+/// The id of the one that reads every file.
+pub(crate) const FILE_INTEGRITY: &str = "FILE_INTEGRITY";
 
-    /// Its name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Validation::BackupStructure => "BACKUP_STRUCTURE",
-            Validation::BackupManifest => "BACKUP_MANIFEST",
-            Validation::FileIntegrity => "FILE_INTEGRITY",
-            Validation::Checksums => "CHECKSUMS",
-            Validation::ArchiveIntegrity => "ARCHIVE_INTEGRITY",
-            Validation::RollbackScripts => "ROLLBACK_SCRIPTS",
-        }
-    }
-
-    /// What it counts.
-    pub fn unit(self) -> &'static str {
-        match self {
-            Validation::BackupStructure => "paths",
-            Validation::BackupManifest | Validation::ArchiveIntegrity => "entries",
-            Validation::FileIntegrity => "files",
-            Validation::Checksums => "lines",
-            Validation::RollbackScripts => "checks",
-        }
-    }
-
-    /// What to do where it finds something.
-    pub fn remedy(self) -> &'static str {
-        match self {
-            Validation::BackupStructure => {
-                "`validate --repair` sets modes right and makes again what is lost"
-            }
-            Validation::BackupManifest => {
-                "`validate --repair` takes the copy that proves itself; until then do not trust this one alone"
-            }
-            Validation::FileIntegrity => {
-                "where the archive passes, `validate --repair` mends the files from there, and a rollback takes them"
-            }
-            Validation::Checksums => {
-                "`validate --repair` writes the list anew; only `sha256sum -c` needs it, a rollback does not"
-            }
-            Validation::ArchiveIntegrity => {
-                "where the session passes, `validate --repair` makes the archive again; a rollback goes on without"
-            }
-            Validation::RollbackScripts => {
-                "`validate --repair`, or the next `backup`, writes what is wrong in scripts/ anew"
-            }
-        }
-    }
-}
-
-/// One problem.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The file or directory, as it is shown.
-    pub place: String,
-    /// What is wrong with it.
-    pub problem: String,
-}
-
-/// What one validation found.
-#[derive(Debug, Clone)]
-pub struct Check {
-    /// Which one.
-    pub validation: Validation,
-    /// How many things it looked at. None is a failure.
-    pub checked: u64,
-    /// What is wrong.
-    pub findings: Vec<Finding>,
-    /// What is worth knowing and no fault.
-    pub notes: Vec<String>,
-    /// How long it took.
-    pub elapsed: Duration,
-}
-
-impl Check {
-    fn new(validation: Validation) -> Self {
-        Check { validation, checked: 0, findings: Vec::new(), notes: Vec::new(), elapsed: Duration::ZERO }
-    }
-
-    fn find(&mut self, place: impl Into<String>, problem: impl Into<String>) {
-        self.findings.push(Finding { place: place.into(), problem: problem.into() });
-    }
-
-    /// Whether it looked at something and found nothing wrong.
-    pub fn passed(&self) -> bool {
-        self.checked > 0 && self.findings.is_empty()
-    }
-}
+/// All of them, in the order in which they are asked.
+pub(crate) const VALIDATIONS: [Validation; 6] = [
+    // Every directory and file of the layout is there, with its mode.
+    Validation {
+        id: "BACKUP_STRUCTURE",
+        unit: "paths",
+        remedy: "`validate --repair` sets modes right and makes again what is lost",
+        ask: |subject, check| subject.structure(check),
+    },
+    // The manifest parses, its copies agree, root hash and totals are right, its paths are safe.
+    Validation {
+        id: "BACKUP_MANIFEST",
+        unit: "entries",
+        remedy: "`validate --repair` takes the copy that proves itself; until then do not trust this one alone",
+        ask: |subject, check| subject.manifest(check),
+    },
+    // Every file has its content, size and kind, and nothing else is there.
+    Validation {
+        id: FILE_INTEGRITY,
+        unit: "files",
+        remedy: "where the archive passes, `validate --repair` mends the files from there, and a rollback takes them",
+        ask: |subject, check| subject.files(check),
+    },
+    // The checksum list parses, is complete, and agrees with the manifest and the files.
+    Validation {
+        id: "CHECKSUMS",
+        unit: "lines",
+        remedy: "`validate --repair` writes the list anew; only `sha256sum -c` needs it, a rollback does not",
+        ask: |subject, check| subject.checksums(check),
+    },
+    // The archive has its digest, and every member and entry is what the manifest says.
+    Validation {
+        id: "ARCHIVE_INTEGRITY",
+        unit: "entries",
+        remedy: "where the session passes, `validate --repair` makes the archive again; a rollback goes on without",
+        ask: |subject, check| subject.archive(check),
+    },
+    // What brings the workspace back is there, unaltered and runs.
+    Validation {
+        id: "ROLLBACK_SCRIPTS",
+        unit: "checks",
+        remedy: "`validate --repair`, or the next `backup`, writes what is wrong in scripts/ anew",
+        ask: |subject, check| subject.scripts(check),
+    },
+];
 
 /// What the validations of one restore point found.
 #[derive(Debug, Clone)]
@@ -155,7 +98,7 @@ pub struct ValidationReport {
 impl ValidationReport {
     /// Whether all six passed.
     pub fn passed(&self) -> bool {
-        self.checks.len() == Validation::ALL.len() && self.checks.iter().all(Check::passed)
+        self.checks.len() == VALIDATIONS.len() && all_passed(&self.checks)
     }
 }
 
@@ -207,17 +150,7 @@ pub fn validate(
     let inner = context.with(&*log);
     let result = run(store, listed, cache, &inner, log.path().clone(), started);
     if let Ok(report) = &result {
-        for check in &report.checks {
-            let verdict = if check.passed() { "passed" } else { "failed" };
-            let v = check.validation;
-            log.line(&format!("{} {verdict}: {} {}", v.name(), check.checked, v.unit()));
-            for finding in &check.findings {
-                log.line(&format!("finding: {} {}: {}", v.name(), finding.place, finding.problem));
-            }
-            for note in &check.notes {
-                log.line(&format!("note: {} {note}", v.name()));
-            }
-        }
+        report.checks.iter().for_each(|check| log.check(check));
     }
     log.end(&result, |r| if r.passed() { "all passed".into() } else { "findings".to_owned() });
     result
@@ -243,16 +176,15 @@ fn run(
     started: std::time::SystemTime,
 ) -> Result<ValidationReport> {
     let manifest: Option<Manifest> = store.manifest(listed).ok();
-    let subject = checks::Subject { store, listed, manifest: manifest.as_ref(), cache, context };
+    let subject = Subject { store, listed, manifest: manifest.as_ref(), cache, context };
     let mut checks = Vec::new();
-    for validation in Validation::ALL {
-        context.interrupt.check()?;
-        let begun = context.clock.now();
-        let mut check = Check::new(validation);
-        subject.ask(&mut check)?;
-        check.findings.sort_by(|a, b| (&a.place, &a.problem).cmp(&(&b.place, &b.problem)));
-        check.elapsed = context.clock.now().duration_since(begun).unwrap_or_default();
-        checks.push(check);
+    for Validation { id, unit, remedy, ask } in VALIDATIONS {
+        checks.push(timed(id, "", context, || {
+            let mut check = Check::counted(0, unit).with_remedy(remedy);
+            ask(&subject, &mut check)?;
+            check.findings.sort_by(|a, b| (&a.place, &a.problem).cmp(&(&b.place, &b.problem)));
+            Ok(check)
+        })?);
     }
     Ok(ValidationReport {
         backup_id: listed.backup_id(),

@@ -6,14 +6,15 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::Check;
 use super::checks::{Subject, UNKNOWN};
+use crate::check::Check;
 use crate::digest::Digest;
+use crate::error::Result;
 use crate::manifest::Mode;
 use crate::store::{EXECUTABLE, SCRIPTS, Script, Trial, conf, prove_executable};
 
 impl Subject<'_> {
-    pub(super) fn scripts(&self, check: &mut Check) {
+    pub(super) fn scripts(&self, check: &mut Check) -> Result<()> {
         self.script_fields(check);
         let cut_off = self.store.is_cut_off();
         if cut_off {
@@ -21,7 +22,7 @@ impl Subject<'_> {
         }
         // The bash script takes longer than the others together: they run beside it.
         let parts = crate::parallel::map(1 + SCRIPTS.len(), |road| {
-            let mut part = Check::new(check.validation);
+            let mut part = Check::default();
             match road.checked_sub(1) {
                 None => self.executable(&mut part, cut_off),
                 Some(script) => self.script(&SCRIPTS[script], &mut part, cut_off),
@@ -29,10 +30,9 @@ impl Subject<'_> {
             Ok(part)
         });
         for part in parts.unwrap_or_default() {
-            check.checked += part.checked;
-            check.findings.extend(part.findings);
-            check.notes.extend(part.notes);
+            check.absorb(part);
         }
+        Ok(())
     }
 
     /// The fields that the scripts read of this restore point.

@@ -23,6 +23,7 @@ const LAYERS: &[&str] = &[
     "manifest",
     "glob",
     "event",
+    "check",
     // What reaches the system.
     "process",
     "job",
@@ -52,8 +53,7 @@ const LAYERS: &[&str] = &[
 ];
 
 /// Modules some of whose files still import each other. It only shrinks: a module that is clean may not stand here.
-const CIRCULAR: &[&str] =
-    &["backup", "build_script", "checkpoint", "cli", "init", "select", "store", "validate"];
+const CIRCULAR: &[&str] = &["backup", "build_script", "checkpoint", "cli", "init", "select", "store"];
 
 /// The most lines of one source file.
 const MOST_LINES: usize = 450;

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Session;
+use crate::check::Finding;
 use crate::checkpoint::{Checkpoints, CheckpointsReport, Surroundings, run};
 use crate::cli::args::Format;
 use crate::cli::{exit, render};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
-use crate::validate::Finding;
 use crate::workspace::Workspace;
 
 #[derive(Debug, Args)]

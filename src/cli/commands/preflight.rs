@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{Session, wait};
 use crate::backup::{BackupOptions, BackupOutcome, backup};
+use crate::check::Finding;
 use crate::cli::args::Format;
 use crate::cli::{exit, render};
 use crate::diff::diff_live;
@@ -14,7 +15,7 @@ use crate::live_tree::Look;
 use crate::manifest::{Id, Totals};
 use crate::select::{ProtectedSet, select};
 use crate::store::{DrillLevel, EXECUTABLE, Listed, SCRIPTS, Selector, Store, Trial, prove_executable};
-use crate::validate::{Finding, InodeCache, Validation, record, validate};
+use crate::validate::{FILE_INTEGRITY, InodeCache, record, validate};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PreflightArgs {
@@ -99,7 +100,7 @@ impl Session<'_> {
         drill.compiled_then = report.compiled().or(drill.compiled_then);
         // What was not written anew is counted by who read it just now.
         let verified = verified.unwrap_or_else(|| {
-            let intact = validation.checks.iter().find(|c| c.validation == Validation::FileIntegrity);
+            let intact = validation.checks.iter().find(|c| c.id == FILE_INTEGRITY);
             totals.files.saturating_sub(intact.map_or(totals.files, |c| c.findings.len() as u64))
         });
         let view = render::PreflightView {

@@ -4,8 +4,8 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use crate::check::Finding;
 use crate::path::show_path;
-use crate::validate::Finding;
 
 /// One check.
 pub(in crate::cli) struct Case {

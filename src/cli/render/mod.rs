@@ -3,6 +3,7 @@
 
 mod backup;
 mod checkpoint;
+mod checks;
 mod ci;
 mod diff;
 mod drill;

@@ -106,11 +106,11 @@ pub(in crate::cli) fn preflight_cases(view: &PreflightView<'_>) -> Vec<Case> {
     let mut cases = checkpoint_cases(view.checkpoints);
     cases.extend(view.validation.checks.iter().map(|c| Case {
         group: "validations",
-        name: c.validation.name().into(),
+        name: c.id.clone(),
         passed: c.passed(),
         seconds: c.elapsed.as_secs_f64(),
         findings: c.findings.clone(),
-        remedy: Some(c.validation.remedy().into()),
+        remedy: c.remedy.clone(),
     }));
     cases.extend(view.drill.rungs.iter().map(|r| Case {
         group: "drill",
@@ -147,12 +147,8 @@ pub(in crate::cli) fn preflight_json(view: &PreflightView<'_>, code: u8) -> Stri
             json!({ "name": road.name, "proven": road.trial == Trial::Proven, "tried": tried, "problem": problem })
         })
         .collect();
-    let validations: Vec<_> = view
-        .validation
-        .checks
-        .iter()
-        .map(|c| json!({ "validation": c.validation.name(), "passed": c.passed() }))
-        .collect();
+    let validations: Vec<_> =
+        view.validation.checks.iter().map(|c| json!({ "validation": c.id, "passed": c.passed() })).collect();
     let fields = json!({
         "safe": view.safe(),
         "backup_id": view.backup_id,

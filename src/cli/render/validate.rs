@@ -4,18 +4,33 @@ use std::fmt::Write;
 
 use serde_json::json;
 
+use super::checks::{Layout, checks};
 use super::drill::drill_json;
 use super::object;
 use super::recover::mended_json;
-use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, plural, sentences};
+use crate::check::{Check, passed_count};
+use crate::cli::term::{BOLD, GREEN, RED, Term, YELLOW, plural};
 use crate::clock::show_duration;
 use crate::drill::DrillReport;
 use crate::path::show_path;
 use crate::repair::RepairReport;
-use crate::validate::{Check, ValidationReport};
+use crate::validate::ValidationReport;
 
-/// How many findings of one validation are shown; the log has all.
-const SHOWN: usize = 25;
+const LAYOUT: Layout = Layout {
+    name: |_, check| format!("  {:<18} ", check.id),
+    sum: |check| {
+        let verb = if check.unit == "checks" { "made" } else { "checked" };
+        let found = check.findings.len() as u64;
+        let findings =
+            if found > 0 { format!(", {}", plural(found, "finding", "findings")) } else { String::new() };
+        format!("{} {verb}{findings}", check.amount())
+    },
+    command: 6,
+    indent: 6,
+    shown: 25,
+    others: ": the log has all",
+    broken: false,
+};
 
 /// The report for people.
 pub(in crate::cli) fn validate(term: &Term, reports: &[ValidationReport], cut_off: bool) -> String {
@@ -39,18 +54,8 @@ pub(in crate::cli) fn validate(term: &Term, reports: &[ValidationReport], cut_of
 
 fn one(out: &mut String, term: &Term, report: &ValidationReport) -> std::fmt::Result {
     writeln!(out, "{}", term.out(BOLD, &report.backup_id))?;
-    for check in &report.checks {
-        let verdict = if check.passed() { term.out(GREEN, "passed") } else { term.out(RED, "FAILED") };
-        let v = check.validation;
-        write!(out, "  {:<18} {verdict}  {}", v.name(), looked(check))?;
-        if check.findings.is_empty() {
-            writeln!(out)?;
-        } else {
-            writeln!(out, ", {}", plural(check.findings.len() as u64, "finding", "findings"))?;
-        }
-        findings(out, term, check)?;
-    }
-    let passed = report.checks.iter().filter(|c| c.passed()).count();
+    checks(out, term, &report.checks, &LAYOUT);
+    let passed = passed_count(&report.checks);
     let verdict = format!("{passed}/{} validations passed", report.checks.len());
     let style = if report.passed() { GREEN } else { RED };
     write!(out, "  {} in {}", term.out(style, verdict), show_duration(report.elapsed))?;
@@ -58,31 +63,6 @@ fn one(out: &mut String, term: &Term, report: &ValidationReport) -> std::fmt::Re
         Some(hash) => writeln!(out, "\n  Root hash: {hash}"),
         None => writeln!(out),
     }
-}
-
-/// `1 file checked`, `4 checks made`.
-fn looked(check: &Check) -> String {
-    let many = check.validation.unit();
-    let one = if many == "entries" { "entry" } else { many.trim_end_matches('s') };
-    let verb = if many == "checks" { "made" } else { "checked" };
-    format!("{} {verb}", plural(check.checked, one, many))
-}
-
-fn findings(out: &mut String, term: &Term, check: &Check) -> std::fmt::Result {
-    for finding in check.findings.iter().take(SHOWN) {
-        writeln!(out, "      {}: {}", finding.place, finding.problem)?;
-    }
-    if check.findings.len() > SHOWN {
-        writeln!(out, "      … and {} more: the log has all", check.findings.len() - SHOWN)?;
-    }
-    for note in &check.notes {
-        writeln!(out, "      {} {}", term.out(YELLOW, "note:"), sentences(12, note))?;
-    }
-    if !check.passed() {
-        let help = sentences(12, check.validation.remedy());
-        writeln!(out, "      {}", term.out(DIM, format!("help: {help}")))?;
-    }
-    Ok(())
 }
 
 /// The report for programs.
@@ -95,27 +75,8 @@ pub(in crate::cli) fn validate_json(
     let reports: Vec<_> = reports
         .iter()
         .map(|r| {
-            let checks: Vec<_> = r
-                .checks
-                .iter()
-                .map(|c| {
-                    let findings: Vec<_> = c
-                        .findings
-                        .iter()
-                        .map(|f| json!({ "place": f.place, "problem": f.problem }))
-                        .collect();
-                    json!({
-                        "validation": c.validation.name(),
-                        "passed": c.passed(),
-                        "checked": c.checked,
-                        "unit": c.validation.unit(),
-                        "findings": findings,
-                        "notes": c.notes,
-                        "remedy": if c.passed() { None } else { Some(c.validation.remedy()) },
-                        "seconds": c.elapsed.as_secs_f64(),
-                    })
-                })
-                .collect();
+            let own = |c: &Check| json!({ "validation": c.id, "remedy": c.needed_remedy() });
+            let checks: Vec<_> = r.checks.iter().map(|c| c.to_json(own(c))).collect();
             json!({
                 "backup_id": r.backup_id,
                 "id": r.id,

@@ -11,7 +11,7 @@ use backstop::manifest::Label;
 use backstop::rollback::{self, AbortOutcome, RollbackOptions, RollbackOutcome, RollbackPlan};
 use backstop::select::{self, ProtectedSet};
 use backstop::store::{Listed, Selector, Store, Wait};
-use backstop::validate::{self, InodeCache, Validation, ValidationReport};
+use backstop::validate::{self, InodeCache, ValidationReport};
 use backstop::workspace::{self, LoadOptions};
 
 use super::tree::copy_tree;
@@ -202,11 +202,10 @@ pub(crate) fn options(label: &str) -> BackupOptions {
 
 /// See [`World::findings`].
 pub(crate) fn findings(report: &ValidationReport) -> Vec<String> {
-    let five = report.checks.iter().filter(|c| c.validation != Validation::RollbackScripts);
+    let five = report.checks.iter().filter(|c| c.id != "ROLLBACK_SCRIPTS");
     five.flat_map(|check| {
-        let nothing = (check.checked == 0).then(|| format!("{} checked nothing", check.validation.name()));
-        let found =
-            check.findings.iter().map(|f| format!("{} {}: {}", check.validation.name(), f.place, f.problem));
+        let nothing = (check.checked == 0).then(|| format!("{} checked nothing", check.id));
+        let found = check.findings.iter().map(|f| format!("{} {}: {}", check.id, f.place, f.problem));
         nothing.into_iter().chain(found).collect::<Vec<_>>()
     })
     .collect()
