@@ -131,7 +131,7 @@ impl Check {
             "checked": self.checked,
             "unit": self.unit,
             "findings": findings,
-            "notes": self.notes,
+            "notes": self.notes.iter().chain(&self.not_tried).collect::<Vec<_>>(),
             "seconds": self.elapsed.as_secs_f64(),
         });
         if let (Value::Object(all), Value::Object(own)) = (&mut all, own) {

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::{Checked, Surroundings};
+use super::Surroundings;
+use crate::check::Check;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Job;
 use crate::path::{show_path, show_text};
 use crate::settings::CheckpointSetting;
 
 /// Runs a command of the settings: it has passed where it ends with exit code 0.
-pub(super) fn run(setting: &CheckpointSetting, at: &Surroundings<'_>) -> Result<Checked> {
+pub(super) fn run(setting: &CheckpointSetting, at: &Surroundings<'_>) -> Result<Check> {
     let [program, args @ ..] = setting.run.as_slice() else {
         return Err(Error::new(ErrorKind::Settings, format!("checkpoint `{}` runs nothing", setting.id)));
     };
@@ -38,7 +39,7 @@ pub(super) fn run(setting: &CheckpointSetting, at: &Surroundings<'_>) -> Result<
         without: &[],
         time_limit: Some(Duration::from_secs(setting.timeout.unwrap_or(TIME_LIMIT))),
     };
-    let mut checked = Checked::counted(1, "commands");
+    let mut checked = Check::counted(1, "commands");
     let shown = Job { program: setting.run[0].as_ref(), ..job.clone() }.shown();
     at.context.note(format!("{} runs `{shown}`", setting.id));
     let mut last_lines = VecDeque::new();

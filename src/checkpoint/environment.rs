@@ -3,7 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use super::{Checked, Surroundings};
+use super::Surroundings;
+use crate::check::Check;
 use crate::compile::Cargo;
 use crate::error::Result;
 use crate::path::show_path;
@@ -13,8 +14,8 @@ use crate::store::Store;
 /// present, its archive and what it displaces.
 const COPIES: u64 = 3;
 
-pub(super) fn look(at: &Surroundings<'_>) -> Result<Checked> {
-    let mut checked = Checked::counted(0, "conditions");
+pub(super) fn look(at: &Surroundings<'_>) -> Result<Check> {
+    let mut checked = Check::counted(0, "conditions");
     let mut ask = |problem: Option<(String, String)>| {
         checked.checked += 1;
         if let Some((place, problem)) = problem {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::check::Finding;
+use crate::check::{Check, all_passed, passed_count, timed};
 use crate::clock::rfc3339;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Event};
@@ -48,41 +48,8 @@ impl std::fmt::Debug for Surroundings<'_> {
     }
 }
 
-/// What a checkpoint found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Checked {
-    /// How many things it looked at. None is a failure.
-    pub checked: u64,
-    /// What it counted, in the plural: `files`.
-    pub unit: String,
-    /// What is wrong.
-    pub findings: Vec<Finding>,
-    /// What is worth knowing and no fault.
-    pub notes: Vec<String>,
-    /// What to do where something is wrong.
-    pub remedy: Option<String>,
-    /// The command that was run, where one was.
-    pub command: Option<String>,
-}
-
-impl Checked {
-    /// Something was looked at, and nothing is wrong so far.
-    pub fn counted(checked: u64, unit: &str) -> Self {
-        Checked { checked, unit: unit.into(), ..Checked::default() }
-    }
-
-    /// Adds what is wrong.
-    pub fn find(&mut self, place: impl Into<String>, problem: impl Into<String>) {
-        self.findings.push(Finding { place: place.into(), problem: problem.into() });
-    }
-
-    /// Adds what to do where something is wrong.
-    #[must_use]
-    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(remedy.into());
-        self
-    }
-}
+/// What a checkpoint found. Its id, title and time are filled in by whoever runs it.
+pub type Checked = Check;
 
 /// The error of a checkpoint that could not look: it counts as failed.
 pub type CheckError = Box<dyn std::error::Error + Send + Sync>;
@@ -227,33 +194,13 @@ impl Checkpoints {
     }
 }
 
-/// What one checkpoint said.
-#[derive(Debug, Clone)]
-pub struct CheckpointReport {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// What it found.
-    pub checked: Checked,
-    /// How long it took.
-    pub elapsed: Duration,
-}
-
-impl CheckpointReport {
-    /// Whether it looked at something and found nothing wrong.
-    pub fn passed(&self) -> bool {
-        self.checked.checked > 0 && self.checked.findings.is_empty()
-    }
-}
-
 /// What all of them said.
 #[derive(Debug, Clone)]
 pub struct CheckpointsReport {
     /// By which the report is known on disk.
     pub id: Id,
     /// One for each, in order.
-    pub checkpoints: Vec<CheckpointReport>,
+    pub checkpoints: Vec<Check>,
     /// The report on disk; absent where the store cannot be written to.
     pub file: Option<PathBuf>,
     /// The log.
@@ -265,19 +212,19 @@ pub struct CheckpointsReport {
 impl CheckpointsReport {
     /// How many passed.
     pub fn passed_count(&self) -> usize {
-        self.checkpoints.iter().filter(|c| c.passed()).count()
+        passed_count(&self.checkpoints)
     }
 
     /// Whether what the newest restore point holds compiles, where both were asked: that the workspace is the same, and
     /// that it compiles.
     pub fn compiled(&self) -> Option<bool> {
-        let verdict = |id| self.checkpoints.iter().find(|c| c.id == id).map(CheckpointReport::passed);
+        let verdict = |id| self.checkpoints.iter().find(|c| c.id == id).map(Check::passed);
         verdict(own::COMPILES).filter(|_| verdict(own::SAME) == Some(true))
     }
 
-    /// Whether there is one and all passed.
+    /// Whether one passed and none failed.
     pub fn passed(&self) -> bool {
-        !self.checkpoints.is_empty() && self.checkpoints.iter().all(CheckpointReport::passed)
+        all_passed(&self.checkpoints)
     }
 }
 
@@ -294,14 +241,8 @@ pub fn run(checkpoints: &[&Checkpoint], at: &Surroundings<'_>) -> Result<Checkpo
     let inside = Surroundings { context: &inner, ..*at };
     let mut reports = Vec::new();
     let result = checkpoints.iter().try_for_each(|checkpoint| {
-        context.interrupt.check()?;
         let report = run_one(checkpoint, &inside)?;
-        let verdict = if report.passed() { "passed" } else { "failed" };
-        let checked = &report.checked;
-        log.line(&format!("{} {verdict}: {} {}", report.id, checked.checked, checked.unit));
-        for finding in &checked.findings {
-            log.line(&format!("finding: {} {}: {}", report.id, finding.place, finding.problem));
-        }
+        log.check(&report);
         reports.push(report);
         Ok(())
     });
@@ -329,26 +270,17 @@ fn free_id(store: &Store, id: Id) -> Id {
     id
 }
 
-fn run_one(checkpoint: &Checkpoint, at: &Surroundings<'_>) -> Result<CheckpointReport> {
-    let what = format!("{} {}", checkpoint.id, checkpoint.name);
-    at.context.observer.on(&Event::Phase { verb: "Checking", what, total: 0 });
-    let begun = at.context.clock.now();
-    let checked = match (checkpoint.run)(at) {
-        Ok(checked) => checked,
-        Err(_) if at.context.interrupt.is_set() => {
-            return Err(at.context.interrupt.check().err().unwrap_or_else(|| {
-                Error::new(ErrorKind::Interrupted, "stopped on request; nothing was changed")
-            }));
-        }
-        Err(e) => could_not_look(&*e),
-    };
-    let elapsed = at.context.clock.now().duration_since(begun).unwrap_or_default();
-    Ok(CheckpointReport { id: checkpoint.id.clone(), name: checkpoint.name.clone(), checked, elapsed })
+fn run_one(checkpoint: &Checkpoint, at: &Surroundings<'_>) -> Result<Check> {
+    let Checkpoint { id, name, run } = checkpoint;
+    timed(id, name, at.context, || {
+        at.context.observer.on(&Event::Phase { verb: "Checking", what: format!("{id} {name}"), total: 0 });
+        run(at).or_else(|e| at.context.interrupt.check().map(|()| could_not_look(&*e)))
+    })
 }
 
 /// A checkpoint that could not look has failed, and says why.
-fn could_not_look(e: &(dyn std::error::Error + Send + Sync + 'static)) -> Checked {
-    let mut checked = Checked::counted(0, "checks");
+fn could_not_look(e: &(dyn std::error::Error + Send + Sync + 'static)) -> Check {
+    let mut checked = Check::counted(0, "checks");
     let mut problem = show_text(&e.to_string());
     let mut cause = e.source();
     while let Some(e) = cause {
@@ -364,7 +296,7 @@ fn could_not_look(e: &(dyn std::error::Error + Send + Sync + 'static)) -> Checke
 }
 
 fn to_json(report: &CheckpointsReport, started: std::time::SystemTime) -> String {
-    let all: Vec<_> = report.checkpoints.iter().map(CheckpointReport::to_json).collect();
+    let all: Vec<_> = report.checkpoints.iter().map(check_json).collect();
     let value = json!({
         "format": crate::manifest::FORMAT,
         "id": report.id,
@@ -376,22 +308,12 @@ fn to_json(report: &CheckpointsReport, started: std::time::SystemTime) -> String
     format!("{value:#}\n")
 }
 
-impl CheckpointReport {
-    /// For programs; the fields are those of `checkpoint --format json`.
-    pub fn to_json(&self) -> serde_json::Value {
-        let findings: Vec<_> =
-            self.checked.findings.iter().map(|f| json!({ "place": f.place, "problem": f.problem })).collect();
-        json!({
-            "id": self.id,
-            "name": self.name,
-            "passed": self.passed(),
-            "checked": self.checked.checked,
-            "unit": self.checked.unit,
-            "command": self.checked.command,
-            "findings": findings,
-            "notes": self.checked.notes,
-            "remedy": if self.passed() { None } else { self.checked.remedy.as_ref() },
-            "seconds": self.elapsed.as_secs_f64(),
-        })
-    }
+/// For programs; the fields are those of `checkpoint --format json`.
+pub(crate) fn check_json(check: &Check) -> serde_json::Value {
+    check.to_json(json!({
+        "id": check.id,
+        "name": check.title,
+        "command": check.command,
+        "remedy": check.needed_remedy(),
+    }))
 }

@@ -1,6 +1,7 @@
 //! Backstop's own checkpoints, CP001 to CP005.
 
-use super::{CheckError, Checked, CheckpointsReport, Surroundings, environment, roads};
+use super::{CheckError, CheckpointsReport, Surroundings, environment, roads};
+use crate::check::Check;
 use crate::compile::{Answer, Cargo};
 use crate::diff::{ChangeKind, diff_live};
 use crate::error::{IoContext, Result};
@@ -9,7 +10,7 @@ use crate::path::show_path;
 use crate::store::{Compiled, Selector, Wait};
 use crate::validate::{InodeCache, validate};
 
-type Own = fn(&Surroundings<'_>) -> Result<Checked, CheckError>;
+type Own = fn(&Surroundings<'_>) -> Result<Check, CheckError>;
 
 pub(super) const ALL: [(&str, &str, Own); 5] = [
     ("CP001", "Backup integrity", |at| Ok(integrity(at)?)),
@@ -23,12 +24,12 @@ pub(super) const SAME: &str = "CP003";
 pub(super) const COMPILES: &str = "CP004";
 
 /// The newest restore point passes all six validations.
-fn integrity(at: &Surroundings<'_>) -> Result<Checked> {
+fn integrity(at: &Surroundings<'_>) -> Result<Check> {
     let catalogue = at.store.catalogue()?;
     let listed = catalogue.select(&Selector::Latest)?;
     let cache = at.executable.map(InodeCache::of_program).and_then(Result::ok).unwrap_or_default();
     let report = validate(at.store, listed, &cache, at.context)?;
-    let mut checked = Checked::counted(report.checks.len() as u64, "validations");
+    let mut checked = Check::counted(report.checks.len() as u64, "validations");
     for check in report.checks.iter().filter(|c| c.failed()) {
         let name = check.id.as_str();
         if check.findings.is_empty() {
@@ -43,12 +44,12 @@ fn integrity(at: &Surroundings<'_>) -> Result<Checked> {
 }
 
 /// The workspace is what the newest restore point holds.
-fn checksums(at: &Surroundings<'_>) -> Result<Checked> {
+fn checksums(at: &Surroundings<'_>) -> Result<Check> {
     let catalogue = at.store.catalogue()?;
     let listed = catalogue.select(&Selector::Latest)?;
     let diff = diff_live(at.store, listed, Look::Whole, at.context)?;
     let compared = diff.changes.iter().filter(|c| c.kind != ChangeKind::Added).count() as u64;
-    let mut checked = Checked::counted(diff.unchanged + compared, "paths");
+    let mut checked = Check::counted(diff.unchanged + compared, "paths");
     for change in &diff.changes {
         checked.find(
             change.shown(),
@@ -68,7 +69,7 @@ fn checksums(at: &Surroundings<'_>) -> Result<Checked> {
 }
 
 /// The workspace compiles: all targets, or what the settings ask for; its tests too, where they ask for that.
-fn functionality(at: &Surroundings<'_>) -> Result<Checked> {
+fn functionality(at: &Surroundings<'_>) -> Result<Check> {
     let lockfile = at.workspace.root.join("Cargo.lock");
     let locked = lockfile.exists();
     let checked = compiled(at, locked);
@@ -79,7 +80,7 @@ fn functionality(at: &Surroundings<'_>) -> Result<Checked> {
     checked
 }
 
-fn compiled(at: &Surroundings<'_>, locked: bool) -> Result<Checked> {
+fn compiled(at: &Surroundings<'_>, locked: bool) -> Result<Check> {
     let cargo = Cargo {
         program: at.cargo,
         directory: &at.workspace.root,
@@ -92,7 +93,7 @@ fn compiled(at: &Surroundings<'_>, locked: bool) -> Result<Checked> {
     at.context.note(format!("{COMPILES} runs `{}`", cargo.check_command(build)));
     let answer = cargo.check(build, at.context)?;
     let units = answer.compiled + answer.fresh;
-    let mut checked = answered(Checked::counted(units, "units"), answer);
+    let mut checked = answered(Check::counted(units, "units"), answer);
     let mut remedy = "make the workspace compile before you change it further";
     if build.test.is_some() && checked.findings.is_empty() {
         at.context.note(format!("{COMPILES} runs `{}`", cargo.test_command(build)));
@@ -100,7 +101,7 @@ fn compiled(at: &Surroundings<'_>, locked: bool) -> Result<Checked> {
         let passed = answer.tests_passed;
         let command = checked.command.take().unwrap_or_default();
         let nothing = answer.ok && passed == 0;
-        checked = answered(Checked::counted(passed, "tests"), answer);
+        checked = answered(Check::counted(passed, "tests"), answer);
         if nothing {
             checked.find("cargo test", "ran no test, which proves nothing");
         }
@@ -113,7 +114,7 @@ fn compiled(at: &Surroundings<'_>, locked: bool) -> Result<Checked> {
     Ok(checked.with_remedy(remedy))
 }
 
-fn answered(mut checked: Checked, answer: Answer) -> Checked {
+fn answered(mut checked: Check, answer: Answer) -> Check {
     checked.command = Some(answer.command);
     checked.findings = answer.findings;
     checked

@@ -1,8 +1,11 @@
 //! The checkpoints: each of backstop's own passes and fails for its own reason, and those of the workspace's own run.
 
 use std::fs;
+use std::process::ExitCode;
 
-use backstop::checkpoint::{Checked, CheckpointReport, Checkpoints, Surroundings, run};
+use backstop::check::{Check, Verdict};
+use backstop::checkpoint::{Checked, Checkpoints, Surroundings, run};
+use backstop::cli::App;
 
 use crate::cli::{backstop, executable, program};
 use crate::support::World;
@@ -21,7 +24,7 @@ fn world(settings: &str) -> World {
     world
 }
 
-fn checkpoint(world: &World, only: &str) -> CheckpointReport {
+fn checkpoint(world: &World, only: &str) -> Check {
     let (workspace, store, context) = (world.load(), world.store(), world.context());
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let scratch = world.temp.path().join("scratch");
@@ -44,16 +47,15 @@ fn checkpoint(world: &World, only: &str) -> CheckpointReport {
 #[track_caller]
 fn fails(world: &World, id: &str, text: &str) {
     let report = checkpoint(world, id);
-    let found: Vec<String> =
-        report.checked.findings.iter().map(|f| format!("{}: {}", f.place, f.problem)).collect();
+    let found: Vec<String> = report.findings.iter().map(|f| format!("{}: {}", f.place, f.problem)).collect();
     assert!(!report.passed() && found.join("\n").contains(text), "{found:?}");
 }
 
 #[track_caller]
-fn passes(world: &World, id: &str) -> Checked {
+fn passes(world: &World, id: &str) -> Check {
     let report = checkpoint(world, id);
-    assert!(report.passed(), "{:?}", report.checked);
-    report.checked
+    assert!(report.passed(), "{:?}", report);
+    report
 }
 
 #[test]
@@ -99,7 +101,7 @@ fn cp002_finds_a_road_that_brings_back_another_tree() {
     overwrite(session, |b| b.push(b'x'));
     overwrite(archive, |b| b.truncate(30));
     let report = checkpoint(&world, "CP002");
-    assert!(!report.passed(), "{:?}", report.checked);
+    assert!(!report.passed(), "{:?}", report);
 }
 
 #[test]
@@ -190,7 +192,7 @@ fn the_workspaces_own_commands_pass_by_exit_code_within_their_time() {
     assert_eq!(passes(&world, "CP006").command.unwrap(), "sh -c 'echo $WORD; pwd; test $WORD = hello'");
     fails(&world, "CP007", "time limit of 1.00 s reached");
     fails(&world, "CP008", "exit code 3");
-    assert_eq!(checkpoint(&world, "CP008").checked.notes, ["because"]);
+    assert_eq!(checkpoint(&world, "CP008").notes, ["because"]);
     fails(&world, "CP009", "failed to run");
     // All are run, also after one has failed; and it is told before what is run.
     backstop(&world.root)
@@ -240,14 +242,16 @@ fn reading_and_rolling_back_never_run_a_command_of_the_settings() {
 fn a_checkpoint_in_rust_counts_finds_and_fails_and_its_id_is_its_own() {
     let world = world("");
     let mut all = Checkpoints::none();
-    all.register("CP010", "Counts", |at| {
-        Ok(Checked::counted(at.workspace.packages.len() as u64, "packages"))
+    all.register("CP010", "Counts", |at| Ok(Check::counted(at.workspace.packages.len() as u64, "packages")))
+        .unwrap();
+    all.register("CP011", "Cannot look", |_| Err("the moon is full".into())).unwrap();
+    all.register("CP012", "Looks at nothing", |_| Ok(Check::counted(0, "things"))).unwrap();
+    all.register("CP013", "Has no tool", |_| {
+        Ok(Check { not_tried: Some("there is no such tool".into()), ..Check::default() })
     })
     .unwrap();
-    all.register("CP011", "Cannot look", |_| Err("the moon is full".into())).unwrap();
-    all.register("CP012", "Looks at nothing", |_| Ok(Checked::counted(0, "things"))).unwrap();
     for id in ["CP010", "CP001", "CP5", "X"] {
-        assert!(all.register(id, "no", |_| Ok(Checked::default())).is_err(), "{id}");
+        assert!(all.register(id, "no", |_| Ok(Check::default())).is_err(), "{id}");
     }
     let (workspace, store, context) = (world.load(), world.store(), world.context());
     let at = Surroundings {
@@ -259,13 +263,43 @@ fn a_checkpoint_in_rust_counts_finds_and_fails_and_its_id_is_its_own() {
         context: &context,
     };
     let report = run(&all.only(&[]).unwrap(), &at).unwrap();
-    let verdicts: Vec<bool> = report.checkpoints.iter().map(CheckpointReport::passed).collect();
-    assert_eq!(verdicts, [true, false, false]);
-    assert_eq!(report.checkpoints[1].checked.findings[0].problem, "the moon is full");
+    let verdicts: Vec<Verdict> = report.checkpoints.iter().map(Check::verdict).collect();
+    assert_eq!(verdicts, [Verdict::Passed, Verdict::Failed, Verdict::Failed, Verdict::NotTried]);
+    assert_eq!(report.checkpoints[1].findings[0].problem, "the moon is full");
     assert!(!report.passed());
     let written: serde_json::Value =
         serde_json::from_slice(&fs::read(report.file.unwrap()).unwrap()).unwrap();
     assert_eq!(written["checkpoints"][0]["checked"], 2);
+}
+
+#[test]
+fn a_program_that_embeds_backstop_adds_a_checkpoint_of_its_own() {
+    let world = world("");
+    let manifest = world.at("Cargo.toml").display().to_string();
+    let scratch = world.temp.path().join("scratch").display().to_string();
+    let ends = |found: u64| {
+        let app = App::new().checkpoint("CP010", "Counts", move |at| {
+            // By the name that programs know from before.
+            let mut checked = Checked::counted(at.workspace.packages.len() as u64, "packages");
+            (0..found).for_each(|_| checked.find("src", "is wrong"));
+            Ok(checked.with_remedy("set it right"))
+        });
+        let args =
+            ["backstop", "checkpoint", "--only", "CP010", "-q", "--manifest-path", &manifest, "--scratch"];
+        let code = app.run(args.into_iter().chain([scratch.as_str()]).map(Into::into));
+        let newest = fs::read_dir(world.dir.join("checkpoints")).unwrap().map(|e| e.unwrap().path()).max();
+        let report: serde_json::Value = serde_json::from_slice(&fs::read(newest.unwrap()).unwrap()).unwrap();
+        (code == ExitCode::SUCCESS, report["checkpoints"][0].clone())
+    };
+    let (well, report) = ends(0);
+    assert!(well && report["passed"] == true && report["remedy"].is_null(), "{report}");
+    assert_eq!(
+        (&report["id"], &report["name"], &report["unit"]),
+        (&"CP010".into(), &"Counts".into(), &"packages".into())
+    );
+    let (well, report) = ends(1);
+    assert!(!well && report["passed"] == false && report["remedy"] == "set it right", "{report}");
+    assert_eq!(report["findings"][0]["place"], "src");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::backup::inputs_json;
 use super::drill::{drill, drill_json, help};
 use super::list::status_json;
 use super::{BringBack, Case, checkpoint, checkpoint_cases, object};
-use crate::checkpoint::{CheckpointReport, CheckpointsReport};
+use crate::checkpoint::{CheckpointsReport, check_json};
 use crate::cli::args::Format;
 use crate::cli::commands::{Road, road_finding};
 use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, cut, fill, plural, sentences};
@@ -157,7 +157,7 @@ pub(in crate::cli) fn preflight_json(view: &PreflightView<'_>, code: u8) -> Stri
         "verified": view.verified,
         "unprotected_inputs": inputs_json(view.set),
         "secrets": view.set.secrets.iter().map(|(root, path)| shown(root, path)).collect::<Vec<_>>(),
-        "checkpoints": view.checkpoints.checkpoints.iter().map(CheckpointReport::to_json).collect::<Vec<_>>(),
+        "checkpoints": view.checkpoints.checkpoints.iter().map(check_json).collect::<Vec<_>>(),
         "validations": validations,
         "drill": drill_json(view.drill),
         "roads": roads,
