@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::check::Finding;
+use crate::check::{Check, timed};
 use crate::compile::{Answer, Cargo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Event, plural};
@@ -41,32 +41,6 @@ pub struct DrillOptions {
     pub cargo: OsString,
 }
 
-/// What one rung of the ladder found.
-#[derive(Debug, Clone)]
-pub struct Rung {
-    /// Which.
-    pub level: DrillLevel,
-    /// How many things it looked at. None is a failure.
-    pub checked: u64,
-    /// What it counted: `files`, `entries`, `packages`, `units compiled`, `tests`.
-    pub unit: &'static str,
-    /// What is wrong.
-    pub findings: Vec<Finding>,
-    /// What is worth knowing and no fault.
-    pub notes: Vec<String>,
-    /// The command that was run, where one was.
-    pub command: Option<String>,
-    /// How long it took.
-    pub elapsed: Duration,
-}
-
-impl Rung {
-    /// Whether it looked at something and found nothing wrong.
-    pub fn passed(&self) -> bool {
-        self.checked > 0 && self.findings.is_empty()
-    }
-}
-
 /// What a drill found.
 #[derive(Debug, Clone)]
 pub struct DrillReport {
@@ -76,8 +50,8 @@ pub struct DrillReport {
     pub id: Id,
     /// How far it was to climb.
     pub wanted: DrillLevel,
-    /// The rungs that were tried, in order; the last one may have failed.
-    pub rungs: Vec<Rung>,
+    /// The rungs that were tried, the lowest level first; the last one may have failed.
+    pub rungs: Vec<Check>,
     /// What is known of the workspace when the restore point was made: whether it compiled.
     pub compiled_then: Option<bool>,
     /// The log.
@@ -89,7 +63,7 @@ pub struct DrillReport {
 impl DrillReport {
     /// The highest level that was reached.
     pub fn reached(&self) -> Option<DrillLevel> {
-        self.rungs.iter().take_while(|r| r.passed()).last().map(|r| r.level)
+        self.levels().take_while(|(_, rung)| rung.passed()).last().map(|(level, _)| level)
     }
 
     /// Whether it climbed as far as it was to.
@@ -98,8 +72,12 @@ impl DrillReport {
     }
 
     /// The first rung that failed.
-    pub fn failed(&self) -> Option<&Rung> {
-        self.rungs.iter().find(|r| !r.passed())
+    pub fn failed(&self) -> Option<(DrillLevel, &Check)> {
+        self.levels().find(|(_, rung)| !rung.passed())
+    }
+
+    fn levels(&self) -> impl Iterator<Item = (DrillLevel, &Check)> {
+        DrillLevel::ALL.into_iter().zip(&self.rungs)
     }
 }
 
@@ -128,13 +106,7 @@ pub fn drill(
         elapsed: context.clock.now().duration_since(started).unwrap_or_default(),
     });
     if let Ok(report) = &result {
-        for rung in &report.rungs {
-            let verdict = if rung.passed() { "passed" } else { "failed" };
-            log.line(&format!("{} {verdict}: {} {}", rung.level, rung.checked, rung.unit));
-            for finding in &rung.findings {
-                log.line(&format!("finding: {} {}: {}", rung.level, finding.place, finding.problem));
-            }
-        }
+        report.rungs.iter().for_each(|rung| log.check(rung));
     }
     log.end(&result, |r| r.reached().map_or("nothing was reached".into(), |l| format!("reached {l}")));
     result
@@ -157,10 +129,15 @@ pub fn record(lock: &StoreLock<'_>, report: &DrillReport, context: &Context<'_>)
     })
 }
 
-fn climb(store: &Store, listed: &Listed, options: &DrillOptions, context: &Context<'_>) -> Result<Vec<Rung>> {
+fn climb(
+    store: &Store,
+    listed: &Listed,
+    options: &DrillOptions,
+    context: &Context<'_>,
+) -> Result<Vec<Check>> {
     let manifest = match store.manifest(listed) {
         Ok(manifest) => manifest,
-        Err(e) => return Ok(vec![unreadable(DrillLevel::Bytes, &e)]),
+        Err(e) => return Ok(vec![Check { id: DrillLevel::Bytes.name().into(), ..unreadable(&e) }]),
     };
     let place = Place::prepare(store, &manifest, &options.scratch, context)?;
     let climb = Climb { store, listed, manifest: &manifest, options, place: &place, context };
@@ -172,16 +149,20 @@ fn climb(store: &Store, listed: &Listed, options: &DrillOptions, context: &Conte
 }
 
 impl Climb<'_> {
-    fn all(&self) -> Result<Vec<Rung>> {
+    fn all(&self) -> Result<Vec<Check>> {
         let (options, context) = (self.options, self.context);
         let mut rungs = Vec::new();
         for level in DrillLevel::ALL.into_iter().filter(|level| *level <= options.level) {
-            context.interrupt.check()?;
-            context.observer.on(&Event::Phase { verb: "Drilling", what: level.name().to_owned(), total: 0 });
-            let begun = context.clock.now();
-            let mut rung = self.rung(level)?;
-            self.refuse_full_disk(&rung)?;
-            rung.elapsed = context.clock.now().duration_since(begun).unwrap_or_default();
+            let rung = timed(level.name(), "", context, || {
+                context.observer.on(&Event::Phase {
+                    verb: "Drilling",
+                    what: level.name().to_owned(),
+                    total: 0,
+                });
+                let rung = self.rung(level)?;
+                self.refuse_full_disk(&rung)?;
+                Ok(rung)
+            })?;
             let passed = rung.passed();
             rungs.push(rung);
             if !passed {
@@ -192,7 +173,7 @@ impl Climb<'_> {
     }
 
     /// A scratch place that is full says nothing of the restore point.
-    fn refuse_full_disk(&self, rung: &Rung) -> Result<()> {
+    fn refuse_full_disk(&self, rung: &Check) -> Result<()> {
         match rung.findings.iter().find(|f| f.problem.contains("No space left on device")) {
             None => Ok(()),
             Some(finding) => Err(Error::new(
@@ -204,25 +185,13 @@ impl Climb<'_> {
     }
 }
 
-fn unreadable(level: DrillLevel, e: &Error) -> Rung {
-    let details = e.details().iter().map(|d| Finding { place: d.clone(), problem: "is damaged".into() });
-    let mut findings: Vec<Finding> = details.collect();
-    if findings.is_empty() {
-        findings.push(Finding { place: "the restore point".into(), problem: e.to_string() });
+fn unreadable(e: &Error) -> Check {
+    let mut rung = Check::counted(0, "files");
+    e.details().iter().for_each(|detail| rung.find(detail.clone(), "is damaged"));
+    if rung.findings.is_empty() {
+        rung.find("the restore point", e.to_string());
     }
-    Rung { findings, ..rung(level, 0, "files") }
-}
-
-fn rung(level: DrillLevel, checked: u64, unit: &'static str) -> Rung {
-    Rung {
-        level,
-        checked,
-        unit,
-        findings: Vec::new(),
-        notes: Vec::new(),
-        command: None,
-        elapsed: Duration::ZERO,
-    }
+    rung
 }
 
 struct Climb<'a> {
@@ -235,7 +204,7 @@ struct Climb<'a> {
 }
 
 impl Climb<'_> {
-    fn rung(&self, level: DrillLevel) -> Result<Rung> {
+    fn rung(&self, level: DrillLevel) -> Result<Check> {
         match level {
             DrillLevel::Bytes => self.bytes(),
             DrillLevel::Manifest => self.extracted(),
@@ -246,28 +215,28 @@ impl Climb<'_> {
     }
 
     /// Every file, from the archive alone.
-    fn bytes(&self) -> Result<Rung> {
+    fn bytes(&self) -> Result<Check> {
         let all: Vec<usize> = (0..self.manifest.entries.len()).collect();
         let verified =
             verify_sources(self.store, self.listed, self.manifest.clone(), &all, From::Archive, self.context);
         match verified {
-            Ok(_) => Ok(rung(DrillLevel::Bytes, self.manifest.totals.files, "files")),
-            Err(e) if e.kind() == ErrorKind::Damaged => Ok(unreadable(DrillLevel::Bytes, &e)),
+            Ok(_) => Ok(Check::counted(self.manifest.totals.files, "files")),
+            Err(e) if e.kind() == ErrorKind::Damaged => Ok(unreadable(&e)),
             Err(e) => Err(e),
         }
     }
 
     /// The copy is what the manifest says: no more, no less.
-    fn extracted(&self) -> Result<Rung> {
+    fn extracted(&self) -> Result<Check> {
         let options = RollbackOptions { from: From::Archive, outside: true, ..RollbackOptions::default() };
         let done =
             extract(self.store, self.listed, self.place.workspace(), &options, Times::Present, self.context);
         match done {
             Ok(_) => {}
-            Err(e) if e.kind() == ErrorKind::Damaged => return Ok(unreadable(DrillLevel::Manifest, &e)),
+            Err(e) if e.kind() == ErrorKind::Damaged => return Ok(unreadable(&e)),
             Err(e) => return Err(e),
         }
-        let mut out = rung(DrillLevel::Manifest, self.manifest.entries.len() as u64, "entries");
+        let mut out = Check::counted(self.manifest.entries.len() as u64, "entries");
         out.findings = self.place.compare(self.manifest)?;
         Ok(out)
     }
@@ -293,21 +262,17 @@ impl Climb<'_> {
         })
     }
 
-    fn resolves(&self) -> Result<Rung> {
-        let mut out = rung(DrillLevel::Resolves, 0, "packages");
+    fn resolves(&self) -> Result<Check> {
+        let mut out = Check::counted(0, "packages");
         match self.load() {
             Ok(workspace) => {
                 let answer = self.cargo().resolve(self.context)?;
-                out =
-                    self.answered(DrillLevel::Resolves, workspace.packages.len() as u64, "packages", answer);
+                out = answered(workspace.packages.len() as u64, "packages", answer);
             }
             Err(e) => {
-                let place = "cargo metadata".to_owned();
-                let details =
-                    e.details().iter().map(|d| Finding { place: place.clone(), problem: d.clone() });
-                out.findings.extend(details);
+                e.details().iter().for_each(|detail| out.find("cargo metadata", detail.clone()));
                 if out.findings.is_empty() {
-                    out.findings.push(Finding { place, problem: e.to_string() });
+                    out.find("cargo metadata", e.to_string());
                 }
             }
         }
@@ -317,7 +282,7 @@ impl Climb<'_> {
         Ok(out)
     }
 
-    fn compiles(&self) -> Result<Rung> {
+    fn compiles(&self) -> Result<Check> {
         let mut notes = Vec::new();
         let local = self.place.local_crates(self.manifest);
         let seeded =
@@ -333,28 +298,27 @@ impl Climb<'_> {
         let build = self.load()?.settings.build;
         let answer = self.cargo().check(&build, self.context)?;
         let compiled = answer.compiled;
-        let mut out = self.answered(DrillLevel::Compiles, compiled, "units compiled", answer);
+        let mut out = answered(compiled, "units compiled", answer);
         out.notes.extend(notes);
         Ok(out)
     }
 
-    fn tests(&self) -> Result<Rung> {
+    fn tests(&self) -> Result<Check> {
         let build = self.load()?.settings.build;
         let answer = self.cargo().test(&build, self.context)?;
         let passed = answer.tests_passed;
-        Ok(self.answered(DrillLevel::Tests, passed, "tests", answer))
+        Ok(answered(passed, "tests", answer))
     }
+}
 
-    fn answered(&self, level: DrillLevel, checked: u64, unit: &'static str, answer: Answer) -> Rung {
-        let mut out = rung(level, checked, unit);
-        out.command = Some(answer.command);
-        out.findings = answer.findings;
-        if answer.ok && checked == 0 {
-            let problem = format!("ended well with 0 {unit}, which proves nothing");
-            out.findings.push(Finding { place: "cargo".into(), problem });
-        }
-        out
+fn answered(checked: u64, unit: &str, answer: Answer) -> Check {
+    let mut out = Check::counted(checked, unit);
+    out.command = Some(answer.command);
+    out.findings = answer.findings;
+    if answer.ok && checked == 0 {
+        out.find("cargo", format!("ended well with 0 {unit}, which proves nothing"));
     }
+    out
 }
 
 /// The default place for drills below a cache directory: `backstop/drill`.

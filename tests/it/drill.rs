@@ -32,8 +32,8 @@ fn run(world: &World, level: DrillLevel) -> DrillReport {
 
 /// The findings of the rung that failed, one a line.
 fn found(report: &DrillReport) -> String {
-    let rung = report.failed().expect("a rung failed");
-    let lines = rung.findings.iter().map(|f| format!("{} {}: {}", rung.level, f.place, f.problem));
+    let (level, rung) = report.failed().expect("a rung failed");
+    let lines = rung.findings.iter().map(|f| format!("{level} {}: {}", f.place, f.problem));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -76,8 +76,8 @@ fn a_drill_climbs_to_the_tests_and_leaves_the_workspaces_own_build_alone() {
     let tree = Picture::with_times(&world.root, &[&world.dir]);
     let first = run(&world, DrillLevel::Tests);
     assert!(first.passed(), "{}", found(&first));
-    let counted: Vec<_> = first.rungs.iter().map(|r| (r.level, r.checked > 0)).collect();
-    assert_eq!(counted, DrillLevel::ALL.map(|level| (level, true)));
+    let counted: Vec<_> = first.rungs.iter().map(|r| (r.id.as_str(), r.checked > 0)).collect();
+    assert_eq!(counted, DrillLevel::ALL.map(|level| (level.name(), true)));
     assert_eq!(first.rungs[4].checked, 1, "one test passed");
     assert!(
         first.rungs[3].notes.iter().any(|n| n.starts_with("1 compiled dependency")),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Session;
-use crate::check::Finding;
+use crate::check::Check;
 use crate::checkpoint::{Checkpoints, CheckpointsReport, Surroundings, run};
 use crate::cli::args::Format;
 use crate::cli::{exit, render};
@@ -28,6 +28,8 @@ pub(in crate::cli) struct CheckpointArgs {
 
 /// What a JUnit report is called.
 const SUITE: &str = "backstop checkpoint";
+/// What checkpoints belong to in it.
+const GROUP: &str = "checkpoints";
 
 impl Session<'_> {
     pub(super) fn checkpoint(&self, args: &CheckpointArgs) -> Result<u8> {
@@ -37,18 +39,14 @@ impl Session<'_> {
     /// A CI system that waits for a report gets one also where nothing could be asked.
     pub(super) fn told_to_ci(&self, suite: &str, done: Result<u8>) -> Result<u8> {
         if let Some(e) = done.as_ref().err().filter(|e| e.kind() != ErrorKind::Usage) {
-            let case = render::Case {
-                group: "checkpoints",
-                name: "can be asked".into(),
-                passed: false,
-                seconds: 0.0,
-                findings: vec![Finding { place: "backstop".into(), problem: e.to_string() }],
-                remedy: e.help().map(str::to_owned),
-            };
+            let mut check = Check { id: "can be asked".into(), ..Check::default() };
+            check.find("backstop", e.to_string());
+            check.remedy = e.help().map(str::to_owned);
+            let groups = [(GROUP, vec![check])];
             let checkout = render::Checkout { repository: None, root: PathBuf::new() };
             match self.global.format {
-                Format::Junit => self.report(&render::junit(suite, &[case])),
-                Format::Github => self.report(&render::github(&[case], &checkout)),
+                Format::Junit => self.report(&render::junit(suite, &groups)),
+                Format::Github => self.report(&render::github(&groups, &checkout)),
                 Format::Human | Format::Json => {}
             }
         }
@@ -78,7 +76,7 @@ impl Session<'_> {
             Format::Human => human(),
             Format::Json => render::checkpoint_json(&report, code),
             Format::Junit | Format::Github => {
-                self.for_ci(SUITE, &workspace, &render::checkpoint_cases(&report), &human)
+                self.for_ci(SUITE, &workspace, &[(GROUP, report.checkpoints.clone())], &human)
             }
         };
         self.report(&text);
@@ -90,15 +88,15 @@ impl Session<'_> {
         &self,
         suite: &str,
         workspace: &Workspace,
-        cases: &[render::Case],
+        groups: &[render::Group],
         human: &dyn Fn() -> String,
     ) -> String {
         if self.global.format == Format::Junit {
-            return render::junit(suite, cases);
+            return render::junit(suite, groups);
         }
         let checkout =
             render::Checkout { repository: self.env.repository.clone(), root: workspace.root.clone() };
-        render::github(cases, &checkout) + &render::harmless(&human())
+        render::github(groups, &checkout) + &render::harmless(&human())
     }
 
     /// Backstop's own, those of the settings, and those that the program registered.

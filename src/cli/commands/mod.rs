@@ -25,7 +25,7 @@ pub(super) use init::InitArgs;
 #[cfg(feature = "install")]
 pub(super) use install::CompletionsArgs;
 pub(super) use look::{DiffArgs, ListArgs, ShowArgs};
-pub(super) use preflight::{PreflightArgs, Road, StatusArgs, road_finding};
+pub(super) use preflight::{PreflightArgs, StatusArgs};
 pub(super) use prune::{PinArgs, PruneArgs, UnpinArgs};
 pub(super) use recover::RecoverArgs;
 

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Session, wait};
 use crate::backup::{BackupOptions, BackupOutcome, backup};
-use crate::check::Finding;
+use crate::check::Check;
 use crate::cli::args::Format;
 use crate::cli::{exit, render};
 use crate::diff::diff_live;
@@ -47,13 +47,6 @@ struct BackedUp {
     /// How many files were read back; `None` where it was there already.
     verified: Option<u64>,
     set: ProtectedSet,
-}
-
-/// A dry run by one of the roads back.
-pub(in crate::cli) struct Road {
-    pub(in crate::cli) name: &'static str,
-    /// What is wrong, or why it was not tried.
-    pub(in crate::cli) trial: Trial,
 }
 
 /// What a JUnit report is called.
@@ -121,7 +114,7 @@ impl Session<'_> {
             Format::Human => human(),
             Format::Json => render::preflight_json(&view, code),
             Format::Junit | Format::Github => {
-                self.for_ci(SUITE, &workspace, &render::preflight_cases(&view), &human)
+                self.for_ci(SUITE, &workspace, &render::preflight_groups(&view), &human)
             }
         };
         self.report(&text);
@@ -182,7 +175,7 @@ impl Session<'_> {
     }
 
     /// A dry run of a rollback by each road, where it is the program's own text.
-    fn roads(&self, store: &Store, id: &Id) -> Vec<Road> {
+    fn roads(&self, store: &Store, id: &Id) -> Vec<Check> {
         let same = |path: &std::path::Path, text: &[u8]| std::fs::read(path).is_ok_and(|found| found == text);
         let running = self.env.executable.as_ref().and_then(|path| std::fs::read(path).ok());
         let executable = store.layout().executable();
@@ -190,14 +183,14 @@ impl Session<'_> {
             true => prove_executable(store, &executable, id).map_or_else(Trial::Failed, |()| Trial::Proven),
             false => Trial::Failed("is not the program that runs now".into()),
         };
-        let mut roads = vec![Road { name: EXECUTABLE, trial }];
+        let mut roads = vec![road(EXECUTABLE, trial)];
         for script in SCRIPTS {
             let path = script.path(store);
             let trial = match same(&path, script.text) {
                 true => script.prove(store, &path, id),
                 false => Trial::Failed("is not the script of this program".into()),
             };
-            roads.push(Road { name: script.name, trial });
+            roads.push(road(script.name, trial));
         }
         roads
     }
@@ -245,12 +238,16 @@ impl Session<'_> {
     }
 }
 
-/// A road's trial as a finding, where it is one.
-pub(in crate::cli) fn road_finding(road: &Road) -> Option<Finding> {
-    match &road.trial {
-        Trial::Failed(problem) => {
-            Some(Finding { place: format!("scripts/{}", road.name), problem: problem.clone() })
-        }
-        Trial::Proven | Trial::Untried(_) => None,
+/// What came of a dry run by one of the roads back.
+fn road(name: &str, trial: Trial) -> Check {
+    let runs = u64::from(!matches!(trial, Trial::Untried(_)));
+    let mut check = Check::counted(runs, "dry runs")
+        .with_remedy("the next `backup` writes it anew where it is altered; use another road until then");
+    check.id = name.into();
+    match trial {
+        Trial::Proven => {}
+        Trial::Untried(why) => check.not_tried = Some(why),
+        Trial::Failed(problem) => check.find(format!("scripts/{name}"), problem),
     }
+    check
 }

@@ -5,8 +5,7 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::checks::{Layout, checks};
-use super::{Case, object};
-use crate::check::Check;
+use super::object;
 use crate::checkpoint::{Checkpoints, CheckpointsReport, check_json};
 use crate::cli::args::Format;
 use crate::cli::term::{BOLD, GREEN, RED, Term, cut, text_columns};
@@ -56,19 +55,6 @@ pub(in crate::cli) fn checkpoint_list(term: &Term, format: Format, checkpoints: 
         let _ = writeln!(out, "{}  {}", term.out(BOLD, checkpoint.id()), show_text(checkpoint.name()));
     }
     out
-}
-
-/// For CI systems.
-pub(in crate::cli) fn checkpoint_cases(report: &CheckpointsReport) -> Vec<Case> {
-    let case = |one: &Check| Case {
-        group: "checkpoints",
-        name: format!("{} {}", one.id, one.title),
-        passed: one.passed(),
-        seconds: one.elapsed.as_secs_f64(),
-        findings: one.findings.clone(),
-        remedy: one.remedy.clone(),
-    };
-    report.checkpoints.iter().map(case).collect()
 }
 
 /// For programs.

@@ -4,62 +4,64 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use crate::check::Finding;
+use crate::check::{Check, Verdict};
 use crate::path::show_path;
 
-/// One check.
-pub(in crate::cli) struct Case {
-    /// What it belongs to: `checkpoints`, `validations`, …
-    pub(in crate::cli) group: &'static str,
-    pub(in crate::cli) name: String,
-    pub(in crate::cli) passed: bool,
-    pub(in crate::cli) seconds: f64,
-    pub(in crate::cli) findings: Vec<Finding>,
-    pub(in crate::cli) remedy: Option<String>,
+/// Checks of one kind: `checkpoints`, `validations`, …
+pub(in crate::cli) type Group = (&'static str, Vec<Check>);
+
+fn name(check: &Check) -> String {
+    format!("{} {}", check.id, check.title).trim_end().to_owned()
 }
 
-impl Case {
-    /// What is wrong, in one line; something is said also where a check looked at nothing.
-    fn problem(&self) -> String {
-        match self.findings.as_slice() {
-            [] => "nothing was checked".into(),
-            [one] => format!("{}: {}", one.place, one.problem),
-            [first, more @ ..] => format!("{}: {} (and {} more)", first.place, first.problem, more.len()),
-        }
+/// What is wrong, in one line; something is said also where a check looked at nothing.
+fn problem(check: &Check) -> String {
+    match check.findings.as_slice() {
+        [] => "nothing was checked".into(),
+        [one] => format!("{}: {}", one.place, one.problem),
+        [first, more @ ..] => format!("{}: {} (and {} more)", first.place, first.problem, more.len()),
     }
 }
 
 /// A JUnit report, <https://github.com/testmoapp/junitxml>.
-pub(in crate::cli) fn junit(suite: &str, cases: &[Case]) -> String {
-    let failures = cases.iter().filter(|case| !case.passed).count();
-    let seconds: f64 = cases.iter().map(|case| case.seconds).sum();
-    let sums = format!("tests=\"{}\" failures=\"{failures}\" time=\"{seconds:.3}\"", cases.len());
+pub(in crate::cli) fn junit(suite: &str, groups: &[Group]) -> String {
+    let all = || groups.iter().flat_map(|(group, checks)| checks.iter().map(move |check| (group, check)));
+    let failures = all().filter(|(_, check)| check.failed()).count();
+    let seconds: f64 = all().map(|(_, check)| check.elapsed.as_secs_f64()).sum();
+    let sums = format!("tests=\"{}\" failures=\"{failures}\" time=\"{seconds:.3}\"", all().count());
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(out, "<testsuites {sums}>");
     let _ = writeln!(out, "  <testsuite name=\"{}\" {sums}>", xml(suite));
-    for case in cases {
+    for (group, check) in all() {
         let _ = write!(
             out,
             "    <testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\"",
-            xml(case.group),
-            xml(&case.name),
-            case.seconds
+            xml(group),
+            xml(&name(check)),
+            check.elapsed.as_secs_f64()
         );
-        if case.passed {
-            out.push_str("/>\n");
-            continue;
+        match check.verdict() {
+            Verdict::Passed => out.push_str("/>\n"),
+            Verdict::NotTried => {
+                let why = xml(check.not_tried.as_deref().unwrap_or_default());
+                let _ = writeln!(out, ">\n      <skipped message=\"{why}\"/>\n    </testcase>");
+            }
+            Verdict::Failed => failure(&mut out, check),
         }
-        let _ = writeln!(out, ">\n      <failure message=\"{}\">", xml(&case.problem()));
-        for finding in &case.findings {
-            let _ = writeln!(out, "{}", xml(&format!("{}: {}", finding.place, finding.problem)));
-        }
-        if let Some(remedy) = &case.remedy {
-            let _ = writeln!(out, "{}", xml(&format!("help: {remedy}")));
-        }
-        out.push_str("      </failure>\n    </testcase>\n");
     }
     out.push_str("  </testsuite>\n</testsuites>\n");
     out
+}
+
+fn failure(out: &mut String, check: &Check) {
+    let _ = writeln!(out, ">\n      <failure message=\"{}\">", xml(&problem(check)));
+    for finding in &check.findings {
+        let _ = writeln!(out, "{}", xml(&format!("{}: {}", finding.place, finding.problem)));
+    }
+    if let Some(remedy) = &check.remedy {
+        let _ = writeln!(out, "{}", xml(&format!("help: {remedy}")));
+    }
+    out.push_str("      </failure>\n    </testcase>\n");
 }
 
 /// XML 1.0 forbids most control characters even when they are escaped.
@@ -111,14 +113,14 @@ impl Checkout {
 }
 
 /// GitHub's workflow commands: one annotation for each finding.
-pub(in crate::cli) fn github(cases: &[Case], checkout: &Checkout) -> String {
+pub(in crate::cli) fn github(groups: &[Group], checkout: &Checkout) -> String {
     let mut out = String::new();
-    for case in cases.iter().filter(|case| !case.passed) {
-        let title = property(&case.name);
-        if case.findings.is_empty() {
-            let _ = writeln!(out, "::error title={title}::{}", message(&case.problem()));
+    for check in groups.iter().flat_map(|(_, checks)| checks).filter(|check| check.failed()) {
+        let title = property(&name(check));
+        if check.findings.is_empty() {
+            let _ = writeln!(out, "::error title={title}::{}", message(&problem(check)));
         }
-        for finding in case.findings.iter().take(ANNOTATIONS) {
+        for finding in check.findings.iter().take(ANNOTATIONS) {
             let place = checkout.properties(&finding.place);
             let text = format!("{}: {}", finding.place, finding.problem);
             let _ = writeln!(out, "::error {place}title={title}::{}", message(&text));
@@ -153,43 +155,36 @@ fn property(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    fn cases() -> Vec<Case> {
-        let finding = |place: &str, problem: &str| Finding { place: place.into(), problem: problem.into() };
-        vec![
-            Case {
-                group: "checkpoints",
-                name: "CP001 Good".into(),
-                passed: true,
-                seconds: 0.25,
-                findings: vec![],
-                remedy: None,
-            },
-            Case {
-                group: "checkpoints",
-                name: "CP004 A, B: 100%".into(),
-                passed: false,
-                seconds: 1.0,
-                findings: vec![
-                    finding("src/a,b.rs:7", "expected `<T>` & \"x\"\n\u{1b}[31m"),
-                    finding("cargo", "exit code 101"),
-                ],
-                remedy: Some("mend it".into()),
-            },
-        ]
+    fn groups() -> [Group; 1] {
+        let mut good = Check::counted(3, "files");
+        (good.id, good.title) = ("CP001".into(), "Good".into());
+        good.elapsed = Duration::from_millis(250);
+        let mut bad = Check::counted(1, "units").with_remedy("mend it");
+        (bad.id, bad.title) = ("CP004".into(), "A, B: 100%".into());
+        bad.elapsed = Duration::from_secs(1);
+        bad.find("src/a,b.rs:7", "expected `<T>` & \"x\"\n\u{1b}[31m");
+        bad.find("cargo", "exit code 101");
+        let not_tried = Some("there is no \"bash\" on PATH".into());
+        let untried = Check { id: "rollback.sh".into(), not_tried, ..Check::default() };
+        [("checkpoints", vec![good, bad, untried])]
     }
 
     #[test]
     fn a_junit_report_escapes_what_xml_cannot_hold() {
-        let text = junit("backstop", &cases());
+        let text = junit("backstop", &groups());
         assert!(
-            text.contains("<testsuite name=\"backstop\" tests=\"2\" failures=\"1\" time=\"1.250\">"),
+            text.contains("<testsuite name=\"backstop\" tests=\"3\" failures=\"1\" time=\"1.250\">"),
             "{text}"
         );
         assert!(text.contains("name=\"CP001 Good\" time=\"0.250\"/>"), "{text}");
         assert!(text.contains("expected `&lt;T&gt;` &amp; &quot;x&quot;&#10;\\u{1b}[31m"), "{text}");
         assert!(!text.contains('\u{1b}'));
+        let skipped = "name=\"rollback.sh\" time=\"0.000\">\n      <skipped message=\"there is no &quot;bash&quot; on PATH\"/>";
+        assert!(text.contains(skipped), "{text}");
     }
 
     #[test]
@@ -205,7 +200,7 @@ mod tests {
         assert_eq!(within.properties("src/a,b.rs:7"), "file=sub/src/a%2Cb.rs,line=7,");
         assert_eq!(checkout.properties("src/c%:7"), "file=src/c%25%3A7,", "a name with a colon");
         assert_eq!(checkout.properties("false localhost:8080"), "", "no file is there");
-        let text = github(&cases(), &checkout);
+        let text = github(&groups(), &checkout);
         std::fs::remove_dir_all(&root).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 2, "{text}");
@@ -217,8 +212,8 @@ mod tests {
         );
         assert!(lines[0].contains("%0A"));
         assert!(lines[1].starts_with("::error title=CP004"));
-        let silent = Case { findings: vec![], ..cases().remove(1) };
-        assert!(github(&[silent], &checkout).ends_with("::nothing was checked\n"));
+        let silent = Check { id: "CP005".into(), ..Check::default() };
+        assert!(github(&[("checkpoints", vec![silent])], &checkout).ends_with("::nothing was checked\n"));
     }
 
     #[test]

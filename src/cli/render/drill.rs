@@ -4,39 +4,29 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, sentences};
+use super::checks::{Layout, checks};
+use crate::check::Check;
+use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, sentences};
 use crate::clock::show_duration;
-use crate::drill::{DrillReport, Rung};
-use crate::path::{show_path, show_text};
+use crate::drill::DrillReport;
+use crate::path::show_path;
 use crate::store::DrillLevel;
+
+const LAYOUT: Layout = Layout {
+    name: |_, rung| format!("  {:<10} ", rung.id),
+    sum: |rung| format!("{} in {}", rung.amount(), show_duration(rung.elapsed)),
+    command: 13,
+    indent: 6,
+    shown: 10,
+    others: ": the log has all",
+    broken: true,
+};
 
 /// For people: a line for each rung, then how far it came.
 pub(in crate::cli) fn drill(term: &Term, report: &DrillReport) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}", term.out(BOLD, format!("Drill of {}", report.backup_id)));
-    for rung in &report.rungs {
-        let verdict = if rung.passed() { term.out(GREEN, "passed") } else { term.out(RED, "FAILED") };
-        let _ = writeln!(
-            out,
-            "  {:<10} {verdict}  {} in {}",
-            rung.level,
-            counted(rung),
-            show_duration(rung.elapsed)
-        );
-        if let Some(command) = &rung.command {
-            let _ = writeln!(out, "             {}", term.out(DIM, sentences(13, &show_text(command))));
-        }
-        for finding in rung.findings.iter().take(SHOWN) {
-            let text = format!("{}: {}", finding.place, finding.problem);
-            let _ = writeln!(out, "      {}", sentences(6, &text));
-        }
-        if rung.findings.len() > SHOWN {
-            let _ = writeln!(out, "      … and {} more: the log has all", rung.findings.len() - SHOWN);
-        }
-        for note in &rung.notes {
-            let _ = writeln!(out, "      {} {}", term.out(YELLOW, "note:"), sentences(12, note));
-        }
-    }
+    checks(&mut out, term, &report.rungs, &LAYOUT);
     let _ = match (report.reached(), report.failed()) {
         (Some(level), None) => {
             writeln!(
@@ -58,23 +48,11 @@ pub(in crate::cli) fn drill(term: &Term, report: &DrillReport) -> String {
     out
 }
 
-const SHOWN: usize = 10;
-
-fn counted(rung: &Rung) -> String {
-    let one = match (rung.checked, rung.unit) {
-        (1, "entries") => "entry",
-        (1, "units compiled") => "unit compiled",
-        (1, many) => many.trim_end_matches('s'),
-        (_, many) => many,
-    };
-    format!("{} {one}", rung.checked)
-}
-
 /// What to do about a drill that failed.
 pub(super) fn help(report: &DrillReport) -> Option<String> {
-    let failed = report.failed()?;
+    let (level, failed) = report.failed()?;
     let says = |text: &str| failed.findings.iter().any(|f| f.problem.contains(text));
-    let broken = report.compiled_then == Some(false) && failed.level >= DrillLevel::Compiles;
+    let broken = report.compiled_then == Some(false) && level >= DrillLevel::Compiles;
     let text = if broken {
         "the workspace itself did not compile when this was made: it is a faithful copy of a broken tree"
     } else if says("--locked was passed") {
@@ -85,10 +63,10 @@ pub(super) fn help(report: &DrillReport) -> Option<String> {
     } else if says("stable release channel") {
         "some targets need a nightly toolchain: narrow what has to compile in the settings, such as\n          \
          check = [\"--workspace\", \"--lib\", \"--bins\", \"--tests\", \"--examples\"]"
-    } else if failed.level == DrillLevel::Tests {
+    } else if level == DrillLevel::Tests {
         "do the tests pass in the workspace itself? Then the restore point lacks something that they read: `explain \
          PATH` says why a file is not in it; mend the settings and make a new one"
-    } else if failed.level >= DrillLevel::Resolves {
+    } else if level >= DrillLevel::Resolves {
         "does the workspace itself pass? Then the restore point lacks something that the build reads: \
          `explain PATH` says why a file is not in it; mend the settings and make a new one"
     } else {
@@ -99,24 +77,8 @@ pub(super) fn help(report: &DrillReport) -> Option<String> {
 
 /// For programs.
 pub(super) fn drill_json(report: &DrillReport) -> Value {
-    let rungs: Vec<_> = report
-        .rungs
-        .iter()
-        .map(|r| {
-            let findings: Vec<_> =
-                r.findings.iter().map(|f| json!({ "place": f.place, "problem": f.problem })).collect();
-            json!({
-                "level": r.level.name(),
-                "passed": r.passed(),
-                "checked": r.checked,
-                "unit": r.unit,
-                "command": r.command,
-                "findings": findings,
-                "notes": r.notes,
-                "seconds": r.elapsed.as_secs_f64(),
-            })
-        })
-        .collect();
+    let own = |rung: &Check| json!({ "level": rung.id, "command": rung.command });
+    let rungs: Vec<_> = report.rungs.iter().map(|rung| rung.to_json(own(rung))).collect();
     json!({
         "wanted": report.wanted.name(),
         "reached": report.reached().map(crate::store::DrillLevel::name),

@@ -23,8 +23,8 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 pub(super) use backup::{BackupView, backup, backup_json, unprotected_input};
-pub(super) use checkpoint::{checkpoint, checkpoint_cases, checkpoint_json, checkpoint_list};
-pub(super) use ci::{Case, Checkout, github, harmless, junit};
+pub(super) use checkpoint::{checkpoint, checkpoint_json, checkpoint_list};
+pub(super) use ci::{Checkout, Group, github, harmless, junit};
 pub(super) use diff::{DiffView, diff, diff_json, diff_names, diff_stat};
 pub(super) use drill::drill;
 pub(super) use explain::{explain, explain_json};
@@ -32,7 +32,7 @@ pub(super) use explain::{explain, explain_json};
 pub(super) use init::{file_json, init, init_json};
 pub(super) use list::{list, list_json};
 pub(super) use preflight::{
-    PreflightView, StatusView, preflight, preflight_cases, preflight_json, status, status_report_json,
+    PreflightView, StatusView, preflight, preflight_groups, preflight_json, status, status_report_json,
     status_without_store,
 };
 pub(super) use prune::{PruneView, emptied, pinned, prune, prune_json, restored};

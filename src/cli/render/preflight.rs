@@ -9,10 +9,10 @@ use serde_json::json;
 use super::backup::inputs_json;
 use super::drill::{drill, drill_json, help};
 use super::list::status_json;
-use super::{BringBack, Case, checkpoint, checkpoint_cases, object};
+use super::{BringBack, Group, checkpoint, object};
+use crate::check::{Check, Verdict, all_passed, passed_count};
 use crate::checkpoint::{CheckpointsReport, check_json};
 use crate::cli::args::Format;
-use crate::cli::commands::{Road, road_finding};
 use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, cut, fill, plural, sentences};
 use crate::clock::{parse_rfc3339, show_age, show_duration};
 use crate::diff::Diff;
@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::manifest::{Totals, shown};
 use crate::path::{show_path, show_text};
 use crate::select::ProtectedSet;
-use crate::store::{Store, Summary, Trial};
+use crate::store::{Store, Summary};
 use crate::validate::ValidationReport;
 
 /// All that a preflight found.
@@ -34,7 +34,7 @@ pub(in crate::cli) struct PreflightView<'a> {
     pub(in crate::cli) checkpoints: &'a CheckpointsReport,
     pub(in crate::cli) validation: &'a ValidationReport,
     pub(in crate::cli) drill: &'a DrillReport,
-    pub(in crate::cli) roads: &'a [Road],
+    pub(in crate::cli) roads: &'a [Check],
     pub(in crate::cli) elapsed: Duration,
 }
 
@@ -46,12 +46,7 @@ impl PreflightView<'_> {
             && self.checkpoints.passed()
             && self.validation.passed()
             && self.drill.passed()
-            && self.roads.iter().all(|road| road_finding(road).is_none())
-            && self.proven() > 0
-    }
-
-    fn proven(&self) -> usize {
-        self.roads.iter().filter(|road| road.trial == Trial::Proven).count()
+            && all_passed(self.roads)
     }
 
     fn sums(&self) -> Vec<String> {
@@ -60,8 +55,8 @@ impl PreflightView<'_> {
         vec![
             format!("{}/{} files backed up", self.verified, self.totals.files),
             format!("{}/{} checkpoints", self.checkpoints.passed_count(), self.checkpoints.checkpoints.len()),
-            format!("{}/{} validations", checks.iter().filter(|c| c.passed()).count(), checks.len()),
-            format!("{}/{} rollback roads", self.proven(), self.roads.len()),
+            format!("{}/{} validations", passed_count(checks), checks.len()),
+            format!("{}/{} rollback roads", passed_count(self.roads), self.roads.len()),
             format!("drill: {reached}"),
         ]
     }
@@ -75,16 +70,13 @@ pub(in crate::cli) fn preflight(term: &Term, view: &PreflightView<'_>) -> String
     }
     out += &drill(term, view.drill);
     for road in view.roads {
-        match &road.trial {
-            Trial::Proven => {}
-            Trial::Untried(why) => {
-                let text = format!("scripts/{} was not tried: {why}", road.name);
-                let _ = writeln!(out, "{} {}", term.out(YELLOW, "note:"), sentences(6, &text));
-            }
-            Trial::Failed(problem) => {
-                let text = format!("scripts/{} {problem}", road.name);
-                let _ = writeln!(out, "{} {}", term.out(RED, "FAILED"), sentences(7, &text));
-            }
+        if let Some(why) = &road.not_tried {
+            let text = format!("scripts/{} was not tried: {why}", road.id);
+            let _ = writeln!(out, "{} {}", term.out(YELLOW, "note:"), sentences(6, &text));
+        }
+        for finding in &road.findings {
+            let text = format!("{} {}", finding.place, finding.problem);
+            let _ = writeln!(out, "{} {}", term.out(RED, "FAILED"), sentences(7, &text));
         }
     }
     let _ = writeln!(out, "\nRestore point: {}", term.out(BOLD, &view.backup_id));
@@ -102,35 +94,15 @@ pub(in crate::cli) fn preflight(term: &Term, view: &PreflightView<'_>) -> String
 }
 
 /// For CI systems.
-pub(in crate::cli) fn preflight_cases(view: &PreflightView<'_>) -> Vec<Case> {
-    let mut cases = checkpoint_cases(view.checkpoints);
-    cases.extend(view.validation.checks.iter().map(|c| Case {
-        group: "validations",
-        name: c.id.clone(),
-        passed: c.passed(),
-        seconds: c.elapsed.as_secs_f64(),
-        findings: c.findings.clone(),
-        remedy: c.remedy.clone(),
-    }));
-    cases.extend(view.drill.rungs.iter().map(|r| Case {
-        group: "drill",
-        name: r.level.name().into(),
-        passed: r.passed(),
-        seconds: r.elapsed.as_secs_f64(),
-        findings: r.findings.clone(),
-        remedy: if r.passed() { None } else { help(view.drill) },
-    }));
-    cases.extend(view.roads.iter().map(|road| Case {
-        group: "rollback roads",
-        name: road.name.into(),
-        passed: road_finding(road).is_none(),
-        seconds: 0.0,
-        findings: road_finding(road).into_iter().collect(),
-        remedy: Some(
-            "the next `backup` writes it anew where it is altered; use another road until then".into(),
-        ),
-    }));
-    cases
+pub(in crate::cli) fn preflight_groups(view: &PreflightView<'_>) -> [Group; 4] {
+    let mut rungs = view.drill.rungs.clone();
+    rungs.iter_mut().filter(|rung| !rung.passed()).for_each(|rung| rung.remedy = help(view.drill));
+    [
+        ("checkpoints", view.checkpoints.checkpoints.clone()),
+        ("validations", view.validation.checks.clone()),
+        ("drill", rungs),
+        ("rollback roads", view.roads.to_vec()),
+    ]
 }
 
 /// For programs.
@@ -139,12 +111,9 @@ pub(in crate::cli) fn preflight_json(view: &PreflightView<'_>, code: u8) -> Stri
         .roads
         .iter()
         .map(|road| {
-            let (tried, problem) = match &road.trial {
-                Trial::Proven => (true, None),
-                Trial::Untried(why) => (false, Some(why)),
-                Trial::Failed(problem) => (true, Some(problem)),
-            };
-            json!({ "name": road.name, "proven": road.trial == Trial::Proven, "tried": tried, "problem": problem })
+            let problem = road.findings.first().map(|f| &f.problem).or(road.not_tried.as_ref());
+            let tried = road.verdict() != Verdict::NotTried;
+            json!({ "name": road.id, "proven": road.passed(), "tried": tried, "problem": problem })
         })
         .collect();
     let validations: Vec<_> =
