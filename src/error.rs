@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Interrupted,
     /// A restore point or another file of the store is damaged.
     Damaged,
+    /// A file of the store is whole, and of a version that this one does not read.
+    UnknownVersion,
     /// A file changed under the operation's hands.
     Changed,
     /// The workspace could not be read: cargo metadata fails, or a file cannot be opened.

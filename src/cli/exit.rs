@@ -25,6 +25,7 @@ pub(super) fn code(kind: ErrorKind) -> u8 {
         | ErrorKind::NoRestorePoint
         | ErrorKind::Interrupted
         | ErrorKind::Damaged
+        | ErrorKind::UnknownVersion
         | ErrorKind::Changed
         | ErrorKind::Workspace
         | ErrorKind::NotConfirmed
@@ -43,6 +44,7 @@ pub(super) fn name(kind: ErrorKind) -> &'static str {
         ErrorKind::Busy => "busy",
         ErrorKind::Interrupted => "interrupted",
         ErrorKind::Damaged => "damaged",
+        ErrorKind::UnknownVersion => "unknown_version",
         ErrorKind::Changed => "changed",
         ErrorKind::Workspace => "workspace",
         ErrorKind::NotConfirmed => "not_confirmed",

@@ -192,15 +192,15 @@ fn needed_by_an_undo(store: &Store, rollbacks: &[PlannedRollback], points: &mut 
 
 /// The newest that is whole stays, also where newer ones are damaged.
 fn good_ones(store: &Store, points: &mut [PlannedPoint]) {
-    let whole = |point: &&mut PlannedPoint| {
+    let whole = |point: &PlannedPoint| {
         let l = &point.listed;
         let failed = store.status(l).validated.is_some_and(|v| !v.passed);
         !l.is_pre_rollback() && l.session && l.archive && l.metadata && !failed && store.manifest(l).is_ok()
     };
-    if let Some(good) = points.iter_mut().rev().find(whole)
-        && !good.reasons.iter().any(|r| r == "the newest")
-    {
-        good.reasons.insert(0, "the newest that is whole".into());
+    let newest = points.iter().rposition(|point| !point.listed.is_pre_rollback());
+    let good = points.iter().rposition(whole);
+    if let Some(index) = good.filter(|_| good != newest) {
+        points[index].reasons.insert(0, "the newest that is whole".into());
     }
 }
 

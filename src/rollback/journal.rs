@@ -11,7 +11,7 @@ use std::path::Path;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::live_tree::FileState;
 use crate::manifest::{Id, Mode, Root, RootPath};
-use crate::path::{LinkTarget, RelPath, show_path};
+use crate::path::{LinkTarget, RelPath, show_path, show_text};
 use crate::store::nul::{FieldReader, Fields};
 
 /// What kind of transaction it is.
@@ -184,7 +184,8 @@ impl Journal {
     /// Reads a journal, and whether it was committed.
     ///
     /// # Errors
-    /// Kind `Damaged`. A commit mark that is itself cut off counts as none; one behind it counts.
+    /// Kind `Damaged`; `UnknownVersion` if it is sealed and another version wrote it. A commit mark that is itself cut
+    /// off counts as none; one behind it counts.
     pub(crate) fn read(path: &Path) -> Result<(Journal, bool)> {
         let bytes = std::fs::read(path).during("read", path)?;
         let damaged = || {
@@ -192,7 +193,21 @@ impl Journal {
                 "the files that it moved are below rollback/displaced_*; the restore points are untouched: see `list`",
             )
         };
-        let (reader, tail) = FieldReader::sealed(&bytes).ok_or_else(damaged)?;
+        let (mut reader, tail) = FieldReader::sealed(&bytes).ok_or_else(damaged)?;
+        let version = reader.text().filter(|magic| *magic == MAGIC).and_then(|_| reader.text());
+        match version {
+            Some(VERSION) => {}
+            Some(other) => {
+                let text = format!(
+                    "the journal `{}` has version {}; this version reads {VERSION}",
+                    show_path(path),
+                    show_text(other)
+                );
+                return Err(Error::new(ErrorKind::UnknownVersion, text)
+                    .with_help("use the executable in the store's scripts/, or a newer backstop"));
+            }
+            None => return Err(damaged()),
+        }
         let journal = decode(reader).ok_or_else(damaged)?;
         Ok((journal, tail.ends_with(COMMITTED)))
     }
@@ -235,11 +250,9 @@ fn pop_state(r: &mut FieldReader<'_>) -> Option<Option<FileState>> {
     })
 }
 
+/// What follows the version.
 fn decode(mut r: FieldReader<'_>) -> Option<Journal> {
     let r = &mut r;
-    if (r.text()?, r.text()?) != (MAGIC, VERSION) {
-        return None;
-    }
     let id = r.parse()?;
     let purpose = match (r.text()?, r.parse()?) {
         ("rollback", to) => Purpose::Rollback { to },

@@ -400,12 +400,13 @@ fn open_journal(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<(J
     }
     let path = lock.store().layout().journal();
     // Neither way out can be taken: that is still a cut-off rollback, and not "nothing was changed".
-    let (journal, committed) = Journal::read(&path).map_err(|e| {
-        e.with_kind(ErrorKind::CutOff).with_help(format!(
+    let (journal, committed) = Journal::read(&path).map_err(|e| match e.kind() {
+        ErrorKind::UnknownVersion => e.with_kind(ErrorKind::CutOff),
+        _ => e.with_kind(ErrorKind::CutOff).with_help(format!(
             "what it moved is in {}/displaced_*; to give the rollback up, move `{}` away, then roll back anew",
             show_path(&lock.store().layout().rollback_dir()),
             show_path(&path)
-        ))
+        )),
     })?;
     context.observer.on(&Event::Phase {
         verb: "Reading",

@@ -954,3 +954,35 @@ fn what_was_moved_out_is_closed_against_edits_of_everything_below_the_workspace(
     }
     world.undo();
 }
+
+/// A sealed journal of a version that nobody has written yet.
+fn later_journal() -> Vec<u8> {
+    let mut bytes = b"backstop-journal\x002\0something new\0".to_vec();
+    let seal = backstop::digest::Digest::of(&bytes).to_string();
+    bytes.extend_from_slice(format!("end\0{seal}\0").as_bytes());
+    bytes
+}
+
+#[test]
+fn a_journal_of_a_later_version_is_called_that_and_not_damage() {
+    let world = World::new("virtual");
+    world.backup();
+    let says = |error: backstop::Error, kind: ErrorKind| {
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains("has version 2; this version reads 1"), "{error}");
+        assert!(error.help().unwrap().contains("a newer backstop"), "{error:?}");
+    };
+    let closed = world.dir.join("rollback/rollback_20260101_000000.journal");
+    write(&closed, later_journal());
+    says(world.plan_undo().unwrap_err(), ErrorKind::UnknownVersion);
+    remove(closed);
+    let open = world.dir.join("rollback/journal");
+    write(&open, later_journal());
+    says(world.resume_with(&Fs::real()).unwrap_err(), ErrorKind::CutOff);
+    says(world.abort_with(&Fs::real()).unwrap_err(), ErrorKind::CutOff);
+    // A torn one is damage.
+    let torn = later_journal();
+    write(&open, &torn[..torn.len() - 2]);
+    let error = world.resume_with(&Fs::real()).unwrap_err();
+    assert!(error.to_string().contains("is damaged"), "{error}");
+}
