@@ -113,6 +113,8 @@ pub mod explain;
 pub mod fsx;
 #[cfg(feature = "engine")]
 mod glob;
+#[cfg(any(feature = "engine", feature = "build-script"))]
+mod guard_file;
 #[cfg(feature = "install")]
 pub mod init;
 #[cfg(feature = "engine")]

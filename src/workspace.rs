@@ -4,11 +4,14 @@
 //! path packages outside the workspace, which are followed from manifest to manifest, nor the packages of a
 //! `[patch]` table: only where one names a package that is not known is the full form run, with `--locked`.
 
+mod patch;
+mod xtask;
+
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use cargo_metadata::{Metadata, MetadataCommand};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -28,6 +31,8 @@ pub struct Workspace {
     /// Directories outside the root that the settings protect: without symbolic links, and as the settings call
     /// them. None holds another one or the root.
     pub outside: Vec<(PathBuf, String)>,
+    /// The directories of the xtask and of the local packages that it is built from, sorted.
+    pub xtask: Vec<PathBuf>,
     /// What the manifests ask for.
     pub settings: Settings,
     /// Versions of the tools: `backstop`, `cargo`, `rustc`, `git`.
@@ -98,6 +103,7 @@ pub fn load(options: &LoadOptions) -> Result<Workspace> {
     collector.follow()?;
     let mut notes = Vec::new();
     collector.patched(&root, &mut notes)?;
+    let xtask = collector.xtask(&root);
 
     let root_owns_all = metadata.workspace_metadata.get("backstop").is_none();
     for (package, value) in collector.packages.iter().zip(&collector.tables) {
@@ -116,7 +122,7 @@ pub fn load(options: &LoadOptions) -> Result<Workspace> {
     target_directories.sort();
     target_directories.dedup();
     let outside = outside(&root, &settings, &mut notes)?;
-    Ok(Workspace { root, target_directories, packages, outside, settings, tools, notes })
+    Ok(Workspace { root, target_directories, packages, outside, xtask, settings, tools, notes })
 }
 
 /// The directories that the setting `outside` names.
@@ -183,6 +189,10 @@ struct Collector<'a> {
     /// Path dependencies that have to be looked up: the directory, its name, and the package that asks for it.
     wanted: VecDeque<(PathBuf, String, String)>,
     target_directories: Vec<PathBuf>,
+    /// What each package is built from.
+    edges: xtask::Edges,
+    /// The packages that are built from backstop, other than their build scripts.
+    embeds: HashSet<PathBuf>,
 }
 
 impl<'a> Collector<'a> {
@@ -195,6 +205,8 @@ impl<'a> Collector<'a> {
             seen: HashMap::new(),
             wanted: VecDeque::new(),
             target_directories: Vec::new(),
+            edges: xtask::Edges::new(),
+            embeds: HashSet::new(),
         }
     }
 
@@ -209,7 +221,13 @@ impl<'a> Collector<'a> {
             return Ok(());
         }
         for dependency in &package.dependencies {
+            if dependency.name == env!("CARGO_PKG_NAME") && dependency.kind == DependencyKind::Normal {
+                self.embeds.insert(directory.clone());
+            }
             if let Some(path) = &dependency.path {
+                if dependency.kind != DependencyKind::Development {
+                    self.edges.entry(directory.clone()).or_default().push(path.clone().into());
+                }
                 let wanted = (path.clone().into(), dependency.name.clone(), package.name.to_string());
                 self.wanted.push_back(wanted);
             }
@@ -286,9 +304,34 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
+    /// The directories of the xtask and of the packages that it is built from.
+    fn xtask(&self, root: &Path) -> Vec<PathBuf> {
+        let found = xtask::Found::read(root);
+        let is_xtask = |package: &&LocalPackage| {
+            let mut names = package.targets.iter().chain([&package.name]);
+            names.any(|name| found.names(name))
+                || self.embeds.contains(&package.directory)
+                || (found.is_root_package() && package.directory == root)
+        };
+        let mut from: Vec<PathBuf> =
+            self.packages.iter().filter(is_xtask).map(|package| package.directory.clone()).collect();
+        let mut edges = self.edges.clone();
+        for manifest in found.manifests() {
+            let Ok(directory) = canonical(manifest.parent().unwrap_or(root)) else { continue };
+            if !self.known.contains(&directory) {
+                edges.extend(edges_of_another(self.options, root, manifest));
+            }
+            from.push(directory);
+        }
+        if !from.is_empty() {
+            from.extend(patch::paths(root));
+        }
+        xtask::built_from(from, &edges)
+    }
+
     /// Adds the packages that a `[patch]` or `[replace]` table names, if it names any that is not known yet.
     fn patched(&mut self, root: &Path, notes: &mut Vec<String>) -> Result<()> {
-        let mut unknown = patch_paths(root);
+        let mut unknown = patch::paths(root);
         unknown.retain(|path| !canonical(path).is_ok_and(|path| self.known.contains(&path)));
         if unknown.is_empty() {
             return Ok(());
@@ -313,40 +356,21 @@ impl<'a> Collector<'a> {
     }
 }
 
+/// What another workspace's package is built from. What does not load there cannot be built either.
+fn edges_of_another(options: &LoadOptions, root: &Path, manifest: &Path) -> xtask::Edges {
+    let mut collector = Collector::new(options);
+    let directory = manifest.parent().and_then(|dir| canonical(dir).ok());
+    if let Ok(metadata) = metadata(options, root, Some(manifest), &["--no-deps"]) {
+        let is_meant = |p: &&cargo_metadata::Package| canonical(&directory_of(p)).ok() == directory;
+        for package in metadata.packages.iter().filter(is_meant) {
+            let _ = collector.add(package, true).and_then(|()| collector.follow());
+        }
+    }
+    collector.edges
+}
+
 fn directory_of(package: &cargo_metadata::Package) -> PathBuf {
     package.manifest_path.parent().map_or_else(PathBuf::new, |dir| dir.as_std_path().to_path_buf())
-}
-
-/// The directories that the `[patch]` and `[replace]` tables of the root manifest and its configuration name.
-///
-/// This reads lines, not TOML: a path that it misses costs a package that cargo uses in another one's stead, and
-/// the full `cargo metadata` alone knows better.
-fn patch_paths(root: &Path) -> Vec<PathBuf> {
-    let mut out = Vec::new();
-    for name in ["Cargo.toml", ".cargo/config.toml", ".cargo/config"] {
-        let text = std::fs::read(root.join(name)).unwrap_or_default();
-        out.extend(patch_lines(&String::from_utf8_lossy(&text)).map(|path| root.join(path)));
-    }
-    out
-}
-
-fn patch_lines(text: &str) -> impl Iterator<Item = &str> {
-    let mut inside = false;
-    text.lines().map(str::trim).filter(|line| !line.starts_with('#')).filter_map(move |line| {
-        if line.starts_with('[') {
-            inside = line.starts_with("[patch") || line.starts_with("[replace");
-        }
-        if !inside {
-            return None;
-        }
-        let at = line.match_indices("path").find_map(|(at, word)| {
-            let starts_word = !line[..at].ends_with(|c: char| c.is_alphanumeric() || "_-".contains(c));
-            let value = line[at + word.len()..].trim_start().strip_prefix('=')?.trim_start();
-            starts_word.then_some(value)
-        })?;
-        let quote = at.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-        at[1..].split(quote).next()
-    })
 }
 
 /// Asks cargo metadata in `dir`.
@@ -406,17 +430,4 @@ fn tool_versions(options: &LoadOptions) -> BTreeMap<String, String> {
         }
     });
     tools
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_paths_of_patch_tables_are_read_from_their_lines() {
-        let text = "[dependencies]\na = { path = \"no\" }\n[patch.crates-io]\n# b = { path = 'no' }\n\
-                    c = { version = \"1\", path = \"../c\" }\n[patch.crates-io.d]\npath='d'\nsubpath = 'no'\n\
-                    path = 3\n[profile.dev]\npath = 'no'\n";
-        assert_eq!(patch_lines(text).collect::<Vec<_>>(), ["../c", "d"]);
-    }
 }

@@ -289,6 +289,7 @@ impl Run<'_> {
             totals: totals(&entries, set.packages.len()),
             roots: set.roots.iter().map(|r| r.root.clone()).collect(),
             packages: set.packages.clone(),
+            xtask: set.xtask.clone(),
             scope: set.scope.clone(),
             entries,
             archive: None,
@@ -308,6 +309,12 @@ impl Run<'_> {
     fn publish(&self, manifest: &Manifest) -> Result<()> {
         self.staging().place(&self.context)?;
         self.lock.complete(manifest)?;
+        if !manifest.is_pre_rollback()
+            && let Err(e) = self.lock.update_guard()
+        {
+            self.context.note(format!("the build's guard does not know of it: {e}"));
+        }
+        // Last: a package that embeds the backup id is built again when this has changed.
         self.lock.clear_pending()?;
         if !manifest.is_pre_rollback()
             && let Err(e) = link_newest(self.store(), &self.options.label, self.id)

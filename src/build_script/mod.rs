@@ -1,10 +1,5 @@
-//! The guard in a build script: no build from a tree that is half rolled back, and, where it is asked for, no build
+//! The guard in a build script: no build from a tree that is partly rolled back, and, where it is asked for, no build
 //! without a restore point to go back to.
-//!
-//! ```toml
-//! [build-dependencies]
-//! backstop = { version = "0.1", default-features = false, features = ["build-script"] }
-//! ```
 //!
 //! ```no_run
 //! // build.rs
@@ -15,91 +10,45 @@
 //! }
 //! ```
 //!
-//! # When it judges
+//! It judges when the build script runs, and Cargo runs it again only if something that it watches is newer than its
+//! last run: a file of the package, the store's `state` (which changes when a rollback begins or ends),
+//! `BACKSTOP_GUARD` or `BACKSTOP_STORE`. So two builds in a row run nothing, and neither does a build after a backup,
+//! unless the package embeds the backup id or shows a warning, which would otherwise be shown after its cause is gone.
 //!
-//! When the build script runs, and Cargo runs it again only where something that it watches is newer than its last
-//! run: a file of the package, the store's `state` (which changes when a rollback begins or ends), `BACKSTOP_GUARD`
-//! or `BACKSTOP_STORE`. So an age that was right is not looked at again until then. Two builds in a row run nothing,
-//! and neither does a build after a backup; there are two exceptions, each for the package alone that wants it: one
-//! that embeds the backup id, and one that shows a warning, which would else be shown after its cause is gone. A
-//! build that was refused is judged anew by the next one.
+//! That ends Cargo's own watch over the package, so the guard puts one in its place: over the entries of the package's
+//! directory, without `target`, directories whose name begins with a dot, other packages, the store, and links that
+//! lead there. What git ignores is watched too. A directory in which none of that lies is watched as a whole; a new
+//! file straight in another one is noticed only when the script runs for another reason.
 //!
-//! # What it watches of the package
-//!
-//! Any `rerun-if-changed` ends Cargo's own watch over the package, so the guard puts one in its place: over all that
-//! no `.gitignore` takes out, without other packages, build output and the store. A directory is watched as a whole
-//! where nothing in it has to stay out. A new file is not noticed, until the script runs for another reason, where
-//! it comes straight into a directory in which something stays out: the directory of a package that is the workspace
-//! root, above all. What only a user's own git settings ignore is watched, as what git tracks is, whatever a
-//! `.gitignore` says. A build script that says itself what it reads can do without: [`Guard::watch_package`].
-//!
-//! # Where it does nothing
-//!
-//! In a package that Cargo unpacked: from a registry or from git, vendored, or verified by `cargo package` and `cargo
-//! publish`. And in an xtask, or what an xtask depends on, for `cargo xtask rollback` has to build whatever happens:
-//! there it says so with a warning, under every policy but off.
-//!
-//! It writes nothing outside `OUT_DIR` and starts no process.
+//! It does nothing in a package that Cargo unpacked (from a registry or git, vendored, or verified by `cargo package`),
+//! on a system that is not Unix, and for the xtask, as `cargo xtask rollback` has to build whatever happens: in the
+//! profile `xtask`, and in the packages that the xtask is built from. Each backup records those; before the first it is
+//! not known which they are, so that the guard only warns unless `BACKSTOP_GUARD=deny` is set. It writes in `OUT_DIR`
+//! alone and starts no process.
 
-mod cargo;
-mod ignore;
-mod index;
-mod lockfile;
-mod place;
-mod points;
-mod sha256;
-mod walk;
+mod store;
 mod watch;
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use crate::level::{DrillLevel, InvalidLevel};
-use cargo::{Inputs, Told, tell};
-use points::Point;
-use watch::Watch;
+use store::Store;
 
 /// What becomes of a request that is not met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
     /// Nothing is looked at, not even whether a rollback was cut off.
     Off,
     /// A warning, one line; a rollback that was cut off is an error all the same.
     Warn,
     /// An error, one line: the build ends.
+    #[default]
     Deny,
 }
 
-impl FromStr for Policy {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "off" => Ok(Policy::Off),
-            "warn" => Ok(Policy::Warn),
-            "deny" => Ok(Policy::Deny),
-            other => Err(format!("BACKSTOP_GUARD is `{other}`, and has to be one of off, warn, deny")),
-        }
-    }
-}
-
-/// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// All that was asked for is there.
-    Passed,
-    /// Something was warned of.
-    Warned,
-    /// Cargo ends the build when the build script has ended.
-    Refused,
-    /// The guard does nothing here.
-    Inactive,
-}
-
-/// What a build is to have. Without a request it refuses one thing: a tree that is half rolled back.
-#[derive(Debug, Clone)]
+/// What a build is to have. Without a request it refuses one thing: a tree that is partly rolled back.
+#[derive(Debug, Clone, Default)]
 #[must_use = "a guard does nothing before `check`"]
 pub struct Guard {
     policy: Policy,
@@ -110,29 +59,13 @@ pub struct Guard {
     drilled: Option<DrillLevel>,
     covers_package: bool,
     embed: bool,
-    watch_package: bool,
-}
-
-impl Default for Guard {
-    fn default() -> Self {
-        Guard::new()
-    }
+    watch_nothing: bool,
 }
 
 impl Guard {
     /// A guard that denies, and asks for nothing yet.
     pub fn new() -> Self {
-        Guard {
-            policy: Policy::Deny,
-            store: None,
-            restore_point: false,
-            max_age: None,
-            validated: false,
-            drilled: None,
-            covers_package: false,
-            embed: false,
-            watch_package: true,
-        }
+        Guard::default()
     }
 
     /// What becomes of a request that is not met. `BACKSTOP_GUARD=off|warn|deny` in the environment overrides it.
@@ -185,217 +118,194 @@ impl Guard {
         self
     }
 
-    /// Whether the package's files are watched, as Cargo does where a build script names no file; they are at first.
-    /// [`Guard::covers_package`] watches them in any case.
+    /// Whether the package's files are watched: at first, and with [`Guard::covers_package`]. A build script that says
+    /// itself what it reads can do without.
     pub fn watch_package(mut self, watch: bool) -> Self {
-        self.watch_package = watch;
+        self.watch_nothing = !watch;
         self
     }
 
     /// Judges, and tells Cargo. Where it refuses, Cargo ends the build once the build script has ended.
     ///
     /// # Panics
-    /// Outside a build script. And to refuse a build where the package's `rust-version` is below 1.77: Cargo takes
-    /// no errors from its build script then.
-    pub fn check(&self) -> Verdict {
+    /// Outside a build script, and to refuse a build below `rust-version` 1.77, where Cargo takes no errors.
+    pub fn check(&self) {
         let inputs = Inputs::read();
-        let told = self.judge(&inputs);
-        tell(&told, inputs.old_syntax);
-        told.verdict()
+        let (directives, errors) = self.judge(&inputs);
+        inputs.tell(&directives, &errors);
     }
 
-    fn judge(&self, inputs: &Inputs) -> Told {
-        let mut told = Told::default();
-        if place::is_unpacked(&inputs.package) {
-            if self.embed {
-                told.backup_id = Some(String::new());
-            }
-            told.inactive = true;
-            return told;
+    /// The directives for Cargo, and the errors.
+    fn judge(&self, inputs: &Inputs) -> (Vec<String>, Vec<String>) {
+        if !cfg!(all(unix, not(backstop_no_unix))) || store::is_unpacked(&inputs.package) {
+            let empty = self.embed.then(|| "rustc-env=BACKSTOP_BACKUP_ID=".to_owned());
+            return (Vec::from_iter(empty), Vec::new());
         }
-        told.watch_env.extend(["BACKSTOP_GUARD", "BACKSTOP_STORE"]);
-        let root =
-            place::workspace_root(&inputs.named_package, &inputs.package, &inputs.name, &inputs.out_dir);
-        let store = place::store(&root, inputs.store.as_deref(), self.store.as_deref());
-        let mut watch = Watch::new(&inputs.named_package, &inputs.package, &root, &inputs.out_dir);
-        let never = [store.clone(), inputs.out_dir.clone()];
-        let files = if self.watch_package || self.covers_package {
-            let walked = walk::walk(&inputs.package, &never);
-            walked.watch.iter().for_each(|path| watch.path(path));
-            walked.files
-        } else {
-            Vec::new()
-        };
-        watch.state(&store, "journal");
-        // The package may be a root outside another workspace that builds it, and that one's rollback writes here.
-        let builder = lockfile::directory(&inputs.out_dir).filter(|dir| *dir != root);
-        let builders = builder.map(|dir| place::store(dir, None, None)).filter(|dir| *dir != store);
-        builders.iter().for_each(|store| watch.state(store, "journal-of-the-builder"));
-        let newest = points::newest(&store).filter(|_| another(&store, &root).is_none());
+        let mut out = ["GUARD", "STORE"].map(|n| format!("rerun-if-env-changed=BACKSTOP_{n}")).to_vec();
+        let Inputs { named_package, package, out_dir, .. } = inputs;
+        let named = inputs.store.as_deref().or(self.store.as_deref());
+        let stores = store::candidates([named_package, package, out_dir], named);
+        let store = &stores[0];
+        let mut files = Vec::new();
+        let mut watched = |s: &Store, name: &str, or: &str| files.push((s.dir.join(name), s.dir.join(or)));
+        stores.iter().for_each(|store| watched(store, "state", "rollback/journal"));
         if self.embed {
-            told.backup_id = Some(newest.as_ref().map(|p| p.backup_id.clone()).unwrap_or_default());
-            watch.file(&store, "store.json");
-            newest.iter().for_each(|point| watch.path(&point.metadata(&store)));
+            let point = store.file.point.as_ref().filter(|_| !store.is_anothers);
+            out.push(format!("rustc-env=BACKSTOP_BACKUP_ID={}", point.map_or("", |p| &p.backup_id)));
+            watched(store, "store.json", "store.json");
         }
-        let cut = builders.iter().find(|store| points::is_cut_off(store));
-        let cut = Some(&store).filter(|s| points::is_cut_off(s) && another(s, &root).is_none()).or(cut);
-        let policy = inputs.policy.clone().unwrap_or(Ok(self.policy));
-        if policy == Ok(Policy::Off) {
-            told.inactive = true;
-        } else if let Some(xtask) = lockfile::xtask_above(&root, &inputs.out_dir, &inputs.name) {
-            // Before all else: an error here would keep the way back from being built.
-            told.inactive = true;
-            told.warnings.push(misplaced(&inputs.name, &xtask.name));
-            watch.path(&xtask.lockfile);
-        } else if let Err(text) = policy {
-            told.errors.push(text);
-        } else if let Some(store) = cut {
-            told.errors.push(cut_off(store));
-        } else {
-            let unmet = self.unmet(inputs, &root, &store, newest.as_ref(), &files);
-            if policy == Ok(Policy::Deny) {
-                told.errors = unmet;
-            } else if !unmet.is_empty() {
-                // What a backup, a validation or a drill cures is not to be said after it.
-                watch.file(&store, "metadata");
-                told.warnings = unmet;
+        let policy = match self.policy {
+            Policy::Off => "off",
+            Policy::Warn => "warn",
+            Policy::Deny => "deny",
+        };
+        let others = stores[1..].iter().map(|s| &s.dir).filter(|dir| dir.exists());
+        let never: Vec<_> = [&store.dir, out_dir].into_iter().chain(others).cloned().collect();
+        // A package beside the workspace is rolled back by the one that holds it.
+        let holding = |s: &&Store| s.dir == store.dir || s.holds(package);
+        let cut = stores.iter().filter(holding).find(|store| store.is_partly_rolled_back());
+        // Where it is not known what the xtask is built from, only the user can want an error.
+        let known = cut.unwrap_or(store).unknown.is_none();
+        let needed = |store: &Store| store.xtask_needs(package);
+        let (unmet, deny) = match (inputs.policy.as_deref().unwrap_or(policy), cut) {
+            // Before all else: an error would keep the way back from being built.
+            _ if inputs.is_of_the_xtask() || stores.iter().any(needed) => (Vec::new(), false),
+            ("off", _) => (Vec::new(), false),
+            ("warn" | "deny", Some(store)) => {
+                let run = format!("{} rollback", store.executable());
+                let text = "a rollback was cut off and this tree is between two states: finish it with";
+                let ways = format!("`{run} --resume`, or take it back with `{run} --abort`");
+                (
+                    vec![format!("{text} {ways}; if the xtask builds, `cargo xtask rollback` does the same")],
+                    known,
+                )
             }
+            ("warn", None) => (self.unmet(inputs, store, &never), false),
+            ("deny", None) => (self.unmet(inputs, store, &never), known),
+            (it, _) => {
+                (vec![format!("BACKSTOP_GUARD is `{it}`, and has to be one of off, warn, deny")], true)
+            }
+        };
+        let deny = deny || inputs.policy.as_deref() == Some("deny");
+        if !deny && !unmet.is_empty() {
+            // What a backup, a validation or a drill cures is not to be said after it.
+            watched(store, "guard", "guard");
         }
-        told.watch = watch.finish();
-        told
+        let never = Some(&never[..]).filter(|_| !self.watch_nothing || self.covers_package);
+        out.extend(watch::watch([package, out_dir, &store.root], never, &files));
+        if deny {
+            return (out, unmet);
+        }
+        out.extend(unmet.iter().map(|text| format!("warning={text}")));
+        (out, Vec::new())
     }
 
     /// What was asked for and is not so, a line each.
-    fn unmet(
-        &self,
-        inputs: &Inputs,
-        root: &Path,
-        store: &Path,
-        newest: Option<&Point>,
-        files: &[PathBuf],
-    ) -> Vec<String> {
-        let asks = self.restore_point
-            || self.max_age.is_some()
-            || self.validated
-            || self.drilled.is_some()
-            || self.covers_package;
-        if !asks {
-            return Vec::new();
-        }
-        if let Some(other) = another(store, root) {
-            return vec![format!(
-                "the store `{}` is that of the workspace `{}`; name this one's: BACKSTOP_STORE=DIR",
-                store.display(),
-                other.display()
-            )];
-        }
-        if let Some(format) = place::format(store).filter(|format| *format > 1) {
-            return vec![format!(
-                "the store `{}` has format {format}, and this guard reads 1; take the newer backstop",
-                store.display()
-            )];
-        }
-        let Some(point) = newest else {
-            return vec![format!(
-                "there is no restore point in `{}`; make one: cargo xtask backup",
-                store.display()
-            )];
+    fn unmet(&self, inputs: &Inputs, store: &Store, never: &[PathBuf]) -> Vec<String> {
+        let asks = self.restore_point || self.max_age.is_some() || self.validated || self.drilled.is_some();
+        let (point, shown) = match (&store.file.point, &store.unknown) {
+            _ if !asks && !self.covers_package => return Vec::new(),
+            (Some(point), None) => (point, store.dir.display()),
+            (_, why) => return why.iter().cloned().collect(),
         };
-        let mut out = Vec::new();
-        let id = &point.backup_id;
-        let age = inputs.now.duration_since(point.made()).unwrap_or_default();
+        let (id, mut out) = (&point.backup_id, Vec::new());
+        let mut say = |what: String, command: &str| out.push(format!("{id} {what}: {}", store.cure(command)));
+        if !store.session().is_dir() && !store.dir.join(format!("archives/{id}.tar.gz")).is_file() {
+            say(format!("is gone from `{shown}`; make a new one"), "backup");
+        }
+        let age = inputs.now.saturating_sub(Duration::from_secs(point.made));
         if let Some(most) = self.max_age.filter(|most| age > *most) {
             let (age, most) = (words(age), words(most));
-            out.push(format!(
-                "{id} is {age} old, and at most {most} are asked for; make a new one: cargo xtask backup"
-            ));
+            say(format!("is {age} old, and at most {most} are asked for; make a new one"), "backup");
         }
-        let status = point.status(store);
-        match status.validated {
-            _ if !self.validated => {}
-            Some(true) => {}
-            Some(false) => out.push(format!("{id} failed its last validation; see: cargo xtask validate")),
-            None => out.push(format!("{id} was never validated; do: cargo xtask validate")),
+        match point.validated.filter(|_| self.validated) {
+            None if self.validated => say("was never validated; do".into(), "validate"),
+            Some((false, _)) => say("failed its last validation; see".into(), "validate"),
+            _ => {}
         }
-        if let Some(level) = self.drilled
-            && status.drilled.flatten() < Some(level)
-        {
-            let reached = match status.drilled {
-                None => "was never drilled".to_owned(),
-                Some(None) => "failed its last drill".to_owned(),
-                Some(Some(reached)) => format!("was drilled to `{reached}` only"),
+        let reached = point.drilled.and_then(|(level, _)| level);
+        if let Some(level) = self.drilled.filter(|level| reached < Some(*level)) {
+            let how = match (point.drilled, reached) {
+                (None, _) => "was never drilled".to_owned(),
+                (_, None) => "failed its last drill".to_owned(),
+                (_, Some(reached)) => format!("was drilled to `{reached}` only"),
             };
-            out.push(format!(
-                "{id} {reached}, and `{level}` is asked for; do: cargo xtask validate --drill={level}"
-            ));
+            say(format!("{how}, and `{level}` is asked for; do"), &format!("validate --drill={level}"));
         }
-        if self.covers_package {
-            match point.uncovered(store, root, &inputs.package, files) {
-                Ok(paths) if paths.is_empty() => {}
-                Ok(paths) => out.push(uncovered(id, &inputs.name, &paths)),
-                Err(why) => out.push(format!(
-                    "{id} cannot be held against `{}`: {why}; make a new one: cargo xtask backup",
-                    inputs.name
-                )),
+        let (name, package) = (&inputs.name, &inputs.package);
+        match if self.covers_package { store.uncovered(package, never) } else { Ok(Vec::new()) } {
+            Err(why) => say(format!("cannot be held against `{name}`: {why}; make a new one"), "backup"),
+            Ok(paths) if paths.is_empty() => {}
+            Ok(paths) => {
+                let (named, rest) = paths.split_at(paths.len().min(3));
+                let more = if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) };
+                let named = named.join(", ");
+                say(format!("does not hold `{name}` as it is now: {named}{more}; make a new one"), "backup");
             }
         }
         out
     }
 }
 
-/// The workspace that the store serves, where that is another one. One that is gone was moved.
-fn another(store: &Path, root: &Path) -> Option<PathBuf> {
-    place::workspace_of(store).filter(|other| other != root)
-}
-
-fn uncovered(id: &str, package: &str, paths: &[String]) -> String {
-    let mut text = format!("{id} does not hold `{package}` as it is now: ");
-    text.push_str(&paths.iter().take(3).cloned().collect::<Vec<_>>().join(", "));
-    if paths.len() > 3 {
-        let _ = write!(text, ", and {} more", paths.len() - 3);
-    }
-    text + "; make a new one: cargo xtask backup"
-}
-
-/// What a person does about a tree between two states, in words that work from any directory.
-fn cut_off(store: &Path) -> String {
-    let executable = store.join("scripts/backstop");
-    let (run, how) = match executable.is_file() {
-        true => (quoted(&executable), ""),
-        // A store that was made by the library alone, or lost it.
-        false => (format!("backstop --store {}", quoted(store)), " (its scripts/backstop is gone)"),
-    };
-    format!(
-        "a rollback was cut off and this tree is between two states{how}: finish it with \
-         `{run} rollback --resume`, or take it back with `{run} rollback --abort`"
-    )
-}
-
-fn misplaced(package: &str, xtask: &str) -> String {
-    let whose =
-        if package == xtask { "is the xtask".to_owned() } else { format!("is what `{xtask}` depends on") };
-    format!(
-        "backstop's guard refuses to work in `{package}`, which {whose}: `cargo xtask rollback` has to build whatever \
-         happens; take the guard out of its build script"
-    )
-}
-
-/// A path for a shell.
-fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    if text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c)) {
-        return text.into_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 fn words(age: Duration) -> String {
-    let seconds = age.as_secs();
-    let (n, unit) = match seconds {
-        0..120 => (seconds, "second"),
-        120..7200 => (seconds / 60, "minute"),
-        7200..172_800 => (seconds / 3600, "hour"),
-        _ => (seconds / 86400, "day"),
+    let (n, unit) = match age.as_secs() / 60 {
+        minutes @ 0..120 => (minutes, "minute"),
+        minutes @ 120..2880 => (minutes / 60, "hour"),
+        minutes => (minutes / 1440, "day"),
     };
     format!("{n} {unit}{}", if n == 1 { "" } else { "s" })
+}
+
+/// What comes from outside. Paths are without symbolic links, apart from `named_package`.
+struct Inputs {
+    /// `CARGO_MANIFEST_DIR` as Cargo names it: a member may be a link, and Cargo looks above that.
+    named_package: PathBuf,
+    package: PathBuf,
+    name: String,
+    out_dir: PathBuf,
+    store: Option<PathBuf>,
+    policy: Option<String>,
+    rust_version: String,
+    now: Duration,
+}
+
+impl Inputs {
+    #[expect(clippy::disallowed_methods, reason = "the guard takes in environment and clock here alone")]
+    fn read() -> Self {
+        let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let needed = |name: &str| PathBuf::from(given(name).unwrap_or_else(|| panic!("{name} is not set")));
+        let text = |name: &str| given(name).map(|value| value.to_string_lossy().into_owned());
+        Inputs {
+            named_package: needed("CARGO_MANIFEST_DIR"),
+            package: store::real(&needed("CARGO_MANIFEST_DIR")),
+            name: text("CARGO_PKG_NAME").unwrap_or_default(),
+            out_dir: store::real(&needed("OUT_DIR")),
+            store: given("BACKSTOP_STORE").map(PathBuf::from),
+            policy: text("BACKSTOP_GUARD"),
+            rust_version: text("CARGO_PKG_RUST_VERSION").unwrap_or_default(),
+            now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        }
+    }
+
+    /// Whether this is the xtask, or a build of the profile `xtask`: in `…/xtask/build/…/out`.
+    fn is_of_the_xtask(&self) -> bool {
+        let profile = self.out_dir.ancestors().skip_while(|dir| !dir.ends_with("build")).nth(1);
+        self.name == "xtask" || profile.is_some_and(|dir| dir.ends_with("xtask"))
+    }
+
+    /// Tells Cargo directives and errors. Cargo shows the first line of a message, and a name with a line break must
+    /// not become a directive. Below Rust 1.77 Cargo knows no errors, and one syntax only.
+    #[expect(clippy::print_stdout, reason = "what a build script prints is what Cargo reads")]
+    fn tell(&self, directives: &[String], errors: &[String]) {
+        let mut numbers = self.rust_version.split('.').map(|n| n.parse().unwrap_or(0));
+        let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        let old = !self.rust_version.is_empty() && version < (1, 77);
+        let (prefix, error) = if old { ("cargo:", "warning") } else { ("cargo::", "error") };
+        let line = |text: &str| text.replace(char::is_control, "?");
+        directives.iter().for_each(|text| println!("{prefix}{}", line(text)));
+        errors.iter().for_each(|text| println!("{prefix}{error}={}", line(text)));
+        if let Some(first) = errors.first().filter(|_| old) {
+            panic!("{}", line(first));
+        }
+    }
 }

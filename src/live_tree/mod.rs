@@ -204,6 +204,7 @@ impl LiveTree {
                 .cloned()
                 .collect(),
             entries: entries.into_values().collect(),
+            xtask: None,
             scope,
             git: self.git.clone(),
             tools: BTreeMap::from([("backstop".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),

@@ -326,6 +326,10 @@ pub struct Manifest {
     pub roots: Vec<Root>,
     /// The packages.
     pub packages: Vec<Package>,
+    /// The directories of the xtask and of the local packages that it is built from, relative to the workspace root and
+    /// escaped as a path is; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xtask: Option<Vec<String>>,
     /// What a rollback may touch.
     pub scope: Scope,
     /// Everything protected, in the order of [`Entry::key`].

@@ -166,6 +166,7 @@ fn run(
     }
     own.executable(running, &listed)?;
     let store_itself = own.end()?;
+    lock.update_guard()?;
     let cache = running.and_then(|r| InodeCache::of_program(r).ok()).unwrap_or_default();
     let catalogue = store.catalogue()?;
     let points = listed.iter().zip(mended).map(|(listed, mended)| {

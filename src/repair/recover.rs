@@ -96,6 +96,7 @@ fn run(lock: &StoreLock<'_>, archive: Option<&Path>, context: &Context<'_>) -> R
             points.push(one(lock, listed, context)?);
         }
     }
+    lock.update_guard()?;
     Ok((points, whole))
 }
 

@@ -273,6 +273,7 @@ pub fn apply_prune(lock: &StoreLock<'_>, plan: &PrunePlan, context: &Context<'_>
         lock.trash_rollback(&rollback.id, now)?;
         outcome.rollbacks.push(rollback.id.clone());
     }
+    lock.update_guard()?;
     Ok(outcome)
 }
 
@@ -303,6 +304,7 @@ pub fn restore_from_trash(
     match found.as_slice() {
         [one] => {
             lock.untrash(one)?;
+            lock.update_guard()?;
             Ok((*one).clone())
         }
         [] => Err(Error::new(ErrorKind::NoRestorePoint, "the trash holds no such restore point").with_help(

@@ -98,6 +98,7 @@ pub(super) fn assemble(workspace: &Workspace, store: &Path) -> Result<ProtectedS
         roots,
         packages,
         entries,
+        xtask: Some(recorded_xtask(workspace)),
         scope,
         git: state,
         tools,
@@ -211,6 +212,10 @@ fn take_parents(area: &mut Area<'_>) {
 fn recorded_root(workspace: &Workspace, area: &Area<'_>) -> RootDirectory {
     let path = path_to_text(&relative(&workspace.root, &area.directory));
     RootDirectory { root: Root { name: area.name.clone(), path }, directory: area.directory.clone() }
+}
+
+fn recorded_xtask(workspace: &Workspace) -> Vec<String> {
+    workspace.xtask.iter().map(|directory| path_to_text(&relative(&workspace.root, directory))).collect()
 }
 
 fn recorded_packages(areas: &[Area<'_>], resolved: &mut Resolved) -> Vec<Package> {

@@ -35,6 +35,9 @@ pub struct ProtectedSet {
     pub packages: Vec<Package>,
     /// What is protected, sorted by root and path, each once. Every directory above an entry is an entry too.
     pub entries: Vec<Candidate>,
+    /// The directories of the packages that the xtask is built from, as [`Manifest::xtask`](crate::manifest::Manifest)
+    /// has them.
+    pub xtask: Option<Vec<String>>,
     /// What a later rollback may touch.
     pub scope: Scope,
     /// Where git stands; `None` without git.

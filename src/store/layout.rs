@@ -49,6 +49,11 @@ impl Layout {
         self.dir.join("state")
     }
 
+    /// What the build's guard reads.
+    pub fn guard(&self) -> PathBuf {
+        self.dir.join("guard")
+    }
+
     /// A session's directory.
     pub fn session(&self, id: &Id) -> PathBuf {
         self.dir.join(format!("session_{id}"))

@@ -153,6 +153,9 @@ impl<'a> StoreLock<'a> {
         let Some(id) = self.store.info()?.pending else { return Ok(()) };
         if let Some(manifest) = whole_session(layout, &id) {
             self.complete(&manifest)?;
+            if !manifest.is_pre_rollback() {
+                self.update_guard()?;
+            }
             observer.on(&Event::Note {
                 text: format!("completed restore point {id}, which was cut off at its end"),
             });

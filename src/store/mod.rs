@@ -7,6 +7,7 @@
 mod catalogue;
 mod conf;
 mod executable;
+mod guard;
 mod info;
 mod layout;
 mod lock;

@@ -161,7 +161,8 @@ impl StoreLock<'_> {
         let path = store.layout.status(&listed.label, &listed.id);
         store.fs.replace_file(&path, status.to_text().as_bytes(), 0o600).during("write", &path)?;
         let dir = store.layout.metadata_dir();
-        store.fs.sync(&dir).during("sync", &dir)
+        store.fs.sync(&dir).during("sync", &dir)?;
+        self.update_guard()
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&str] = &[
     // Values, and the words to tell them with.
     "level",
+    "guard_file",
     "text",
     "quote",
     "error",
@@ -47,13 +48,13 @@ const LAYERS: &[&str] = &[
     "drill",
     "checkpoint",
     "init",
-    // The edge. The guard is compiled alone and imports nothing but `level`.
+    // The edge. The guard is compiled alone and imports nothing but `level` and `guard_file`.
     "cli",
     "build_script",
 ];
 
 /// Modules some of whose files still import each other. It only shrinks: a module that is clean may not stand here.
-const CIRCULAR: &[&str] = &["backup", "build_script", "checkpoint", "cli", "init", "select", "store"];
+const CIRCULAR: &[&str] = &["backup", "checkpoint", "cli", "init", "select", "store"];
 
 /// The most lines of one source file.
 const MOST_LINES: usize = 450;

@@ -31,6 +31,15 @@ fn single(guard: &str) -> World {
     world
 }
 
+/// The build-dependency as the README has it, with this repository for its address.
+fn dependency() -> String {
+    let readme = fs::read_to_string(Path::new(REPOSITORY).join("README.md")).unwrap();
+    let block = readme.split("[build-dependencies]\n").nth(1).unwrap().split("```").next().unwrap();
+    let here = block.replace("git = \"…\"", &format!("path = {REPOSITORY:?}"));
+    assert_ne!(here, block);
+    format!("[build-dependencies]\n{here}")
+}
+
 fn package(dir: &Path, name: &str, more: &str) {
     let head = format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{more}");
     write(dir.join("Cargo.toml"), head);
@@ -39,11 +48,7 @@ fn package(dir: &Path, name: &str, more: &str) {
 
 /// A package whose build script counts its runs, so that nothing depends on what cargo prints.
 fn guarded(dir: &Path, name: &str, guard: &str) {
-    let dependency = format!(
-        "[build-dependencies]\nbackstop = {{ version = \"0.1\", path = {REPOSITORY:?}, default-features = false, \
-         features = [\"build-script\"] }}\n"
-    );
-    package(dir, name, &dependency);
+    package(dir, name, &dependency());
     build_script(dir, guard);
     write(dir.join("data/words.txt"), "one\n");
 }
@@ -205,8 +210,17 @@ fn a_rollback_in_a_store_that_was_born_after_the_last_build_is_noticed() {
 #[test]
 fn what_is_asked_for_is_said_in_one_line_and_denied_warned_of_or_left_alone() {
     let world = workspace(".restore_point().validated().drilled(DrillLevel::Compiles)");
-    let text = refused(check(&world).run());
-    assert!(text.contains("no restore point") && text.ends_with("make one: cargo xtask backup"), "{text}");
+    // Before the first backup it is not known what the xtask is built from.
+    let run = check(&world).ends(0);
+    let found = lines(&run, "warning: app@0.1.0: ");
+    assert_eq!(found.len(), 1, "{}", run.err);
+    let text = refused(check(&world).env("BACKSTOP_GUARD", "deny").run());
+    let ways = format!(
+        "make one: cargo xtask backup, or without a build: backstop --store {} backup",
+        world.dir.display()
+    );
+    assert!(text.contains("no restore point") && text.ends_with(&ways), "{text}");
+    assert_eq!(found[0].trim_start_matches("warning: "), text.trim_start_matches("error: "));
     check(&world).env("BACKSTOP_GUARD", "off").ends(0);
     let warned = check(&world).env("BACKSTOP_GUARD", "warn").ends(0);
     assert_eq!(lines(&warned, "warning: app@0.1.0: ").len(), 1, "{}", warned.err);
@@ -221,16 +235,26 @@ fn what_is_asked_for_is_said_in_one_line_and_denied_warned_of_or_left_alone() {
     backstop(&world.root).arg("validate").ends(0);
     let text = refused(check(&world).run());
     assert!(text.contains("was never drilled, and `compiles` is asked for"), "{text}");
-    let status = fs::read_dir(world.dir.join("metadata")).unwrap().map(|e| e.unwrap().path());
-    let status = status.into_iter().find(|p| p.extension().is_some_and(|e| e == "status")).unwrap();
-    let drilled = |level: &str| {
-        let text = fs::read_to_string(&status).unwrap();
-        let kept: Vec<&str> = text.lines().filter(|l| !l.starts_with("drilled")).collect();
-        write(&status, format!("{}\ndrilled 2026-11-24T10:00:00Z {level}\n", kept.join("\n")));
-    };
-    drilled("resolves");
+    let without = format!(
+        "without a build: {} validate --drill=compiles",
+        world.dir.join("scripts/backstop").display()
+    );
+    assert!(
+        text.contains("do: cargo xtask validate --drill=compiles, or ") && text.ends_with(&without),
+        "{text}"
+    );
+    backstop(&world.root).args(["validate", "--drill=resolves"]).ends(0);
     assert!(refused(check(&world).run()).contains("drilled to `resolves` only"));
-    drilled("tests");
+    // The store writes it at the end of its own drills; those that compile take long.
+    let guard = fs::read_to_string(world.dir.join("guard")).unwrap();
+    assert!(guard.contains("\ndrilled resolves "), "{guard}");
+    write(world.dir.join("guard"), guard.replace("\ndrilled resolves ", "\ndrilled tests "));
+    check(&world).ends(0);
+    write(world.dir.join("guard"), guard.replace("\nvalidated passed ", "\nvalidated failed "));
+    write(world.at("app/data/words.txt"), "again\n");
+    let run = check(&world).env("BACKSTOP_GUARD", "warn").ends(0);
+    assert!(run.err.contains("failed its last validation; see: cargo xtask validate, or "), "{}", run.err);
+    write(world.dir.join("guard"), guard.replace("\ndrilled resolves ", "\ndrilled tests "));
     check(&world).ends(0);
     assert_eq!(built(&world), 0);
     let unknown = refused(check(&world).env("BACKSTOP_GUARD", "denyy").run());
@@ -246,10 +270,9 @@ fn an_age_is_held_against_the_newest_restore_point_that_no_rollback_made() {
     world.clock.set(SystemTime::now() - std::time::Duration::from_secs(9 * 86400));
     world.backup();
     // A newer one of a rollback counts for nothing.
-    let metadata = fs::read_dir(world.dir.join("metadata")).unwrap().next().unwrap().unwrap().path();
-    let text = fs::read(&metadata).unwrap();
-    write(world.dir.join("metadata/pre_rollback_backup_29991231_000000.json"), &text);
-    mkdir(world.dir.join("session_29991231_000000"));
+    write(world.at("plain/a.txt"), "edited\n");
+    backstop(&world.root).args(["rollback", "-t", "latest", "-f"]).ends(0);
+    assert_eq!(fs::read_dir(world.dir.join("metadata")).unwrap().count(), 2);
     let text = refused(check(&world).run());
     assert!(text.contains("is 9 days old, and at most 7 days are asked for"), "{text}");
     world.clock.set(SystemTime::now());
@@ -284,17 +307,18 @@ fn a_package_that_embeds_the_backup_id_is_built_again_after_a_backup_and_others_
 }
 
 #[test]
-fn the_files_of_the_package_are_watched_and_what_git_ignores_is_not() {
+fn the_files_of_the_package_are_watched_without_hidden_directories_and_other_packages() {
     let world = workspace("");
-    write(world.at(".gitignore"), "*.tmp\n/app/made/\n");
-    mkdir(world.at(".git"));
-    write(world.at("app/made/big.bin"), "1");
+    write(world.at("app/.hidden/state"), "1");
+    package(&world.at("app/tests/fixture"), "fixture", "[workspace]\n");
     assert_eq!(built(&world), 1);
     for (path, ran, why) in [
         ("app/data/words.txt", 1, "a data file that was edited"),
         ("app/data/new.txt", 1, "a new file in a directory"),
         ("app/src/new.rs", 1, "a new file of the source"),
-        ("app/made/big.bin", 0, "what is ignored"),
+        ("app/Cargo.lock", 0, "a new file beside what stays out"),
+        ("app/.hidden/state", 0, "what is hidden"),
+        ("app/tests/fixture/src/lib.rs", 0, "a package in the package"),
         ("plain/src/lib.rs", 0, "another package"),
     ] {
         write(world.at(path), format!("// {why}\n"));
@@ -302,7 +326,9 @@ fn the_files_of_the_package_are_watched_and_what_git_ignores_is_not() {
         assert_eq!(built(&world), 0, "{why}: the build after that");
     }
     // Without anything in it that stays out, new files straight in the package's directory are seen too.
-    remove(world.at("app/made"));
+    for path in ["app/.hidden", "app/tests"] {
+        fs::remove_dir_all(world.at(path)).unwrap();
+    }
     write(world.at("app/data/words.txt"), "two\n");
     assert_eq!(built(&world), 1);
     assert_eq!(built(&world), 0);
@@ -312,28 +338,6 @@ fn the_files_of_the_package_are_watched_and_what_git_ignores_is_not() {
     assert_eq!(built(&world), 1);
     write(world.at("app/data/words.txt"), "three");
     assert_eq!(built(&world), 0, "nobody watches the package");
-}
-
-#[test]
-fn what_git_tracks_is_watched_though_it_is_ignored() {
-    let world = workspace("");
-    write(world.at(".gitignore"), "/app/made/\n/target\n");
-    let git = |args: &[&str]| program("git", &world.root).args(args).run().ended(0);
-    for path in ["app/made/kept.txt", "app/made/deep/kept.txt"] {
-        write(world.at(path), "1");
-    }
-    // Names of every length to eight: the index pads its entries.
-    (1..=8).for_each(|n| write(world.at(format!("app/made/{}", "a".repeat(n))), ""));
-    git(&["init", "-q"]);
-    git(&["add", "."]);
-    git(&["add", "-f", "app/made"]);
-    write(world.at("app/made/loose.txt"), "1");
-    assert_eq!(built(&world), 1);
-    for (path, ran) in [("app/made/loose.txt", 0), ("app/made/kept.txt", 1), ("app/made/deep/kept.txt", 1)] {
-        write(world.at(path), "2");
-        assert_eq!(built(&world), ran, "{path}");
-        assert_eq!(built(&world), 0, "{path}");
-    }
 }
 
 #[test]
@@ -362,28 +366,39 @@ fn at_the_root_store_target_links_and_other_packages_stay_out_of_the_watch() {
 #[test]
 fn a_restore_point_that_does_not_hold_the_package_as_it_is_is_named_with_what_differs() {
     let world = workspace(".covers_package()");
-    write(world.at(".gitignore"), "*.tmp\ntarget\n");
-    mkdir(world.at(".git"));
+    write(world.at(".gitignore"), "*.tmp\n/app/src/made.rs\n/app/out/\ntarget\n");
+    program("git", &world.root).args(["init", "-q"]).ends(0);
+    // A source that git ignores is no addition, if it was there when the restore point was made.
+    write(world.at("app/src/made.rs"), "// made\n");
+    write(world.at("app/out/more.rs"), "// made\n");
     // The lockfile and what Cargo makes are there before the backup.
     check(&world).env("BACKSTOP_GUARD", "off").ends(0);
-    backup(&world);
+    let run = backstop(&world.root).arg("backup").ends(0);
+    let guard = fs::read_to_string(world.dir.join("guard")).unwrap();
+    assert!(guard.contains("\nleft-out out\nleft-out src/made.rs\n"), "{guard}{}", run.err);
     check(&world).ends(0);
     assert_eq!(built(&world), 0);
     write(world.at("plain/src/lib.rs"), "// another package's\n");
     write(world.at("app/scratch.tmp"), "ignored");
+    write(world.at("app/new.txt"), "no source");
+    write(world.at("app/out/new.rs"), "// made\n");
     check(&world).ends(0);
     let words = world.at("app/data/words.txt");
     write(&words, "one\n");
     assert_eq!(built(&world), 1, "the same bytes with another time");
-    // Where only the archive is left, the digests tell as much.
+    // Where only the archive is left, there is nothing to compare with; without that, no restore point.
     let session = world.dir.join(format!("session_{}", world.latest().id));
-    let aside = world.temp.path().join("aside");
+    let (aside, archives) = (world.temp.path().join("aside"), world.temp.path().join("archives"));
     fs::rename(&session, &aside).unwrap();
     write(&words, "one\n");
-    assert_eq!(built(&world), 1, "the same bytes, and no session");
-    write(&words, "two\n");
-    assert!(refused(check(&world).run()).contains("data/words.txt changed"));
+    assert!(refused(check(&world).run()).contains("its session directory is missing; make a new one"));
+    fs::rename(world.dir.join("archives"), &archives).unwrap();
+    build_script(&world.at("app"), ".restore_point()");
+    assert!(refused(check(&world).run()).contains(" is gone from `"));
+    build_script(&world.at("app"), ".covers_package()");
+    fs::rename(&archives, world.dir.join("archives")).unwrap();
     fs::rename(&aside, &session).unwrap();
+    backup(&world);
     // What size and time hide, as `touch -r` does.
     write(&words, "one\n");
     backup(&world);
@@ -428,9 +443,9 @@ fn a_store_elsewhere_is_found_by_the_environment_the_script_and_the_manifest() {
     let world = workspace(".restore_point()");
     let elsewhere = world.temp.path().join("elsewhere");
     backstop(&world.root).arg("--store").arg(&elsewhere).arg("backup").ends(0);
-    refused(check(&world).run());
-    check(&world).env("BACKSTOP_STORE", &elsewhere).ends(0);
-    refused(check(&world).run());
+    refused(check(&world).env("BACKSTOP_GUARD", "deny").run());
+    check(&world).env("BACKSTOP_STORE", &elsewhere).env("BACKSTOP_GUARD", "deny").ends(0);
+    refused(check(&world).env("BACKSTOP_GUARD", "deny").run());
     build_script(&world.at("app"), &format!(".restore_point().store({elsewhere:?})"));
     assert_eq!(built(&world), 1);
     assert_eq!(built(&world), 0);
@@ -438,7 +453,8 @@ fn a_store_elsewhere_is_found_by_the_environment_the_script_and_the_manifest() {
     let manifest = fs::read_to_string(world.at("Cargo.toml")).unwrap();
     let setting = format!("{manifest}\n[workspace.metadata.backstop]\nstore = {elsewhere:?}\n");
     write(world.at("Cargo.toml"), setting);
-    check(&world).ends(0);
+    check(&world).env("BACKSTOP_GUARD", "deny").ends(0);
+    backup(&world);
     let world = World { dir: elsewhere, ..world };
     cut_off(&world);
     refused(check(&world).run());
@@ -449,7 +465,7 @@ fn a_store_elsewhere_is_found_by_the_environment_the_script_and_the_manifest() {
 fn it_does_nothing_in_what_cargo_unpacked() {
     let world = workspace(".restore_point().embed_backup_id()");
     write(world.at("app/src/lib.rs"), "pub const ID: &str = env!(\"BACKSTOP_BACKUP_ID\");\n");
-    refused(check(&world).run());
+    refused(check(&world).env("BACKSTOP_GUARD", "deny").run());
     // A registry that has backstop: what a published package would find.
     let vendored = world.at("vendored/backstop");
     mkdir(&vendored);
@@ -462,7 +478,10 @@ fn it_does_nothing_in_what_cargo_unpacked() {
     write(vendored.join(".cargo-checksum.json"), "{\"files\":{}}");
     let source = "[source.crates-io]\nreplace-with = \"here\"\n[source.here]\ndirectory = \"vendored\"\n";
     write(world.at(".cargo/config.toml"), source);
-    let run = cargo(&world).args(["package", "--offline", "--allow-dirty", "-p", "app"]).ends(0);
+    let run = cargo(&world)
+        .args(["package", "--offline", "--allow-dirty", "-p", "app"])
+        .env("BACKSTOP_GUARD", "deny")
+        .ends(0);
     assert!(run.err.contains("Verifying app"), "{}", run.err);
     // As a dependency that was vendored.
     let app = world.at("vendored/app");
@@ -470,7 +489,7 @@ fn it_does_nothing_in_what_cargo_unpacked() {
     write(app.join(".cargo-checksum.json"), "{\"files\":{}}");
     package(&world.at("plain"), "plain", "[dependencies]\napp = \"0.1\"\n");
     write(world.at("Cargo.toml"), "[workspace]\nresolver = \"2\"\nmembers = [\"plain\"]\n");
-    check(&world).ends(0);
+    check(&world).env("BACKSTOP_GUARD", "deny").ends(0);
 }
 
 #[test]
@@ -478,7 +497,7 @@ fn a_path_dependency_beside_the_workspace_is_guarded_by_the_workspace_that_build
     let world = workspace("");
     guarded(&world.temp.path().join("beside"), "beside", ".restore_point()");
     package(&world.at("plain"), "plain", "[dependencies]\nbeside = { path = \"../../beside\" }\n");
-    let run = check(&world).run().ended(101);
+    let run = check(&world).env("BACKSTOP_GUARD", "deny").run().ended(101);
     assert!(run.err.contains("error: beside@0.1.0: there is no restore point in"), "{}", run.err);
     backup(&world);
     check(&world).ends(0);
@@ -502,26 +521,88 @@ fn it_refuses_to_work_in_an_xtask_and_what_that_depends_on_and_never_stands_in_t
         if alias {
             write(world.at(".cargo/config.toml"), format!("[alias]\nxtask = \"run --package {xtask} --\"\n"));
         }
-        let run = check(&world).ends(0);
-        for name in ["app", xtask] {
-            let found =
-                lines(&run, &format!("warning: {name}@0.1.0: backstop's guard refuses to work in `{name}`"));
-            assert_eq!(found.len(), 1, "{}", run.err);
-        }
-        assert_eq!(built(&world), 0);
+        check(&world).ends(0);
         backup(&world);
+        let guard = fs::read_to_string(world.dir.join("guard")).unwrap();
+        for directory in ["app", "plain", "tool"] {
+            assert!(guard.contains(&format!("\nxtask {directory}\n")), "{guard}");
+        }
+        let run = check(&world).ends(0);
+        assert_eq!(built(&world), 0);
+        assert!(lines(&run, "warning").is_empty(), "{}", run.err);
         cut_off(&world);
         check(&world).ends(0);
         // A wrong word in the environment is no reason either.
         check(&world).env("BACKSTOP_GUARD", "Warn").ends(0);
+        check(&world).env("BACKSTOP_GUARD", "deny").ends(0);
         check(&world).ends(0);
         copied(&world.dir).args(["rollback", "--abort"]).ends(0);
         assert_eq!(built(&world), 1);
-        // Out of the xtask's way it works again.
+        // Out of the xtask's way it works again, from the next backup on.
         package(&world.at("plain"), "plain", "");
-        let run = check(&world).ends(0);
-        assert_eq!(lines(&run, "warning: app@0.1.0").len(), 0, "{}", run.err);
+        backup(&world);
+        mark_cut(&world.dir);
+        let run = check(&world).run().ended(101);
+        assert_eq!(lines(&run, "error: app@0.1.0: a rollback was cut off").len(), 1, "{}", run.err);
+        assert_eq!(lines(&run, &format!("error: {xtask}@0.1.0")).len(), 0, "{}", run.err);
+        // Wherever it is known for certain that the way back is being built.
+        write(
+            world.at(".cargo/config.toml"),
+            format!("[alias]\nxtask = \"run --package {xtask} --\"\n[profile.xtask]\ninherits = \"dev\"\n"),
+        );
+        check(&world).args(["--profile", "xtask"]).ends(0);
     }
+}
+
+#[test]
+fn without_knowledge_of_the_xtask_a_store_of_an_older_version_is_warned_of_once_and_nothing_refused() {
+    let world = workspace(".restore_point().validated().max_age(std::time::Duration::ZERO)");
+    backup(&world);
+    let path = world.dir.join("guard");
+    let whole = fs::read_to_string(&path).unwrap();
+    let later = whole.replace("backstop-guard 1", "backstop-guard 2");
+    for (text, said) in [
+        (None, "is missing or damaged; write it anew: cargo xtask backup, or without a build: "),
+        (Some(&whole[..whole.len() - 1]), "is missing or damaged; write it anew"),
+        (Some(&whole[..whole.len() / 2]), "is missing or damaged; write it anew"),
+        (Some(&later), "is of a later version; update the build-dependency"),
+    ] {
+        match text {
+            None => remove(&path),
+            Some(text) => write(&path, text),
+        }
+        let touch = || write(world.at("app/data/words.txt"), "one\n");
+        touch();
+        let run = check(&world).ends(0);
+        let found = lines(&run, "warning: app@0.1.0: ");
+        assert!(found.len() == 1 && found[0].contains(said), "{}", run.err);
+        assert!(refused(check(&world).env("BACKSTOP_GUARD", "deny").run()).contains(said));
+        mark_cut(&world.dir);
+        touch();
+        let run = check(&world).ends(0);
+        let found = lines(&run, "warning: app@0.1.0: ");
+        assert!(found.len() == 1 && found[0].contains("between two states"), "{}", run.err);
+        assert!(refused(check(&world).env("BACKSTOP_GUARD", "deny").run()).contains("between two states"));
+        remove(world.dir.join("rollback/journal"));
+        write(world.dir.join("state"), "idle\n");
+    }
+    // The next backup writes it anew.
+    backup(&world);
+    let run = check(&world).run().ended(101);
+    assert_eq!(lines(&run, "error: app@0.1.0: ").len(), 2, "{}", run.err);
+}
+
+#[test]
+fn a_script_between_two_journals_has_a_rollback_under_way() {
+    let world = workspace("");
+    backup(&world);
+    write(world.dir.join("state"), "rollback 20300101_000000\n");
+    check(&world).ends(0);
+    write(world.dir.join("rollback/displaced_20300101_000000.list"), "");
+    write(world.dir.join("state"), "rollback 20300101_000000\n");
+    assert!(refused(check(&world).run()).contains("between two states"));
+    write(world.dir.join("rollback/rollback_20300101_000000.journal"), "");
+    check(&world).ends(0);
 }
 
 #[test]
@@ -549,8 +630,16 @@ fn an_xtask_that_is_a_workspace_of_its_own_builds_whatever_happens() {
         xtask().ends(0);
         backup(&world);
         cut_off(&world);
-        let run = xtask().ends(0);
-        assert!(run.err.contains(&format!("which is what `{name}` depends on")), "{}", run.err);
+        xtask().ends(0);
+        let guard = fs::read_to_string(world.dir.join("guard")).unwrap();
+        assert!(guard.contains("\nxtask app\nxtask tool\n"), "{guard}");
+        // Somebody else's build is refused, if it has nothing to do with the xtask.
+        guarded(&world.at("plain"), "plain", "");
+        backstop(&world.root).args(["rollback", "--abort", "-f"]).ends(0);
+        backup(&world);
+        mark_cut(&world.dir);
+        assert_eq!(lines(&check(&world).run().ended(101), "error: plain@0.1.0: ").len(), 1);
+        xtask().ends(0);
     }
 }
 
@@ -560,7 +649,7 @@ fn below_rust_1_77_it_speaks_the_old_syntax() {
     let manifest = fs::read_to_string(world.at("app/Cargo.toml")).unwrap();
     write(world.at("app/Cargo.toml"), manifest.replace("edition =", "rust-version = \"1.70\"\nedition ="));
     write(world.at("app/src/lib.rs"), "pub const ID: &str = env!(\"BACKSTOP_BACKUP_ID\");\n");
-    check(&world).run().ended(101).complains("there is no restore point in");
+    check(&world).env("BACKSTOP_GUARD", "deny").run().ended(101).complains("there is no restore point in");
     backup(&world);
     check(&world).ends(0);
     assert_eq!(built(&world), 0);
@@ -586,9 +675,11 @@ fn what_happens_in_the_store_of_another_workspace_is_none_of_its_business() {
     let (one, other) = (workspace(".restore_point()"), workspace(""));
     backup(&other);
     cut_off(&other);
-    let text = refused(check(&one).env("BACKSTOP_STORE", &other.dir).run());
+    let text = refused(check(&one).env("BACKSTOP_STORE", &other.dir).env("BACKSTOP_GUARD", "deny").run());
     assert!(text.contains("is that of the workspace"), "{text}");
-    check(&one).env("BACKSTOP_STORE", &other.dir).env("BACKSTOP_GUARD", "warn").ends(0);
+    // What the xtask of this one is built from does not stand there.
+    let run = check(&one).env("BACKSTOP_STORE", &other.dir).ends(0);
+    assert!(lines(&run, "warning: app@0.1.0: ")[0].contains("is that of the workspace"), "{}", run.err);
 }
 
 #[test]
@@ -608,12 +699,13 @@ fn the_root_and_its_store_are_those_that_cargo_means() {
     );
     guarded(&world.at("plain"), "app", ".restore_point()");
     let plain = World::opened(TempDir::new(), world.at("plain"));
-    assert!(refused(check(&plain).run()).contains("plain/backup"));
+    assert!(refused(check(&plain).env("BACKSTOP_GUARD", "deny").run()).contains("plain/backup"));
     backstop(&plain.root).arg("backup").ends(0);
     check(&plain).ends(0);
     mark_cut(&plain.root.join("backup"));
     refused(check(&plain).run());
-    assert!(refused(check(&world).run()).contains("place/backup"), "the one above is not its root");
+    let text = refused(check(&world).env("BACKSTOP_GUARD", "deny").run());
+    assert!(text.contains("place/backup"), "the one above is not its root: {text}");
 
     // A store whose path no line can hold is watched all the same.
     let world = workspace("");
@@ -649,44 +741,6 @@ fn a_path_dependency_that_is_a_root_of_its_own_is_guarded_by_who_builds_it_too()
 }
 
 #[test]
-fn a_repository_that_ignores_the_whole_package_was_not_meant_for_it() {
-    let world = workspace("");
-    let above = world.temp.path();
-    program("git", above).args(["init", "-q"]).ends(0);
-    write(above.join(".gitignore"), "*\n");
-    assert_eq!(built(&world), 1);
-    write(world.at("app/data/words.txt"), "two\n");
-    assert_eq!(built(&world), 1, "a data file that was edited");
-    assert_eq!(built(&world), 0);
-}
-
-#[test]
-fn an_index_of_version_4_and_a_linked_working_tree_are_read() {
-    let world = workspace(".covers_package()");
-    let git = |dir: &Path, args: &[&str]| program("git", dir).args(args).run().ended(0);
-    let root = &world.root;
-    write(world.at(".gitignore"), "/app/data/\n/target\n/backup\n");
-    git(root, &["init", "-q"]);
-    git(root, &["add", "."]);
-    git(root, &["add", "-f", "app/data"]);
-    git(root, &["-c", "user.name=n", "-c", "user.email=e", "commit", "-q", "-m", "m"]);
-    git(root, &["update-index", "--index-version", "4"]);
-    check(&world).env("BACKSTOP_GUARD", "off").ends(0);
-    backup(&world);
-    check(&world).ends(0);
-    write(world.at("app/data/words.txt"), "two\n");
-    assert!(refused(check(&world).run()).contains("data/words.txt changed"));
-    // What only this clone ignores.
-    git(root, &["worktree", "add", "-q", "../linked"]);
-    let linked = World::opened(TempDir::new(), world.temp.path().join("linked"));
-    write(world.at(".git/info/exclude"), "*.swp\n");
-    check(&linked).env("BACKSTOP_GUARD", "off").ends(0);
-    backstop(&linked.root).arg("backup").ends(0);
-    write(linked.root.join("app/x.swp"), "");
-    check(&linked).ends(0);
-}
-
-#[test]
 fn what_a_restore_point_covers_is_what_cargo_takes_for_the_package() {
     use std::os::unix::ffi::OsStrExt;
     let world = workspace(".covers_package()");
@@ -701,8 +755,10 @@ fn what_a_restore_point_covers_is_what_cargo_takes_for_the_package() {
     backup(&world);
     write(world.at("app/tests/fixture/src/lib.rs"), "// again\n");
     check(&world).ends(0);
-    link("nowhere", world.at("app/dangling"));
+    link("nowhere", world.at("app/src/dangling.rs"));
+    package(&world.at("app/tests/other"), "other", "[workspace]\n");
     build_script(&world.at("app"), ".covers_package()  ");
     let text = refused(check(&world).run());
-    assert!(text.contains("dangling is new") && !text.contains("fixture") && !text.contains("odd"), "{text}");
+    assert!(text.contains("src/dangling.rs is new, tests/other is a new package;"), "{text}");
+    assert!(!text.contains("fixture") && !text.contains("odd"), "{text}");
 }
