@@ -75,10 +75,8 @@ pub fn plan(
         selection.refuse_outside()?;
     }
     let wanted = needed(&manifest, &present, &selection);
-    let keep = present.protected_set(&manifest);
     let verified = verify_sources(store, listed, manifest, &wanted, options.from, context)?;
-    let plan = plan::plan(&verified, &present, &selection, options)?;
-    Ok(RollbackPlan { outside_differences, keep: Some(keep), ..plan })
+    plan::plan(&verified, &present, &selection, options, outside_differences)
 }
 
 fn refuse_missing_roots(present: &LiveTree) -> Result<()> {

@@ -102,12 +102,14 @@ pub(crate) fn needed(manifest: &Manifest, present: &LiveTree, selection: &PathFi
         .collect()
 }
 
-/// Makes the plan. Pure: everything that it knows comes in.
+/// Makes the whole plan. Pure: everything that it knows comes in. `outside_differences` is what differs where
+/// `present` does not reach.
 pub(crate) fn plan(
     verified: &VerifiedSession,
     present: &LiveTree,
     selection: &PathFilter,
     options: &RollbackOptions,
+    outside_differences: Vec<String>,
 ) -> Result<RollbackPlan> {
     let manifest = verified.manifest();
     let mut actions: BTreeMap<RootPath, Action> = BTreeMap::new();
@@ -164,13 +166,13 @@ pub(crate) fn plan(
         touch,
         unlock,
         left_alone: left.into_iter().map(|((root, path), why)| (shown(&root, &path), why)).collect(),
-        outside_differences: Vec::new(),
+        outside_differences,
         counts,
         git_then: manifest.git.clone(),
         git_now: present.git.clone(),
         roots: present.roots.iter().map(|r| r.root.clone()).collect(),
         actions,
-        keep: None,
+        keep: Some(present.protected_set(manifest)),
     })
 }
 
