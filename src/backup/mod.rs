@@ -21,7 +21,6 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::Tree;
 use crate::manifest::{Entry, FORMAT, Id, Label, Manifest, Totals, backup_id, root_hash, totals};
-use crate::path::RelPath;
 use crate::select::{Candidate, CandidateKind, ProtectedSet};
 use crate::store::{Log, Staging, Store, StoreLock, checksum_list, conf, link_newest, write_private};
 use archive_file::ArchiveFile;
@@ -253,7 +252,7 @@ impl Run<'_> {
     fn stage_directories(&self) -> Result<()> {
         let directories = self.set.entries.iter().filter(|e| e.kind == CandidateKind::Directory);
         let roots = self.set.roots.iter().map(|r| r.root.name.as_str());
-        self.staging().directories(roots, directories.map(stored_path))
+        self.staging().directories(roots, directories.map(Candidate::stored_path))
     }
 
     /// Takes the directories away again that could not be kept, the deepest first.
@@ -264,7 +263,7 @@ impl Run<'_> {
             c.kind == CandidateKind::Directory && kept.binary_search_by(|e| e.key().cmp(&key)).is_err()
         });
         vanished
-            .map(|c| staging.join(stored_path(c)))
+            .map(|c| staging.join(c.stored_path()))
             .try_for_each(|dir| self.store().fs().remove_dir(&dir).during("remove", &dir))
     }
 
@@ -326,8 +325,4 @@ impl Run<'_> {
         self.context.observer.on(&Event::RestorePoint { id: self.id.clone() });
         Ok(())
     }
-}
-
-fn stored_path(candidate: &Candidate) -> RelPath {
-    crate::manifest::stored_path(&candidate.root, &candidate.path)
 }

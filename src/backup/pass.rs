@@ -3,18 +3,51 @@
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::read::{Fault, How, Job};
 use super::spool::Spool;
 use crate::archive::MemberWriter;
 use crate::clock::Mtime;
 use crate::digest::{Measure, digest_of};
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Context, Event};
 use crate::fsx::{Cursor, FileWriter, mode_of, mtime_of};
-use crate::manifest::{Entry, Kind, Mode, shown};
+use crate::manifest::{Entry, Kind, Manifest, Mode, shown};
 use crate::path::RelPath;
 use crate::select::{Candidate, CandidateKind};
+use crate::store::Store;
+
+/// Where a backup reads to, shared by its passes.
+pub(super) struct Target<'a> {
+    pub(super) store: &'a Store,
+    pub(super) parent: Option<&'a Manifest>,
+    /// The session that is put together; without one the files are only measured.
+    pub(super) staging: Option<&'a Path>,
+    pub(super) context: &'a Context<'a>,
+    /// Bytes that are done.
+    pub(super) done: AtomicU64,
+}
+
+impl Target<'_> {
+    pub(super) fn progress(&self, size: u64) {
+        let done = self.done.fetch_add(size, Ordering::Relaxed) + size;
+        self.context.observer.on(&Event::Progress { done });
+    }
+}
+
+/// How a file came into the session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    Linked,
+    Copied,
+    Other,
+}
+
+/// Why one file could not be kept.
+pub(super) struct Fault {
+    pub(super) changed: bool,
+    pub(super) text: String,
+}
 
 /// Why reading one entry did not work.
 pub(super) enum Trouble {
@@ -41,7 +74,7 @@ impl Trouble {
 
 /// One pass over a group.
 pub(super) struct Pass<'a, 'b> {
-    job: &'b Job<'a>,
+    target: &'b Target<'a>,
     /// What the entries are archived in; none where the parent's member is hoped to do.
     member: Option<MemberWriter<Spool>>,
     attempt: u32,
@@ -49,13 +82,13 @@ pub(super) struct Pass<'a, 'b> {
 }
 
 impl<'a, 'b> Pass<'a, 'b> {
-    pub(super) fn new(job: &'b Job<'a>, member: Option<MemberWriter<Spool>>, attempt: u32) -> Self {
-        Pass { job, member, attempt, buffer: vec![0; 128 * 1024] }
+    pub(super) fn new(target: &'b Target<'a>, member: Option<MemberWriter<Spool>>, attempt: u32) -> Self {
+        Pass { target, member, attempt, buffer: vec![0; 128 * 1024] }
     }
 
     /// Whether the parent's archive is to do: then the first file that differs ends the pass.
     pub(super) fn relies_on_parent(&self) -> bool {
-        self.member.is_none() && self.job.staging.is_some()
+        self.member.is_none() && self.target.staging.is_some()
     }
 
     /// Ends the gzip member.
@@ -85,7 +118,7 @@ impl<'a, 'b> Pass<'a, 'b> {
             package: candidate.package.clone(),
             reasons: candidate.reasons.clone(),
         };
-        let stored = super::stored_path(candidate);
+        let stored = candidate.stored_path();
         let archived = |e| unwritten(&stored, e);
         match candidate.kind {
             CandidateKind::Directory if kind.is_dir() => {
@@ -97,10 +130,10 @@ impl<'a, 'b> Pass<'a, 'b> {
             CandidateKind::Symlink if kind.is_symlink() => {
                 let target =
                     cursor.read_link(&candidate.path).map_err(|e| Trouble::Io("cannot be read", e))?;
-                if let Some(staging) = self.job.staging {
+                if let Some(staging) = self.target.staging {
                     let path = staging.join(&stored);
                     self.clear(&path)?;
-                    let fs = self.job.store.fs();
+                    let fs = self.target.store.fs();
                     fs.symlink(target.as_os_str(), &path)
                         .and_then(|()| fs.set_mtime(&path, mtime))
                         .map_err(|e| uncopied(&path, e))?;
@@ -112,7 +145,7 @@ impl<'a, 'b> Pass<'a, 'b> {
             }
             CandidateKind::File if kind.is_file() => {
                 let (found, mode, mtime, how) = self.read_file(candidate, cursor)?;
-                self.job.progress(candidate.size);
+                self.target.progress(candidate.size);
                 Ok((entry(found, mode, mtime), how))
             }
             _ => Err(Trouble::Changed("became something else while the backup ran")),
@@ -135,17 +168,17 @@ impl<'a, 'b> Pass<'a, 'b> {
         let before = rustix::fs::fstat(&file).map_err(|e| unreadable(e.into()))?;
         let (mode, mtime) = (mode_of(&before), mtime_of(&before));
         let size = u64::try_from(before.st_size).unwrap_or(0);
-        let stored = super::stored_path(candidate);
+        let stored = candidate.stored_path();
         let twin = self.twin(candidate, size, mode, mtime);
         if self.relies_on_parent() && twin.is_none() {
             return Err(Trouble::Changed("is not what the parent has"));
         }
 
-        let mut copy = match (self.job.staging, twin) {
+        let mut copy = match (self.target.staging, twin) {
             (Some(staging), None) => {
                 let path = staging.join(&stored);
                 self.clear(&path)?;
-                Some(self.job.store.fs().create_file(&path).map_err(|e| uncopied(&path, e))?)
+                Some(self.target.store.fs().create_file(&path).map_err(|e| uncopied(&path, e))?)
             }
             _ => None,
         };
@@ -156,10 +189,10 @@ impl<'a, 'b> Pass<'a, 'b> {
             buffer: &mut self.buffer,
             ready: 0..0,
             unreadable: false,
-            interrupt: self.job.context.interrupt,
+            interrupt: self.target.context.interrupt,
         };
         match &mut self.member {
-            Some(member) if self.job.staging.is_some() => {
+            Some(member) if self.target.staging.is_some() => {
                 let kept = member.file(&stored, mode, mtime, size, &mut tee);
                 kept.map_err(|e| if tee.unreadable { unreadable(e) } else { unwritten(&stored, e) })?;
             }
@@ -172,7 +205,7 @@ impl<'a, 'b> Pass<'a, 'b> {
             return Err(Trouble::Changed("changed each time it was read"));
         }
         let kind = Kind::File { size, lines, sha256 };
-        let Some(staging) = self.job.staging else { return Ok((kind, mode, mtime, How::Other)) };
+        let Some(staging) = self.target.staging else { return Ok((kind, mode, mtime, How::Other)) };
         let path = staging.join(&stored);
         let name = shown(&candidate.root, &candidate.path);
         let how = match (copy, twin) {
@@ -189,14 +222,14 @@ impl<'a, 'b> Pass<'a, 'b> {
         };
         let action = if how == How::Linked { "linked" } else { "copied" };
         let detail = format!("{size} bytes {sha256}");
-        self.job.context.observer.on(&Event::File { action, path: name, detail });
+        self.target.context.observer.on(&Event::File { action, path: name, detail });
         Ok((kind, mode, mtime, how))
     }
 
     /// The parent's entry that this file seems to be: same size, time and stored mode. Its content is compared
     /// when it is known.
     fn twin(&self, candidate: &Candidate, size: u64, mode: Mode, mtime: Mtime) -> Option<&'a Entry> {
-        let entry = self.job.parent?.find(&candidate.root, &candidate.path)?;
+        let entry = self.target.parent?.find(&candidate.root, &candidate.path)?;
         let same = entry.is_file()
             && entry.size() == size
             && entry.mtime == mtime
@@ -206,8 +239,8 @@ impl<'a, 'b> Pass<'a, 'b> {
 
     /// Links the parent's copy after reading it back. `false` where it is damaged or cannot be linked to.
     fn link(&self, twin: &Entry, path: &Path) -> Result<bool, Trouble> {
-        let Some(parent) = self.job.parent else { return Ok(false) };
-        let original = self.job.store.layout().session(&parent.id).join(twin.stored_path());
+        let Some(parent) = self.target.parent else { return Ok(false) };
+        let original = self.target.store.layout().session(&parent.id).join(twin.stored_path());
         let sound = std::fs::symlink_metadata(&original).is_ok_and(|meta| {
             use std::os::unix::fs::MetadataExt;
             meta.is_file()
@@ -217,7 +250,7 @@ impl<'a, 'b> Pass<'a, 'b> {
             .and_then(|mut f| digest_of(&mut f, twin.size()))
             .is_ok_and(|d| d == twin.sha256());
         if !sound {
-            self.job.context.note(format!(
+            self.target.context.note(format!(
                 "restore point {} is damaged at {}: this one gets a copy of its own",
                 parent.id,
                 twin.shown()
@@ -225,7 +258,7 @@ impl<'a, 'b> Pass<'a, 'b> {
             return Ok(false);
         }
         self.clear(path)?;
-        match self.job.store.fs().hard_link(&original, path) {
+        match self.target.store.fs().hard_link(&original, path) {
             Ok(()) => Ok(true),
             // Too many links, or a file system without any: a copy does as well.
             Err(_) => Ok(false),
@@ -241,7 +274,7 @@ impl<'a, 'b> Pass<'a, 'b> {
         (mode, mtime): (Mode, Mtime),
     ) -> Result<(), Trouble> {
         self.clear(path)?;
-        let mut copy = self.job.store.fs().create_file(path).map_err(|e| uncopied(path, e))?;
+        let mut copy = self.target.store.fs().create_file(path).map_err(|e| uncopied(path, e))?;
         let file = cursor.open(&candidate.path).map_err(|e| Trouble::Io("cannot be read", e))?;
         let mut tee = Tee {
             file: (&file).take(size + 1),
@@ -250,7 +283,7 @@ impl<'a, 'b> Pass<'a, 'b> {
             buffer: &mut self.buffer,
             ready: 0..0,
             unreadable: false,
-            interrupt: self.job.context.interrupt,
+            interrupt: self.target.context.interrupt,
         };
         io::copy(&mut tee, &mut io::sink()).map_err(|e| match tee.unreadable {
             true => Trouble::Io("cannot be read", e),
@@ -264,10 +297,10 @@ impl<'a, 'b> Pass<'a, 'b> {
 
     /// Removes what an earlier attempt left.
     fn clear(&self, path: &Path) -> Result<(), Trouble> {
-        if self.attempt == 1 && self.job.parent.is_none() {
+        if self.attempt == 1 && self.target.parent.is_none() {
             return Ok(());
         }
-        self.job.store.fs().remove_file_if_there(path).map_err(|e| uncopied(path, e))
+        self.target.store.fs().remove_file_if_there(path).map_err(|e| uncopied(path, e))
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, mpsc};
 use std::time::Duration;
 
-use super::pass::{Pass, Trouble};
+use super::pass::{Fault, How, Pass, Target, Trouble};
 use super::reuse::{ParentBytes, ParentMember};
 use super::spool::Spool;
 use crate::archive::{MemberWriter, groups};
@@ -67,33 +67,15 @@ impl MemberBytes {
     }
 }
 
-/// How a file came into the session.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
-    Linked,
-    Copied,
-    Other,
-}
-
-/// Why one file could not be kept.
-pub(super) struct Fault {
-    pub(super) changed: bool,
-    pub(super) text: String,
-}
-
 /// What a pass read, and what it did not, by index in the protected set.
 type Passed = (Vec<(Entry, How)>, Vec<(usize, Trouble)>);
 
 /// Reads a protected set.
 pub(super) struct Job<'a> {
-    pub(super) store: &'a Store,
+    target: Target<'a>,
     set: &'a ProtectedSet,
     trees: &'a BTreeMap<String, Tree>,
-    pub(super) parent: Option<&'a Manifest>,
-    pub(super) staging: Option<&'a Path>,
     unreadable: Unreadable,
-    pub(super) context: &'a Context<'a>,
-    done: AtomicU64,
 }
 
 impl<'a> Job<'a> {
@@ -107,7 +89,8 @@ impl<'a> Job<'a> {
         unreadable: Unreadable,
         context: &'a Context<'a>,
     ) -> Self {
-        Job { store, set, trees, parent, staging, unreadable, context, done: AtomicU64::new(0) }
+        let target = Target { store, parent, staging, context, done: AtomicU64::new(0) };
+        Job { target, set, trees, unreadable }
     }
 
     /// Reads every file for its digest alone.
@@ -122,10 +105,10 @@ impl<'a> Job<'a> {
         mut archive: impl FnMut(Box<dyn Read + Send>, usize) -> Result<()>,
     ) -> Result<ReadResult> {
         let total = self.set.entries.iter().map(|e| e.size).sum();
-        let verb = if self.staging.is_some() { "Copying" } else { "Comparing" };
+        let verb = if self.target.staging.is_some() { "Copying" } else { "Comparing" };
         let files = self.set.entries.iter().filter(|e| e.kind == CandidateKind::File).count();
         let what = crate::event::plural(files as u64, "file", "files");
-        self.context.observer.on(&Event::Phase { verb, what, total });
+        self.target.context.observer.on(&Event::Phase { verb, what, total });
         let groups = groups(self.set.entries.iter().map(|e| (e.path.as_bytes(), e.size)));
         let turn = Turn::default();
         let stop = AtomicBool::new(false);
@@ -166,7 +149,8 @@ impl<'a> Job<'a> {
                     }
                     out.entries.push(entry);
                 }
-                let bytes = group.member.into_reader().during("read back", self.store.layout().dir())?;
+                let bytes =
+                    group.member.into_reader().during("read back", self.target.store.layout().dir())?;
                 // After a fault there is no archive to make; go on only to name every other fault.
                 if out.unreadable.is_empty() || self.unreadable == Unreadable::Skip {
                     archive(bytes, count)?;
@@ -181,7 +165,7 @@ impl<'a> Job<'a> {
             result
         });
         finished?;
-        self.context.interrupt.check()?;
+        self.target.context.interrupt.check()?;
         if !out.unreadable.is_empty() && self.unreadable == Unreadable::Fail {
             return Err(self.failed(out.unreadable, changed));
         }
@@ -213,9 +197,9 @@ impl<'a> Job<'a> {
         let mut skip: BTreeMap<usize, Fault> = BTreeMap::new();
         let mut attempt = 1;
         loop {
-            let spool_dir = self.staging.unwrap_or(Path::new(""));
-            let spool = Spool::new(self.store.fs(), spool_dir.join(format!(".member_{index}")));
-            let mut pass = Pass::new(self, Some(MemberWriter::new(spool)), attempt);
+            let spool_dir = self.target.staging.unwrap_or(Path::new(""));
+            let spool = Spool::new(self.target.store.fs(), spool_dir.join(format!(".member_{index}")));
+            let mut pass = Pass::new(&self.target, Some(MemberWriter::new(spool)), attempt);
             let (entries, troubles) = self.pass(&mut pass, range.clone(), &skip);
             if troubles.is_empty() {
                 let faults = skip.into_values().collect();
@@ -226,7 +210,7 @@ impl<'a> Job<'a> {
                         self.lost_group(index, Error::new(ErrorKind::Io, "a part of the archive is lost"))
                     }
                     Err(e) => {
-                        let path = self.staging.unwrap_or(Path::new(""));
+                        let path = self.target.staging.unwrap_or(Path::new(""));
                         self.lost_group(index, Error::io("write a part of the archive below", path, e))
                     }
                 };
@@ -253,7 +237,7 @@ impl<'a> Job<'a> {
         let (mut entries, mut troubles) = (Vec::with_capacity(range.len()), Vec::new());
         let mut cursor: Option<(&str, Cursor<'_>)> = None;
         for i in range {
-            if skip.contains_key(&i) || self.context.interrupt.is_set() {
+            if skip.contains_key(&i) || self.target.context.interrupt.is_set() {
                 continue;
             }
             let candidate = &self.set.entries[i];
@@ -276,9 +260,9 @@ impl<'a> Job<'a> {
     /// member's bytes are taken as they are. `None` where anything differs: then the group is read as if there
     /// were no parent's archive.
     fn reuse(&self, index: usize, range: &Range<usize>) -> Option<Group> {
-        let (_, parent) = (self.staging?, self.parent?);
-        let found = ParentMember::find(self.store, parent, &self.set.entries[range.clone()])?;
-        let mut pass = Pass::new(self, None, 1);
+        let (_, parent) = (self.target.staging?, self.target.parent?);
+        let found = ParentMember::find(self.target.store, parent, &self.set.entries[range.clone()])?;
+        let mut pass = Pass::new(&self.target, None, 1);
         let (entries, troubles) = self.pass(&mut pass, range.clone(), &BTreeMap::new());
         let read = entries.iter().map(|(entry, how)| (entry, *how == How::Copied));
         let same = troubles.is_empty() && found.holds(read);
@@ -286,20 +270,15 @@ impl<'a> Job<'a> {
         let Some(member) = member else {
             // It will be read again, and counted again.
             let size = entries.iter().map(|(entry, _)| entry.size()).sum::<u64>();
-            self.done.fetch_sub(size, Ordering::Relaxed);
+            self.target.done.fetch_sub(size, Ordering::Relaxed);
             return None;
         };
         Some(Group { index, entries, member: MemberBytes::Parent(member), faults: Vec::new(), failed: None })
     }
 
     fn lost_group(&self, index: usize, e: Error) -> Group {
-        let member = MemberBytes::Spool(Spool::new(self.store.fs(), Path::new("").into()));
+        let member = MemberBytes::Spool(Spool::new(self.target.store.fs(), Path::new("").into()));
         Group { index, entries: Vec::new(), member, faults: Vec::new(), failed: Some(e) }
-    }
-
-    pub(super) fn progress(&self, size: u64) {
-        let done = self.done.fetch_add(size, Ordering::Relaxed) + size;
-        self.context.observer.on(&Event::Progress { done });
     }
 }
 

@@ -104,6 +104,13 @@ pub struct Candidate {
     pub reasons: Vec<Reason>,
 }
 
+impl Candidate {
+    /// As [`Entry::stored_path`](crate::manifest::Entry::stored_path).
+    pub(crate) fn stored_path(&self) -> RelPath {
+        crate::manifest::stored_path(&self.root, &self.path)
+    }
+}
+
 /// What a [`Candidate`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CandidateKind {
