@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use xshell::{Shell, cmd};
 
@@ -103,7 +103,12 @@ pub(crate) fn git(dir: &Path, args: &[&OsStr], stdin: Option<Vec<u8>>) -> Result
     run(command)
 }
 
-/// Whether an interpreter is on PATH and works.
-pub(crate) fn is_there(program: &str) -> bool {
-    interpreter(program, Path::new("/"), &[OsStr::new("--version")]).is_ok_and(|answer| answer.ok)
+/// The program that a name stands for, without links.
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the search that starting a process makes, made in advance"
+    )]
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).find_map(|dir| dir.join(program).canonicalize().ok().filter(|p| p.is_file()))
 }

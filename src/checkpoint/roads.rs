@@ -68,13 +68,10 @@ fn roads(at: &Surroundings<'_>, checked: &mut Checked) -> Vec<Road> {
                 checked.find(format!("scripts/{}", script.name), "is not the script of this program");
             }
             Err(e) => checked.find(format!("scripts/{}", script.name), format!("cannot be read: {e}")),
-            Ok(_) if crate::process::is_there(script.interpreter) => {
-                out.push(Road { name: script.name, interpreter: Some(script.interpreter) });
-            }
-            Ok(_) => checked.notes.push(format!(
-                "scripts/{} was not tried: there is no {} on this machine",
-                script.name, script.interpreter
-            )),
+            Ok(_) => match script.can_run(at.store) {
+                Ok(()) => out.push(Road { name: script.name, interpreter: Some(script.interpreter) }),
+                Err(why) => checked.notes.push(format!("scripts/{} was not tried: {why}", script.name)),
+            },
         }
     }
     out

@@ -91,7 +91,7 @@ impl Hand<'_> {
             }
         }
         if !SCRIPTS.iter().all(|script| intact(script.name)) {
-            match self.lock.keep_scripts(&id) {
+            match self.lock.keep_scripts() {
                 Ok(written) => written.into_iter().for_each(|name| {
                     self.did(&layout.scripts().join(name), "is written again from the running program")
                 }),

@@ -2,13 +2,14 @@
 //! part of the program; a copy in a store is run only where it is that very text.
 
 use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{ROLLBACK_PY, ROLLBACK_SH, Store, StoreLock};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::manifest::{Id, Mode};
-use crate::path::show_text;
+use crate::path::{path_to_text, show_text};
 
 /// One of the scripts.
 #[derive(Debug)]
@@ -69,39 +70,75 @@ impl Script {
         if self.name == ROLLBACK_SH { ROLLBACK_PY } else { ROLLBACK_SH }
     }
 
-    /// Reads the copy at `path` with its interpreter, and has it plan a rollback to `id`. Who calls this has seen
-    /// that the copy has this script's text.
-    pub(crate) fn prove(&self, store: &Store, path: &Path, id: &Id) -> Trial {
-        let dir = store.layout().dir();
-        let run = |args: &[&OsStr]| crate::process::interpreter(self.interpreter, dir, args);
-        let words = |words: &'static [&'static str]| words.iter().map(OsStr::new).collect::<Vec<_>>();
-        match run(&words(self.works)) {
-            Err(_) => return Trial::Untried(format!("there is no {} on PATH", self.interpreter)),
+    fn run(&self, store: &Store, args: &[&OsStr]) -> Result<crate::process::Answer> {
+        crate::process::interpreter(self.interpreter, store.layout().dir(), args)
+    }
+
+    /// Whether this machine has an interpreter that can run it. The error is a sentence's end.
+    pub(crate) fn can_run(&self, store: &Store) -> Result<(), String> {
+        match self.run(store, &words(self.works)) {
+            Err(_) => Err(format!("there is no {} on PATH", self.interpreter)),
             Ok(answer) if !answer.ok => {
-                return Trial::Untried(format!(
-                    "the {} on PATH is too old or does not work",
-                    self.interpreter
-                ));
+                Err(format!("the {} on PATH is too old or does not work", self.interpreter))
             }
-            Ok(_) => {}
+            Ok(_) => Ok(()),
         }
-        match run(&[words(self.syntax), vec![path.as_os_str()]].concat()) {
-            Ok(answer) if answer.ok => {}
+    }
+
+    /// Reads the copy at `path` with its interpreter, without running it.
+    fn read(&self, store: &Store, path: &Path) -> Trial {
+        if let Err(why) = self.can_run(store) {
+            return Trial::Untried(why);
+        }
+        match self.run(store, &[words(self.syntax), vec![path.as_os_str()]].concat()) {
+            Ok(answer) if answer.ok => Trial::Proven,
             Ok(answer) => {
-                return Trial::Failed(format!(
-                    "cannot be read by {}: {}",
-                    self.interpreter,
-                    first(&answer.stderr)
-                ));
+                let why = first(&answer.stderr);
+                Trial::Failed(format!("cannot be read by {}: {why}", self.interpreter))
             }
-            Err(e) => return Trial::Failed(format!("cannot be read: {}", show_text(&e.to_string()))),
+            Err(e) => Trial::Failed(format!("cannot be read: {}", show_text(&e.to_string()))),
         }
+    }
+
+    /// [`Script::prove`], unless the same text did so before with the same interpreter: the store's cache says that.
+    /// Who calls this has seen that the copy at `path` has this script's text.
+    pub(crate) fn try_once(&self, store: &Store, path: &Path, id: &Id) -> Trial {
+        let proof = self.proof();
+        let file = store.layout().dir().join("cache").join(format!("proof_{}", self.name));
+        if let Some(proof) = &proof
+            && std::fs::read(&file).is_ok_and(|found| found == proof.as_bytes())
+        {
+            return Trial::Proven;
+        }
+        let trial = self.prove(store, path, id);
+        if let (Trial::Proven, Some(proof)) = (&trial, proof) {
+            // A cache that cannot be written costs time only.
+            let _ = store.fs().replace_file(&file, proof.as_bytes(), 0o600);
+        }
+        trial
+    }
+
+    /// What was proven once need not be again: the script's digest, its interpreter, and the interpreter's time.
+    fn proof(&self) -> Option<String> {
+        let found = crate::process::on_path(self.interpreter)?;
+        let meta = found.metadata().ok()?;
+        let (time, nanos, size) = (meta.mtime(), meta.mtime_nsec(), meta.len());
+        Some(format!("{} {time}.{nanos:09} {size} {}\n", self.digest(), path_to_text(&found)))
+    }
+
+    /// Reads the copy at `path` with its interpreter, and has it plan a rollback to `id`.
+    fn prove(&self, store: &Store, path: &Path, id: &Id) -> Trial {
+        match self.read(store, path) {
+            Trial::Proven => {}
+            other => return other,
+        }
+        let dir = store.layout().dir();
         let root = store.root().join("Cargo.toml");
         let mut args: Vec<&OsStr> = vec![path.as_os_str()];
         args.extend(["-t", id.as_str(), "--dry-run", "--quiet", "--store"].map(OsStr::new));
         // Named too, for the workspace may have another store.
         args.extend([dir.as_os_str(), OsStr::new("--manifest-path"), root.as_os_str()]);
-        match run(&args) {
+        match self.run(store, &args) {
             Ok(answer) if answer.ok => Trial::Proven,
             // A script names another road where this machine lacks what it needs.
             Ok(answer) if answer.stderr.contains(self.other()) => Trial::Untried(first(&answer.stderr)),
@@ -111,6 +148,10 @@ impl Script {
     }
 }
 
+fn words(words: &'static [&'static str]) -> Vec<&'static OsStr> {
+    words.iter().map(OsStr::new).collect()
+}
+
 /// What a process complains of first, without the word `error`.
 fn first(stderr: &str) -> String {
     let line = stderr.lines().find(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
@@ -118,23 +159,23 @@ fn first(stderr: &str) -> String {
 }
 
 impl StoreLock<'_> {
-    /// Writes the scripts to `scripts/`, where they are not there already. Each proves itself by a dry run of a
-    /// rollback to `id` before it takes the place of the last good one; where its interpreter is missing, nobody can
-    /// ask that of it. Gives the names of those that were written.
+    /// Writes the scripts to `scripts/` if they are not there already. The interpreter of each has to read it before
+    /// it takes the place of the last good one, if this machine has that interpreter; a dry run is for who validates.
+    /// Gives the names of those that were written.
     ///
     /// # Errors
-    /// Kind `Io` where one cannot be written or does not prove itself; the last good one then stays.
-    pub fn keep_scripts(&self, id: &Id) -> Result<Vec<&'static str>> {
+    /// Kind `Io` if one cannot be written or read; the last good one then stays.
+    pub fn keep_scripts(&self) -> Result<Vec<&'static str>> {
         let mut written = Vec::new();
         for script in SCRIPTS {
-            if self.keep_script(script, id)? {
+            if self.keep_script(script)? {
                 written.push(script.name);
             }
         }
         Ok(written)
     }
 
-    fn keep_script(&self, script: &Script, id: &Id) -> Result<bool> {
+    fn keep_script(&self, script: &Script) -> Result<bool> {
         let store = self.store();
         let recorded = store.info()?.scripts.get(script.name).copied();
         let path = script.path(store);
@@ -145,7 +186,7 @@ impl StoreLock<'_> {
             }
             return Ok(false);
         }
-        let prove = |new: &Path| match script.prove(store, new, id) {
+        let prove = |new: &Path| match script.read(store, new) {
             Trial::Failed(problem) => Err(Error::new(ErrorKind::Io, format!("{} {problem}", script.name))),
             Trial::Proven | Trial::Untried(_) => Ok(()),
         };

@@ -299,7 +299,7 @@ impl Session<'_> {
             tell(e, "`rollback` needs cargo to run");
             false
         });
-        let scripts = lock.keep_scripts(id).unwrap_or_else(|e| {
+        let scripts = lock.keep_scripts().unwrap_or_else(|e| {
             tell(e, "the executable brings it back");
             Vec::new()
         });

@@ -187,7 +187,7 @@ impl Session<'_> {
         for script in SCRIPTS {
             let path = script.path(store);
             let trial = match same(&path, script.text) {
-                true => script.prove(store, &path, id),
+                true => script.try_once(store, &path, id),
                 false => Trial::Failed("is not the script of this program".into()),
             };
             roads.push(road(script.name, trial));

@@ -107,7 +107,7 @@ impl Session<'_> {
             .executable
             .as_ref()
             .map_or(Ok(false), |running| lock.keep_executable(running, id))
-            .and_then(|_| lock.keep_scripts(id));
+            .and_then(|_| lock.keep_scripts());
         if let Err(e) = kept {
             self.context().note(e.to_string());
         }

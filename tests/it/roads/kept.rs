@@ -10,7 +10,7 @@ use backstop::digest::Digest;
 use backstop::store::{ROLLBACK_PY, ROLLBACK_SH, Wait};
 use serde_json::{Value, json};
 
-use super::road::{python, tools_without};
+use super::road::{bash, python, tools_without};
 use crate::cli::{backed_up, backstop};
 use crate::support::World;
 use crate::support::edit::{self, chmod, overwrite, remove, write};
@@ -182,12 +182,12 @@ fn an_interpreter_that_does_not_work_is_no_fault_of_the_scripts_and_is_named() {
 }
 
 #[test]
-fn a_script_that_fails_its_dry_run_does_not_take_the_place_of_the_last_good_one() {
+fn a_script_that_cannot_be_read_does_not_take_the_place_of_the_last_good_one() {
     let world = backed_up();
     let dir = world.temp.path().join("interpreters");
-    // Interpreters that read every text and fail at every script.
+    // Interpreters that can read no text.
     for name in ["python3", "bash"] {
-        let text = "#!/bin/sh\ncase \"$*\" in *--dry-run*) echo 'error: boom' >&2; exit 3;; esac\nexit 0\n";
+        let text = "#!/bin/sh\ncase \"$*\" in *--norc' '-n*|*compile*) echo boom >&2; exit 1;; esac\n";
         edit::program(dir.join(name), text);
     }
     let path = crate::cli::path_with(&dir);
@@ -195,7 +195,7 @@ fn a_script_that_fails_its_dry_run_does_not_take_the_place_of_the_last_good_one(
         overwrite(kept(&world, name), |bytes| *bytes = b"the last good one\n".to_vec());
     }
     let run = backstop(&world.root).arg("backup").env("PATH", &path).ends(0);
-    run.complains("fails at a dry run: boom");
+    run.complains("cannot be read by");
     for name in NAMES {
         assert_eq!(fs::read(kept(&world, name)).unwrap(), b"the last good one\n", "{name}");
     }
@@ -203,8 +203,44 @@ fn a_script_that_fails_its_dry_run_does_not_take_the_place_of_the_last_good_one(
     assert!(!left.into_iter().any(|e| e.file_name().to_string_lossy().starts_with('.')), "a copy was left");
     backstop(&world.root).arg("backup").ends(0);
     let run = backstop(&world.root).arg("validate").env("PATH", &path).ends(1);
-    assert!(run.out.contains("fails at a dry run: boom"), "{}", run.out);
+    assert!(run.out.contains("cannot be read by"), "{}", run.out);
     assert_eq!(findings(&world, 0), "[]");
+}
+
+#[test]
+fn a_script_is_tried_by_validate_and_not_again_while_it_and_its_interpreter_are_the_same() {
+    let (Some(bash), Some(python)) = (bash(), python()) else { return };
+    let world = World::new("virtual");
+    let (dir, mark) = (world.temp.path().join("interpreters"), world.temp.path().join("mark"));
+    for (name, real) in [("bash", bash), ("python3", python)] {
+        let (real, mark) = (real.display(), mark.display());
+        edit::program(
+            dir.join(name),
+            format!(
+                "#!/bin/sh\ncase \"$*\" in *--dry-run*) echo {name} >>'{mark}';; esac\nexec '{real}' \"$@\"\n"
+            ),
+        );
+    }
+    let path = crate::cli::path_with(&dir);
+    let tried = |command: &[&str]| {
+        remove(&mark);
+        let run = backstop(&world.root).args(command).env("PATH", &path).run();
+        assert!(matches!(run.code, Some(0 | 1)), "{run:?}");
+        let mut names: Vec<String> =
+            fs::read_to_string(&mark).unwrap_or_default().lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(tried(&["backup"]), [""; 0]);
+    assert_eq!(tried(&["validate"]), ["bash", "python3"]);
+    assert_eq!(tried(&["validate"]), [""; 0], "the cache says it");
+    crate::support::edit::set_mtime(dir.join("bash"), 1_000_000_000);
+    assert_eq!(tried(&["validate"]), ["bash"], "another interpreter");
+    overwrite(world.dir.join("cache/proof_rollback.py"), |bytes| bytes[0] ^= 1);
+    assert_eq!(tried(&["validate"]), ["python3"], "another text");
+    remove(world.dir.join("cache/proof_rollback.sh"));
+    remove(world.dir.join("cache/proof_rollback.py"));
+    assert_eq!(tried(&["preflight", "--drill", "manifest"]), ["bash", "python3"], "once in a run");
 }
 
 #[test]
@@ -220,12 +256,12 @@ fn a_script_is_started_by_its_own_name_too() {
 #[test]
 fn the_scripts_are_written_by_whoever_holds_the_lock_and_names_are_given() {
     let world = World::new("virtual");
-    let id = world.backup().manifest.id;
+    world.backup();
     let store = world.store();
     let context = world.context();
     let lock = store.lock(Wait::No, context.interrupt, context.observer).unwrap();
-    assert_eq!(lock.keep_scripts(&id).unwrap(), NAMES);
-    assert_eq!(lock.keep_scripts(&id).unwrap(), [""; 0]);
+    assert_eq!(lock.keep_scripts().unwrap(), NAMES);
+    assert_eq!(lock.keep_scripts().unwrap(), [""; 0]);
 }
 
 #[test]
