@@ -22,7 +22,9 @@ use crate::event::{Context, Event};
 use crate::fsx::Tree;
 use crate::manifest::{Entry, FORMAT, Id, Label, Manifest, Totals, backup_id, root_hash, totals};
 use crate::select::{Candidate, CandidateKind, ProtectedSet};
-use crate::store::{Log, Staging, Store, StoreLock, checksum_list, conf, link_newest, write_private};
+use crate::store::{
+    Log, Staging, Store, StoreLock, checksum_list, conf, keep_restore_text, link_newest, write_private,
+};
 use archive_file::ArchiveFile;
 use read::{Job, Unreadable};
 
@@ -298,6 +300,10 @@ impl Run<'_> {
     /// Manifest, checksum list and the scripts' fields.
     fn stage_texts(&self, manifest: &Manifest) -> Result<()> {
         let (layout, fs) = (self.store().layout(), self.store().fs());
+        if let Err(e) = keep_restore_text(self.store()) {
+            let path = self.store().layout().restore_text();
+            self.context.note(format!("{} was not written: {e}", crate::path::show_path(&path)));
+        }
         let json = manifest.to_json();
         let list = checksum_list(manifest, Digest::of(&json));
         self.staging().manifest(&json)?;

@@ -54,6 +54,11 @@ impl Layout {
         self.dir.join("guard")
     }
 
+    /// What a person types who has neither the program nor its documentation.
+    pub fn restore_text(&self) -> PathBuf {
+        self.dir.join("RESTORE.txt")
+    }
+
     /// A session's directory.
     pub fn session(&self, id: &Id) -> PathBuf {
         self.dir.join(format!("session_{id}"))

@@ -34,7 +34,7 @@ pub use layout::{EXECUTABLE, Layout, ROLLBACK_PY, ROLLBACK_SH, STORE_FILE};
 pub use lock::{SharedLock, StoreLock, Wait};
 pub(crate) use log::Log;
 pub(crate) use scripts::{SCRIPTS, Script, Trial};
-pub(crate) use staging::{Staging, frame, link_newest};
+pub(crate) use staging::{Staging, frame, keep_restore_text, link_newest};
 pub use status::{Compiled, Drilled, Pin, PointStatus, Validated};
 pub use summary::{Head, Summary};
 pub use trash::Trashed;

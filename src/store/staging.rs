@@ -113,6 +113,16 @@ impl<'a> Staging<'a> {
     }
 }
 
+/// Writes what a person types who has neither the program nor its documentation, unless it is there already.
+pub(crate) fn keep_restore_text(store: &Store) -> std::io::Result<()> {
+    const TEXT: &[u8] = include_bytes!("RESTORE.txt");
+    let path = store.layout().restore_text();
+    if std::fs::read(&path).is_ok_and(|found| found == TEXT) {
+        return Ok(());
+    }
+    store.fs().replace_file(&path, TEXT, 0o400)
+}
+
 /// Whether a path is a link as [`link_newest`] makes them. Anything else of that name is somebody's own.
 pub(super) fn leads_to_session(path: &Path) -> bool {
     let target = std::fs::read_link(path).unwrap_or_default();

@@ -21,6 +21,7 @@ mod preflight;
 mod property;
 mod readme;
 mod repair;
+mod restore_text;
 mod retention;
 mod roads;
 mod rollback;
