@@ -226,6 +226,7 @@ impl<'a> StoreLock<'a> {
             fs.rename(&session, &layout.staging(id)).during("rename", &session)?;
         }
         self.sweep(id)?;
+        self.update_guard()?;
         self.clear_pending()
     }
 

@@ -593,6 +593,60 @@ fn without_knowledge_of_the_xtask_a_store_of_an_older_version_is_warned_of_once_
 }
 
 #[test]
+fn whatever_changes_what_is_known_of_the_newest_restore_point_writes_it_for_the_guard() {
+    let world = workspace("");
+    backup(&world);
+    backup(&world);
+    let path = world.dir.join("guard");
+    let whole = fs::read_to_string(&path).unwrap();
+    let id = world.latest().backup_id();
+    assert!(whole.contains(&format!("\npoint {id} ")) && whole.ends_with("\nend\n"), "{whole}");
+    // A plan, a look and a rollback have no business there.
+    remove(&path);
+    write(world.at("plain/a.txt"), "edited\n");
+    for command in [&["rollback", "-t", "latest", "-f"][..], &["list"], &["status"]] {
+        backstop(&world.root).args(command.iter().copied()).ends(0);
+        assert!(!path.exists(), "{command:?}");
+    }
+    for command in [
+        &["prune", "--keep-last", "1"][..],
+        &["recover"],
+        &["validate", "--repair"],
+        &["validate"],
+        &["validate", "--drill=bytes"],
+        &["backup"],
+    ] {
+        backstop(&world.root).args(command.iter().copied()).ends(0);
+        let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let without_status = |text: &str| {
+            let lines =
+                text.lines().filter(|line| !line.starts_with("validated") && !line.starts_with("drilled"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        if command != ["backup"] {
+            assert_eq!(without_status(&text), without_status(&whole), "{command:?}");
+        }
+        assert_eq!(
+            text.contains("\nvalidated passed "),
+            ["--repair", "validate", "--drill=bytes"].contains(command.last().unwrap()),
+            "{text}"
+        );
+        assert_eq!(text.contains("\ndrilled bytes "), command.contains(&"--drill=bytes"), "{text}");
+        remove(&path);
+    }
+    // The newest is lost, and what is left is said; it comes back, and is the newest again.
+    backup(&world);
+    let lost = world.latest().backup_id();
+    let metadata = world.dir.join(format!("metadata/{lost}.json"));
+    let session = world.dir.join(format!("session_{}", world.latest().id));
+    fs::rename(&session, world.temp.path().join("lost")).unwrap();
+    remove(&metadata);
+    write(&path, whole);
+    backstop(&world.root).arg("recover").ends(0);
+    assert!(fs::read_to_string(&path).unwrap().contains(&format!("\npoint {lost} ")));
+}
+
+#[test]
 fn a_script_between_two_journals_has_a_rollback_under_way() {
     let world = workspace("");
     backup(&world);
