@@ -20,7 +20,9 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::Tree;
-use crate::manifest::{Entry, FORMAT, Id, Label, Manifest, Totals, backup_id, root_hash, totals};
+use crate::manifest::{
+    Entry, FORMAT, Id, Label, Manifest, MemberGlobs, Origin, Totals, backup_id, root_hash, totals,
+};
 use crate::select::{Candidate, CandidateKind, ProtectedSet};
 use crate::store::{
     Log, Staging, Store, StoreLock, checksum_list, conf, keep_restore_text, link_newest, write_private,
@@ -94,6 +96,10 @@ pub fn backup(
     }
     lock.store().refuse_cut_off()?;
     lock.mend(context.observer)?;
+    if let Err(e) = lock.keep_lists() {
+        // They are about older restore points: no reason not to make another.
+        context.note(format!("the scripts' lists of older restore points were not written: {e}"));
+    }
     if options.skip_unchanged
         && let Some(unchanged) = unchanged(lock.store(), set, context)?
     {
@@ -292,12 +298,22 @@ impl Run<'_> {
             packages: set.packages.clone(),
             xtask: set.xtask.clone(),
             scope: set.scope.clone(),
+            origin: Some(Origin::of(label)),
+            members: self.members(&entries),
+            target_directories: set.target_directories.clone(),
             entries,
             archive: None,
         }
     }
 
-    /// Manifest, checksum list and the scripts' fields.
+    /// The patterns of members in the root manifest that was just kept.
+    fn members(&self, entries: &[Entry]) -> Option<MemberGlobs> {
+        let manifest = entries.iter().find(|e| e.root.is_empty() && e.path.as_bytes() == b"Cargo.toml")?;
+        let path = self.staging().path().join(manifest.stored_path());
+        MemberGlobs::read(&std::fs::read(path).ok().filter(|_| manifest.is_file())?)
+    }
+
+    /// Manifest, checksum list and what the scripts read.
     fn stage_texts(&self, manifest: &Manifest) -> Result<()> {
         let (layout, fs) = (self.store().layout(), self.store().fs());
         if let Err(e) = keep_restore_text(self.store()) {
@@ -308,7 +324,9 @@ impl Run<'_> {
         let list = checksum_list(manifest, Digest::of(&json));
         self.staging().manifest(&json)?;
         write_private(fs, &layout.checksums(&manifest.label, self.id), &list)?;
-        write_private(fs, &layout.conf(&manifest.label, self.id), &conf(manifest))
+        write_private(fs, &layout.conf(&manifest.label, self.id), &conf(manifest))?;
+        let list = self.store().script_list(manifest)?;
+        write_private(fs, &layout.list(&manifest.label, self.id), &list)
     }
 
     fn publish(&self, manifest: &Manifest) -> Result<()> {

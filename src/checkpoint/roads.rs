@@ -15,7 +15,7 @@ use crate::job::Job;
 use crate::manifest::{Entry, Kind, Manifest, Mode};
 use crate::path::show_path;
 use crate::rollback::{RollbackOptions, Times, extract};
-use crate::store::{EXECUTABLE, Layout, Listed, SCRIPTS, Selector, Store};
+use crate::store::{EXECUTABLE, Layout, Listed, SCRIPTS, Selector, Store, write_private};
 
 /// Every so many files are changed, and as many removed.
 const EVERY: usize = 7;
@@ -101,13 +101,13 @@ impl Scratch {
         let dir = workspace.join(STORE);
         let (store, _) = Store::open_or_create(&dir, &workspace, &fs)?;
         let out = Scratch { fs, base, workspace, store: store.layout().clone() };
-        out.copy_point(at.store.layout(), listed, manifest)?;
+        out.copy_point(at.store.layout(), &store, listed, manifest)?;
         Ok(out)
     }
 
     /// Copies what belongs to one restore point, and the scripts. Copies, no links: a rollback that went wrong must
     /// not reach the store that it was to prove.
-    fn copy_point(&self, from: &Layout, listed: &Listed, manifest: &Manifest) -> Result<()> {
+    fn copy_point(&self, from: &Layout, store: &Store, listed: &Listed, manifest: &Manifest) -> Result<()> {
         let (label, id) = (&listed.label, &listed.id);
         let to = &self.store;
         for (from, to) in [
@@ -138,7 +138,8 @@ impl Scratch {
             }
             self.copy(&from, &to, 0o400)?;
         }
-        Ok(())
+        // Not copied: it says where the workspace lies.
+        write_private(&self.fs, &self.store.list(label, id), &store.script_list(manifest)?)
     }
 
     fn copy(&self, from: &Path, to: &Path, mode: u32) -> Result<()> {

@@ -206,6 +206,7 @@ impl LiveTree {
             entries: entries.into_values().collect(),
             xtask: None,
             scope,
+            target_directories: manifest.target_directories.clone(),
             git: self.git.clone(),
             tools: BTreeMap::from([("backstop".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
             skipped: Vec::new(),

@@ -2,7 +2,9 @@
 
 mod fault;
 mod lines;
+mod members;
 mod names;
+mod scope;
 mod sums;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,9 @@ use crate::digest::Digest;
 use crate::path::{LinkTarget, RelPath};
 pub(crate) use fault::fault;
 use lines::LineFormatter;
+pub use members::MemberGlobs;
 pub use names::{Id, InvalidId, Label, Mode};
+pub use scope::{Origin, Pattern, Place, Scope};
 pub(crate) use sums::kind_fields;
 pub use sums::{root_hash, totals};
 
@@ -212,58 +216,6 @@ pub struct GitState {
     pub dirty: Option<bool>,
 }
 
-/// What a rollback may touch: written at backup time, so that no later change of rules or settings moves it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scope {
-    /// Whether the whole workspace is the scope (`scope = "workspace"`), not its packages.
-    #[serde(default)]
-    pub whole_workspace: bool,
-    /// Whether git's rules judged the files then. Where they did, what git cannot judge later stays.
-    pub git: bool,
-    /// The directories in the scope: packages, `.cargo`, `.config`; `None` as path for the root itself.
-    pub directories: Vec<Place>,
-    /// What git ignored then, directories collapsed.
-    pub ignored: Vec<Place>,
-    /// The directories that held a `Cargo.toml` and were not protected.
-    pub foreign_packages: Vec<Place>,
-    /// All unprotected and unignored directories of the workspace that existed then.
-    pub unprotected_directories: Vec<RelPath>,
-    /// The names at the workspace root then.
-    pub root_entries: Vec<RelPath>,
-    /// Patterns of the settings that kept files out, with the root and directory that they count from.
-    pub excluded: Vec<Pattern>,
-}
-
-/// A place below a root.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Place {
-    /// The root; empty for the workspace.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub root: RootName,
-    /// The path below it; `None` for the root itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<RelPath>,
-}
-
-impl Place {
-    /// Whether `path` of root `root` is this place or lies below it.
-    pub fn holds(&self, root: &str, path: &RelPath) -> bool {
-        self.root == root && self.path.as_ref().is_none_or(|p| path.is_in(p))
-    }
-}
-
-/// A glob of the settings and the directory that it counts from.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pattern {
-    /// Where the pattern starts.
-    pub base: Place,
-    /// The glob: `*`, `**`, `?`, `[…]`, `{…}`.
-    pub glob: String,
-}
-
 /// The archive of a restore point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -332,6 +284,16 @@ pub struct Manifest {
     pub xtask: Option<Vec<String>>,
     /// What a rollback may touch.
     pub scope: Scope,
+    /// How it came about; absent in older ones, which have no [`Manifest::members`] and target directories either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// The patterns by which cargo finds members; absent where the root manifest could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<MemberGlobs>,
+    /// Where cargo builds: relative to the workspace root, or absolute where that lies outside it; escaped as a
+    /// path is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target_directories: Vec<String>,
     /// Everything protected, in the order of [`Entry::key`].
     pub entries: Vec<Entry>,
     /// The archive; absent in the copy that the archive itself holds.

@@ -263,6 +263,11 @@ impl<'a> Hand<'a> {
         let list = checksum_list(&proven.manifest, crate::digest::Digest::of(&proven.bytes));
         self.text(&layout.checksums(label, id), &list)?;
         self.text(&layout.conf(label, id), &conf(&proven.manifest))?;
+        if store.needs_list(&proven.manifest) {
+            let list = layout.list(label, id);
+            self.text(&list, &store.script_list(&proven.manifest)?)?;
+            self.modes(&[(list, false, 0o400)])?;
+        }
         // The last: what it names is complete, as far as that can be.
         if session.is_dir() {
             self.text(&layout.metadata(label, id), &proven.bytes)?;

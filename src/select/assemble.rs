@@ -100,6 +100,7 @@ pub(super) fn assemble(workspace: &Workspace, store: &Path) -> Result<ProtectedS
         entries,
         xtask: Some(recorded_xtask(workspace)),
         scope,
+        target_directories: target_directories(workspace),
         git: state,
         tools,
         skipped,
@@ -108,6 +109,14 @@ pub(super) fn assemble(workspace: &Workspace, store: &Path) -> Result<ProtectedS
         secrets,
         notes,
     })
+}
+
+fn target_directories(workspace: &Workspace) -> Vec<String> {
+    let shown = |dir: &PathBuf| match dir.strip_prefix(&workspace.root) {
+        Ok(inside) if !inside.as_os_str().is_empty() => path_to_text(inside),
+        _ => path_to_text(dir),
+    };
+    workspace.target_directories.iter().map(shown).collect()
 }
 
 fn patterns(areas: &[Area<'_>], list: &[PathPattern], notes: &mut Vec<String>) -> Vec<Pattern> {

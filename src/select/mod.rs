@@ -40,6 +40,8 @@ pub struct ProtectedSet {
     pub xtask: Option<Vec<String>>,
     /// What a later rollback may touch.
     pub scope: Scope,
+    /// Where cargo builds: relative to the workspace root, or absolute where that lies outside it; escaped.
+    pub target_directories: Vec<String>,
     /// Where git stands; `None` without git.
     pub git: Option<GitState>,
     /// Versions of the tools.

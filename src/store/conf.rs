@@ -86,20 +86,44 @@ fn unescape(name: &[u8]) -> Option<Vec<u8>> {
 pub(crate) fn conf(manifest: &Manifest) -> Vec<u8> {
     let mut f = Fields::new();
     f.push("backstop-conf").push("1");
+    identity(&mut f, manifest);
+    roots(&mut f, manifest);
+    entries(&mut f, manifest);
+    scope_rules(&mut f, manifest);
+    scope_places(&mut f, manifest);
+    packages(&mut f, manifest);
+    f.seal()
+}
+
+pub(super) fn identity(f: &mut Fields, manifest: &Manifest) {
     f.push(&manifest.backup_id).push(manifest.id.as_str()).push(manifest.label.as_str());
     f.push(manifest.root_hash.to_string());
+}
+
+pub(super) fn roots(f: &mut Fields, manifest: &Manifest) {
     f.push("roots").push(manifest.roots.len().to_string());
     for root in &manifest.roots {
         f.push(&root.name).push(&root.path);
     }
+}
+
+pub(super) fn entries(f: &mut Fields, manifest: &Manifest) {
     f.push("entries").push(manifest.entries.len().to_string());
     for entry in &manifest.entries {
         let (kind, size, content) = kind_fields(&entry.kind);
         f.push(&entry.root).push(entry.path.as_bytes()).push(kind).push(entry.mode.to_string());
         f.push(size).push(content).push(entry.mtime.to_string());
     }
+}
+
+pub(super) fn scope_rules(f: &mut Fields, manifest: &Manifest) {
     let scope = &manifest.scope;
     f.push("scope").push(u8::from(scope.whole_workspace).to_string()).push(u8::from(scope.git).to_string());
+}
+
+/// The places and patterns of the scope.
+pub(super) fn scope_places(f: &mut Fields, manifest: &Manifest) {
+    let scope = &manifest.scope;
     let mut places = |name: &str, places: &[Place]| {
         f.push(name).push(places.len().to_string());
         for place in places {
@@ -122,6 +146,9 @@ pub(crate) fn conf(manifest: &Manifest) -> Vec<u8> {
         f.push(&pattern.base.root).push(pattern.base.path.as_ref().map_or(&b""[..], RelPath::as_bytes));
         f.push(&pattern.glob);
     }
+}
+
+pub(super) fn packages(f: &mut Fields, manifest: &Manifest) {
     f.push("packages").push(manifest.packages.len().to_string());
     for package in &manifest.packages {
         f.push(&package.root).push(package.directory.as_ref().map_or(&b""[..], RelPath::as_bytes));
@@ -130,7 +157,6 @@ pub(crate) fn conf(manifest: &Manifest) -> Vec<u8> {
             f.push(path.as_bytes());
         }
     }
-    f.seal()
 }
 
 #[cfg(test)]

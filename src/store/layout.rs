@@ -109,6 +109,11 @@ impl Layout {
         self.rollback_dir().join(format!("{}.conf", backup_id(label, id)))
     }
 
+    /// What a rollback script needs to know.
+    pub fn list(&self, label: &Label, id: &Id) -> PathBuf {
+        self.rollback_dir().join(format!("{}.list", backup_id(label, id)))
+    }
+
     /// The directory of everything that rollbacks keep.
     pub fn rollback_dir(&self) -> PathBuf {
         self.dir.join("rollback")

@@ -242,7 +242,7 @@ impl<'a> StoreLock<'a> {
                 let name = entry.file_name();
                 let name = name.to_string_lossy();
                 let stem = name.trim_start_matches('.').trim_end_matches(".new");
-                let own = [".tar.gz", ".sha256", ".conf", ".json"]
+                let own = [".tar.gz", ".sha256", ".conf", ".list", ".json"]
                     .iter()
                     .any(|ext| stem.strip_suffix(ext).is_some_and(|s| s.ends_with(&format!("_backup_{id}"))));
                 if own {

@@ -10,6 +10,7 @@ mod executable;
 mod guard;
 mod info;
 mod layout;
+mod list;
 mod lock;
 mod log;
 pub(crate) mod nul;

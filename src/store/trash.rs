@@ -84,6 +84,7 @@ fn parts(layout: &Layout, label: &Label, id: &Id) -> Vec<(PathBuf, PathBuf)> {
         below("archives", layout.archive(label, id)),
         below("checksums", layout.checksums(label, id)),
         below("rollback", layout.conf(label, id)),
+        below("rollback", layout.list(label, id)),
     ]
 }
 

@@ -57,6 +57,9 @@ impl Subject<'_> {
         ];
         wanted.extend(DIRECTORIES.iter().map(|d| (layout.dir().join(d), true, 0o700)));
         wanted.extend(point_places(layout, label, id));
+        if self.manifest.is_none_or(|manifest| self.store.needs_list(manifest)) {
+            wanted.push((layout.list(label, id), false, 0o400));
+        }
         for (path, directory, most) in wanted {
             check.checked += 1;
             let shown = self.shown(&path);

@@ -47,6 +47,26 @@ impl Subject<'_> {
             }
             _ => {}
         }
+        self.script_list(check);
+    }
+
+    fn script_list(&self, check: &mut Check) {
+        let path = self.store.layout().list(&self.listed.label, &self.listed.id);
+        if self.manifest.is_some_and(|manifest| !self.store.needs_list(manifest)) {
+            return;
+        }
+        check.checked += 1;
+        let problem = match (std::fs::read(&path), self.manifest) {
+            (Err(e), _) => Some(format!("cannot be read: {e}")),
+            (Ok(_), None) => Some(UNKNOWN.into()),
+            (Ok(bytes), Some(manifest)) => self
+                .store
+                .list_fault(manifest, &bytes)
+                .unwrap_or_else(|e| Some(format!("cannot be judged: {e}"))),
+        };
+        if let Some(problem) = problem {
+            check.find(self.shown(&path), problem);
+        }
     }
 
     fn recorded(&self, name: &str) -> Option<Digest> {

@@ -9,7 +9,7 @@ use backstop::store::Store;
 use crate::support::{Picture, TempDir, World};
 
 /// Unpacks a golden store beside an empty workspace.
-fn unpacked(name: &str) -> (TempDir, Store) {
+pub(crate) fn unpacked(name: &str) -> (TempDir, Store) {
     let temp = TempDir::new();
     let bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)).unwrap();
     let workspace = temp.path().join("place");

@@ -17,6 +17,7 @@ mod hostile;
 mod init;
 mod inputs;
 mod kinds;
+mod lists;
 mod preflight;
 mod property;
 mod readme;

@@ -80,7 +80,7 @@ fn middle(world: &World) -> Listed {
 
 type Place = fn(&World, &Listed) -> PathBuf;
 
-const PLACES: [(&str, Place); 8] = [
+const PLACES: [(&str, Place); 9] = [
     ("session manifest", |w, l| w.store().layout().session_manifest(&l.id)),
     ("metadata", |w, l| w.store().layout().metadata(&l.label, &l.id)),
     ("checksums", |w, l| w.store().layout().checksums(&l.label, &l.id)),
@@ -89,6 +89,7 @@ const PLACES: [(&str, Place); 8] = [
     ("its own file", |w, l| w.store().layout().session(&l.id).join("files/crates/alpha/src/util.rs")),
     ("a shared file", |w, l| w.store().layout().session(&l.id).join("files/crates/alpha/big.bin")),
     ("a link", |w, l| w.store().layout().session(&l.id).join("files/crates/beta/link")),
+    ("list", |w, l| w.store().layout().list(&l.label, &l.id)),
 ];
 
 type Damage = fn(&Path);

@@ -56,7 +56,7 @@ impl Patient {
 type Change = fn(&mut Vec<u8>);
 
 /// What every store has, and which validation answers for it.
-const PLACES: [(&str, &str); 9] = [
+const PLACES: [(&str, &str); 10] = [
     ("session_ID/files/src/lib.rs", "FILE_INTEGRITY"),
     ("session_ID/files/Cargo.toml", "FILE_INTEGRITY"),
     ("session_ID/backup_manifest.json", "BACKUP_MANIFEST"),
@@ -64,6 +64,7 @@ const PLACES: [(&str, &str); 9] = [
     ("checksums/it_backup_ID.sha256", "CHECKSUMS"),
     ("archives/it_backup_ID.tar.gz", "ARCHIVE_INTEGRITY"),
     ("rollback/it_backup_ID.conf", "ROLLBACK_SCRIPTS"),
+    ("rollback/it_backup_ID.list", "ROLLBACK_SCRIPTS"),
     ("store.json", "BACKUP_STRUCTURE"),
     ("state", "BACKUP_STRUCTURE"),
 ];
@@ -259,6 +260,7 @@ fn wide_modes_are_found_and_drifted_ones_are_noted() {
         "checksums/it_backup_ID.sha256",
         "archives/it_backup_ID.tar.gz",
         "rollback/it_backup_ID.conf",
+        "rollback/it_backup_ID.list",
     ] {
         let path = patient.path(place);
         let mode = path.metadata().unwrap().mode() & 0o7777;

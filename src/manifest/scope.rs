@@ -1,0 +1,87 @@
+//! What a rollback may touch, as it was when the restore point was made; and how that one came about.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Label, PRE_ROLLBACK, RootName};
+use crate::path::RelPath;
+
+/// How a restore point came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Origin {
+    /// Somebody asked for it.
+    Backup,
+    /// A rollback made it of the present before it changed anything.
+    PreRollback,
+    /// A tool made it on its own.
+    Automatic,
+}
+
+impl Origin {
+    /// That of a restore point whose manifest does not say: its label tells.
+    pub(crate) fn of(label: &Label) -> Self {
+        if label.as_str() == PRE_ROLLBACK { Origin::PreRollback } else { Origin::Backup }
+    }
+
+    /// The word that stands for it on disk.
+    pub fn name(self) -> &'static str {
+        match self {
+            Origin::Backup => "backup",
+            Origin::PreRollback => "pre_rollback",
+            Origin::Automatic => "automatic",
+        }
+    }
+}
+
+/// What a rollback may touch: written at backup time, so that no later change of rules or settings moves it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scope {
+    /// Whether the whole workspace is the scope (`scope = "workspace"`), not its packages.
+    #[serde(default)]
+    pub whole_workspace: bool,
+    /// Whether git's rules judged the files then. Where they did, what git cannot judge later stays.
+    pub git: bool,
+    /// The directories in the scope: packages, `.cargo`, `.config`; `None` as path for the root itself.
+    pub directories: Vec<Place>,
+    /// What git ignored then, directories collapsed.
+    pub ignored: Vec<Place>,
+    /// The directories that held a `Cargo.toml` and were not protected.
+    pub foreign_packages: Vec<Place>,
+    /// All unprotected and unignored directories of the workspace that existed then.
+    pub unprotected_directories: Vec<RelPath>,
+    /// The names at the workspace root then.
+    pub root_entries: Vec<RelPath>,
+    /// Patterns of the settings that kept files out, with the root and directory that they count from.
+    pub excluded: Vec<Pattern>,
+}
+
+/// A place below a root.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// The root; empty for the workspace.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub root: RootName,
+    /// The path below it; `None` for the root itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<RelPath>,
+}
+
+impl Place {
+    /// Whether `path` of root `root` is this place or lies below it.
+    pub fn holds(&self, root: &str, path: &RelPath) -> bool {
+        self.root == root && self.path.as_ref().is_none_or(|p| path.is_in(p))
+    }
+}
+
+/// A glob of the settings and the directory that it counts from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pattern {
+    /// Where the pattern starts.
+    pub base: Place,
+    /// The glob: `*`, `**`, `?`, `[…]`, `{…}`.
+    pub glob: String,
+}

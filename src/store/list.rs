@@ -1,0 +1,142 @@
+//! The list of a restore point: all that a rollback script needs to know of it. It is made of the manifest and of
+//! where the workspace lies, and can be made again from them byte for byte; the fields stand in `FORMAT.md`.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::conf::{entries, identity, packages, roots, scope_places, scope_rules};
+use super::nul::{FieldReader, Fields};
+use super::{Listed, Store, StoreLock};
+use crate::digest::Digest;
+use crate::error::{IoContext, Result};
+use crate::manifest::{Manifest, MemberGlobs, Origin};
+use crate::path::{path_from_text, show_text};
+
+/// The version of the list that this library writes.
+const VERSION: &str = "2";
+
+impl Store {
+    /// What the list of a restore point has to say.
+    ///
+    /// # Errors
+    /// Kind `NoStore` where `store.json` is unreadable.
+    pub(crate) fn script_list(&self, manifest: &Manifest) -> Result<Vec<u8>> {
+        let recorded = manifest.origin.is_some();
+        let members = match &manifest.members {
+            None if !recorded => self.members_of_older(manifest),
+            members => members.clone(),
+        };
+        Ok(list(manifest, &self.info()?.root, &members.unwrap_or_default()))
+    }
+
+    /// What is wrong with the bytes of a list, as a sentence's end.
+    ///
+    /// # Errors
+    /// See [`Store::script_list`].
+    pub(crate) fn list_fault(&self, manifest: &Manifest, bytes: &[u8]) -> Result<Option<String>> {
+        if bytes == self.script_list(manifest)? {
+            return Ok(None);
+        }
+        // Only a whole one is believed to be of another version.
+        let fields = FieldReader::sealed(bytes).map(|(mut f, _)| (f.text(), f.text()));
+        Ok(Some(match fields {
+            Some((Some("backstop-list"), Some(version))) if version != VERSION => {
+                let version = show_text(version);
+                format!("has version {version}, not {VERSION}; the next `backup` writes it anew")
+            }
+            _ => "does not say what the manifest says".into(),
+        }))
+    }
+
+    /// Whether a restore point has to have its list: those that were made before there were lists get theirs from
+    /// the next backup.
+    pub(crate) fn needs_list(&self, manifest: &Manifest) -> bool {
+        manifest.origin.is_some()
+            || self.layout().list(&manifest.label, &manifest.id).symlink_metadata().is_ok()
+    }
+
+    /// The patterns that a manifest without them left in the session: read where the content is the recorded one.
+    fn members_of_older(&self, manifest: &Manifest) -> Option<MemberGlobs> {
+        let entry =
+            manifest.entries.iter().find(|e| e.root.is_empty() && e.path.as_bytes() == b"Cargo.toml")?;
+        let path = self.layout().session(&manifest.id).join(entry.stored_path());
+        let bytes = std::fs::read(path).ok().filter(|bytes| Some(Digest::of(bytes)) == entry.sha256())?;
+        MemberGlobs::read(&bytes)
+    }
+}
+
+/// The fields. `root` is the workspace's, relative to the store, as `store.json` says it.
+fn list(manifest: &Manifest, root: &str, members: &MemberGlobs) -> Vec<u8> {
+    let mut f = Fields::new();
+    f.push("backstop-list").push(VERSION);
+    identity(&mut f, manifest);
+    f.push("root").push(root);
+    f.push("origin").push(manifest.origin.unwrap_or_else(|| Origin::of(&manifest.label)).name());
+    f.push("archive").push(manifest.archive.as_ref().map_or("", |a| a.name.as_str()));
+    roots(&mut f, manifest);
+    scope_rules(&mut f, manifest);
+    entries(&mut f, manifest);
+    scope_places(&mut f, manifest);
+    for (name, globs) in [("members", &members.members), ("member-exclude", &members.exclude)] {
+        f.push(name).push(globs.len().to_string());
+        globs.iter().for_each(|glob| {
+            f.push(glob);
+        });
+    }
+    let targets: Vec<_> = manifest.target_directories.iter().filter_map(|t| path_from_text(t).ok()).collect();
+    f.push("target-directories").push(targets.len().to_string());
+    for target in &targets {
+        f.push(target.as_os_str().as_bytes());
+    }
+    packages(&mut f, manifest);
+    f.seal()
+}
+
+impl StoreLock<'_> {
+    /// Writes the lists that restore points lack, or that are of another version or say that the workspace lies
+    /// elsewhere. What a list holds otherwise, a validation judges. Gives how many were written.
+    ///
+    /// # Errors
+    /// Kind `Io` where one cannot be written.
+    pub(crate) fn keep_lists(&self) -> Result<usize> {
+        let store = self.store();
+        let root = store.info()?.root;
+        let mut written = 0;
+        for listed in store.catalogue()?.all() {
+            let path = store.layout().list(&listed.label, &listed.id);
+            if is_current(&path, listed, &root) {
+                continue;
+            }
+            // One without a sound manifest is for a repair.
+            let Ok(manifest) = store.manifest(listed) else { continue };
+            // Nor is anything but a file made way for here.
+            if path.symlink_metadata().is_ok_and(|m| !m.is_file()) {
+                continue;
+            }
+            let bytes = store.script_list(&manifest)?;
+            store.fs().replace_file(&path, &bytes, 0o400).during("write", &path)?;
+            written += 1;
+        }
+        Ok(written)
+    }
+}
+
+/// Whether the list begins as one of this version does, and with this workspace root.
+fn is_current(path: &Path, listed: &Listed, root: &str) -> bool {
+    let backup_id = listed.backup_id();
+    let is_file = path.symlink_metadata().is_ok_and(|m| m.is_file());
+    let mut head = Vec::new();
+    // Seven fields of bounded length and the root.
+    let most = 512 + backup_id.len() + root.len();
+    let mut read = || File::open(path)?.take(most as u64).read_to_end(&mut head);
+    if !is_file || read().is_err() {
+        return false;
+    }
+    let mut fields = head.split(|b| *b == 0);
+    let starts = [fields.next(), fields.next(), fields.next()];
+    let [_id, _label, _root_hash] = [fields.next(), fields.next(), fields.next()];
+    starts == [Some(&b"backstop-list"[..]), Some(VERSION.as_bytes()), Some(backup_id.as_bytes())]
+        && [fields.next(), fields.next()] == [Some(&b"root"[..]), Some(root.as_bytes())]
+}
