@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::edit::Toml;
 use super::existing::{Alias, Xtask};
-use super::plan::{Planner, broken};
+use super::planner::{Planner, broken};
 use super::{ByHand, Change, texts};
 use crate::error::Result;
 use crate::path::show_path;

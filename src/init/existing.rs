@@ -8,7 +8,7 @@ use walkdir::WalkDir;
 
 use super::Change;
 use super::edit::Toml;
-use super::plan::{Planner, is_older, read_toml};
+use super::planner::{Planner, is_older, read_toml};
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::show_path;
 use crate::process;

@@ -11,6 +11,7 @@ mod edit;
 mod existing;
 mod leftovers;
 mod plan;
+mod planner;
 mod texts;
 
 use std::path::PathBuf;

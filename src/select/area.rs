@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::assemble::Chosen;
+use super::chosen::Chosen;
 use super::gather::{Gathered, gather};
-use super::walk::Walk;
-use super::{SkipReason, Skipped};
-use crate::manifest::{Label, RootName};
+use super::walk::{Found, FoundKind, Walk};
+use super::{CandidateKind, SkipReason, Skipped};
+use crate::glob;
+use crate::manifest::{Label, Pattern, Reason, RootName};
 use crate::path::{RelPath, resolved};
 use crate::workspace::{LocalPackage, Workspace};
 
@@ -116,4 +117,28 @@ pub(super) fn by_directory<'m, 'a>(
     packages: &'m [(Option<RelPath>, &'a LocalPackage)],
 ) -> HashMap<&'m [u8], &'a LocalPackage> {
     packages.iter().map(|(path, p)| (path.as_ref().map_or(&b""[..], RelPath::as_bytes), *p)).collect()
+}
+
+/// Protects what was found, unless a pattern keeps it out or it cannot be kept at all.
+pub(super) fn choose(
+    area: &mut Area<'_>,
+    found: &Found,
+    package: Option<String>,
+    reasons: impl IntoIterator<Item = Reason>,
+    exclude: &[Pattern],
+) {
+    let mut skip = |why| {
+        area.skipped.insert(Skipped { root: area.name.clone(), path: found.path.clone(), why });
+    };
+    if let Some(pattern) = exclude.iter().find(|p| glob::matches(p, &area.name, &found.path)) {
+        return skip(SkipReason::Excluded(pattern.glob.clone()));
+    }
+    let (kind, size) = match found.kind {
+        FoundKind::File => (CandidateKind::File, found.meta.len()),
+        FoundKind::Directory => (CandidateKind::Directory, 0),
+        FoundKind::Symlink => (CandidateKind::Symlink, 0),
+        FoundKind::Special(what) => return skip(SkipReason::Special(what)),
+    };
+    let new = || Chosen { kind, size, package, reasons: BTreeSet::new() };
+    area.chosen.entry(found.path.clone()).or_insert_with(new).reasons.extend(reasons);
 }

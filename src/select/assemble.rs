@@ -3,35 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::area::{Area, areas, by_directory, locate, owners};
+use super::area::{Area, areas, by_directory, choose, locate, owners};
+use super::chosen::{Chosen, reasons_of};
 use super::extras::{Resolved, place_of, take_included, take_links, take_lockfile, take_package_files};
 use super::read::take_inputs;
-use super::walk::{Found, FoundKind};
-use super::{Candidate, CandidateKind, ProtectedSet, RootDirectory, SkipReason, Skipped};
+use super::walk::FoundKind;
+use super::{Candidate, CandidateKind, ProtectedSet, RootDirectory};
 use super::{git, report, secrets};
 use crate::error::{Error, ErrorKind, Result};
-use crate::glob;
 use crate::manifest::{Package, Pattern, Place, Reason, Root};
 use crate::path::{RelPath, path_to_text, relative, show_path, show_text};
 use crate::settings::{PathPattern, ScopeSetting};
-use crate::workspace::{LocalPackage, Workspace};
-
-/// The directories at the workspace root that steer the build.
-pub(super) const STEERING: [&str; 2] = [".cargo", ".config"];
-
-/// Why something is protected, and what it is.
-pub(super) struct Chosen {
-    kind: CandidateKind,
-    size: u64,
-    package: Option<String>,
-    reasons: BTreeSet<Reason>,
-}
-
-impl Chosen {
-    pub(super) fn is_directory(&self) -> bool {
-        self.kind == CandidateKind::Directory
-    }
-}
+use crate::workspace::Workspace;
 
 pub(super) fn assemble(workspace: &Workspace, store: &Path) -> Result<ProtectedSet> {
     let (mut areas, state) = std::thread::scope(|scope| {
@@ -137,32 +120,6 @@ fn patterns(areas: &[Area<'_>], list: &[PathPattern], notes: &mut Vec<String>) -
     out
 }
 
-/// The reasons that a path has by where it lies. The root comes with the setting that made it one, if one did.
-pub(super) fn reasons_of(
-    workspace: &Workspace,
-    (root, outside): (&str, Option<&str>),
-    path: &RelPath,
-    is_dir: bool,
-    owners: &[&LocalPackage],
-) -> BTreeSet<Reason> {
-    let reason = |p: &&LocalPackage| if p.member { Reason::Member } else { Reason::PathDependency };
-    let mut reasons: BTreeSet<Reason> = owners.iter().map(reason).collect();
-    if root.is_empty() {
-        let mut components = path.components();
-        let first = components.next();
-        let steers = first.is_some_and(|name| STEERING.iter().any(|dir| name == *dir));
-        if steers || (!is_dir && components.next().is_none()) {
-            reasons.insert(Reason::WorkspaceFile);
-        }
-        if workspace.settings.scope == ScopeSetting::Workspace {
-            reasons.insert(Reason::Scope);
-        }
-    } else if let Some(setting) = outside {
-        reasons.insert(Reason::Include(setting.to_owned()));
-    }
-    reasons
-}
-
 fn classify(area: &mut Area<'_>, workspace: &Workspace, exclude: &[Pattern]) {
     let found = std::mem::take(&mut area.gathered.walked.found);
     let packages = area.packages.clone();
@@ -180,30 +137,6 @@ fn classify(area: &mut Area<'_>, workspace: &Workspace, exclude: &[Pattern]) {
         choose(area, item, owners.last().map(|p| p.name.clone()), reasons, exclude);
     }
     area.gathered.walked.found = found;
-}
-
-/// Protects what was found, unless a pattern keeps it out or it cannot be kept at all.
-pub(super) fn choose(
-    area: &mut Area<'_>,
-    found: &Found,
-    package: Option<String>,
-    reasons: impl IntoIterator<Item = Reason>,
-    exclude: &[Pattern],
-) {
-    let mut skip = |why| {
-        area.skipped.insert(Skipped { root: area.name.clone(), path: found.path.clone(), why });
-    };
-    if let Some(pattern) = exclude.iter().find(|p| glob::matches(p, &area.name, &found.path)) {
-        return skip(SkipReason::Excluded(pattern.glob.clone()));
-    }
-    let (kind, size) = match found.kind {
-        FoundKind::File => (CandidateKind::File, found.meta.len()),
-        FoundKind::Directory => (CandidateKind::Directory, 0),
-        FoundKind::Symlink => (CandidateKind::Symlink, 0),
-        FoundKind::Special(what) => return skip(SkipReason::Special(what)),
-    };
-    let new = || Chosen { kind, size, package, reasons: BTreeSet::new() };
-    area.chosen.entry(found.path.clone()).or_insert_with(new).reasons.extend(reasons);
 }
 
 /// Every directory above an entry is an entry.

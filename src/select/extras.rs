@@ -4,8 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::area::{Area, by_directory, locate, owners};
-use super::assemble::choose;
+use super::area::{Area, by_directory, choose, locate, owners};
 use super::gather::never_above;
 use super::git;
 use super::walk::{FoundKind, Walk, look};

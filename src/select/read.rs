@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::area::{Area, by_directory, owners};
-use super::assemble::choose;
+use super::area::{Area, by_directory, choose, owners};
 use super::extras::{Resolved, place_of};
 use super::inputs::{Reader, configuration_above, inputs, is_the_machines, is_the_walks};
 use super::walk::{Found, FoundKind, Walk, look};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::area::{Area, by_directory, owners};
-use super::assemble::{STEERING, reasons_of};
+use super::chosen::{STEERING, reasons_of};
 use super::walk::FoundKind;
 use super::{SkipReason, Skipped, Unprotected};
 use crate::glob;

@@ -5,13 +5,14 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::error::{Error, ErrorKind};
-use crate::manifest::{Pattern, Place};
+use crate::manifest::{GitState, Pattern, Place, Reason};
+use crate::path::RelPath;
 use crate::workspace::{LoadOptions, load};
 
 mod git_rules;

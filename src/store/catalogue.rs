@@ -64,7 +64,7 @@ impl std::str::FromStr for Selector {
 pub struct Catalogue(Vec<Listed>);
 
 impl Catalogue {
-    pub(super) fn read(store: &Store) -> Result<Self> {
+    fn read(store: &Store) -> Result<Self> {
         let layout = store.layout();
         let pending = store.info()?.pending;
         let mut found: BTreeMap<Id, Listed> = BTreeMap::new();
@@ -90,7 +90,7 @@ impl Catalogue {
             slot(&mut found, label, id, |l| l.session = true);
         }
         // What was pruned is not listed, also while it is on its way to the trash.
-        found.retain(|id, _| !super::trash::holds(layout, id));
+        found.retain(|id, _| !layout.is_trashed(id));
         // The one being made, or cut off, is not listed before its manifest's second copy is written.
         found.retain(|id, listed| listed.metadata || Some(id) != pending.as_ref());
         Ok(Catalogue(found.into_values().collect()))
@@ -151,6 +151,25 @@ impl Catalogue {
     }
 }
 
+impl Store {
+    /// The restore points.
+    ///
+    /// # Errors
+    /// Kind `Io` where the store cannot be read.
+    pub fn catalogue(&self) -> Result<Catalogue> {
+        Catalogue::read(self)
+    }
+
+    /// The manifest of a restore point, from whichever copy proves itself: it parses, its root hash is right, and
+    /// the checksum list agrees where there is one.
+    ///
+    /// # Errors
+    /// Kind `Damaged` where neither copy is sound.
+    pub fn manifest(&self, listed: &Listed) -> Result<Manifest> {
+        sound_manifest(self, listed)
+    }
+}
+
 fn names_in(dir: &Path) -> Result<Vec<String>> {
     match std::fs::read_dir(dir) {
         Ok(entries) => Ok(entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect()),
@@ -176,7 +195,7 @@ fn label_in(path: &Path) -> Label {
 }
 
 /// See [`Store::manifest`].
-pub(super) fn sound_manifest(store: &Store, listed: &Listed) -> Result<Manifest> {
+fn sound_manifest(store: &Store, listed: &Listed) -> Result<Manifest> {
     let layout = store.layout();
     let expected = std::fs::read(layout.checksums(&listed.label, &listed.id))
         .ok()

@@ -159,6 +159,23 @@ impl Layout {
         self.dir.join("trash")
     }
 
+    /// The names in the trash.
+    pub(super) fn trash_names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.trash()).into_iter().flatten().flatten();
+        entries.filter_map(|e| e.file_name().into_string().ok()).collect()
+    }
+
+    /// The ids of what lies in the trash, whole or under way.
+    pub(super) fn trashed_ids(&self) -> Vec<Id> {
+        let names = self.trash_names();
+        names.iter().filter_map(|n| n.strip_prefix("rollback_").unwrap_or(n).parse().ok()).collect()
+    }
+
+    /// Whether a restore point was pruned.
+    pub(super) fn is_trashed(&self, id: &Id) -> bool {
+        self.trash().join(id.as_str()).is_dir()
+    }
+
     /// The directory of the executable and the scripts.
     pub fn scripts(&self) -> PathBuf {
         self.dir.join("scripts")

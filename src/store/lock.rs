@@ -128,7 +128,7 @@ impl<'a> StoreLock<'a> {
     fn newest_id(&self) -> Result<Option<Id>> {
         let newest_listed = self.store.catalogue()?.all().iter().map(|l| l.id.clone()).max();
         let newest_rollback = rollback_ids(&self.store.layout)?.max();
-        let newest_pruned = super::trash::ids(&self.store.layout).into_iter().max();
+        let newest_pruned = self.store.layout.trashed_ids().into_iter().max();
         Ok(newest_listed.max(newest_rollback).max(newest_pruned).max(self.store.info()?.last_id))
     }
 

@@ -44,7 +44,6 @@ pub use crate::level::{DrillLevel, InvalidLevel};
 
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::fsx::Fs;
-use crate::manifest::Manifest;
 use crate::path::{canonical, clean, path_from_text, path_to_text, relative, show_path};
 
 #[doc = include_str!("FORMAT.md")]
@@ -176,23 +175,6 @@ impl Store {
             info.root = path_to_text(&relative(self.layout.dir(), &self.root));
         }
         Ok(info)
-    }
-
-    /// The restore points.
-    ///
-    /// # Errors
-    /// Kind `Io` where the store cannot be read.
-    pub fn catalogue(&self) -> Result<Catalogue> {
-        Catalogue::read(self)
-    }
-
-    /// The manifest of a restore point, from whichever copy proves itself: it parses, its root hash is right, and
-    /// the checksum list agrees where there is one.
-    ///
-    /// # Errors
-    /// Kind `Damaged` where neither copy is sound.
-    pub fn manifest(&self, listed: &Listed) -> Result<Manifest> {
-        catalogue::sound_manifest(self, listed)
     }
 
     /// The directory where a root of a manifest lies now.

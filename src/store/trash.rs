@@ -52,24 +52,6 @@ impl Trashed {
     }
 }
 
-/// The ids of restore points that lie in the trash, whole or under way.
-pub(super) fn ids(layout: &Layout) -> Vec<Id> {
-    names(&layout.trash())
-        .iter()
-        .filter_map(|n| n.strip_prefix("rollback_").unwrap_or(n).parse().ok())
-        .collect()
-}
-
-/// Whether a restore point was pruned.
-pub(super) fn holds(layout: &Layout, id: &Id) -> bool {
-    layout.trash().join(id.as_str()).is_dir()
-}
-
-fn names(dir: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|e| e.file_name().into_string().ok()).collect()
-}
-
 /// What belongs to a restore point: where it stands, and where in its directory of the trash.
 fn parts(layout: &Layout, label: &Label, id: &Id) -> Vec<(PathBuf, PathBuf)> {
     let below = |dir: &str, path: PathBuf| {
@@ -98,7 +80,8 @@ impl Store {
     /// What lies in the trash, oldest first.
     pub fn trash(&self) -> Vec<Trashed> {
         let layout = self.layout();
-        let mut out: Vec<Trashed> = names(&layout.trash())
+        let mut out: Vec<Trashed> = layout
+            .trash_names()
             .iter()
             .filter_map(|name| {
                 let text = std::fs::read_to_string(layout.trash().join(name).join(MARK)).unwrap_or_default();
@@ -219,7 +202,7 @@ impl StoreLock<'_> {
     /// is deleted.
     pub(super) fn mend_trash(&self, observer: &dyn Observer) -> Result<()> {
         let (fs, layout) = (self.store().fs(), self.store().layout());
-        for name in names(&layout.trash()) {
+        for name in layout.trash_names() {
             let id = [BUILDING, DELETING].iter().find_map(|kind| name.strip_prefix(kind));
             if id.is_some_and(|id| id.strip_prefix("rollback_").unwrap_or(id).parse::<Id>().is_ok()) {
                 let path = layout.trash().join(&name);

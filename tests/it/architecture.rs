@@ -54,7 +54,7 @@ const LAYERS: &[&str] = &[
 ];
 
 /// Modules some of whose files still import each other. It only shrinks: a module that is clean may not stand here.
-const CIRCULAR: &[&str] = &["checkpoint", "cli", "init", "select", "store"];
+const CIRCULAR: &[&str] = &["checkpoint", "cli"];
 
 /// The most lines of one source file.
 const MOST_LINES: usize = 450;

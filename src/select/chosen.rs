@@ -1,0 +1,52 @@
+//! What one protected path is, and why it is protected.
+
+use std::collections::BTreeSet;
+
+use super::CandidateKind;
+use crate::manifest::Reason;
+use crate::path::RelPath;
+use crate::settings::ScopeSetting;
+use crate::workspace::{LocalPackage, Workspace};
+
+/// The directories at the workspace root that steer the build.
+pub(super) const STEERING: [&str; 2] = [".cargo", ".config"];
+
+/// Why something is protected, and what it is.
+pub(super) struct Chosen {
+    pub(super) kind: CandidateKind,
+    pub(super) size: u64,
+    pub(super) package: Option<String>,
+    pub(super) reasons: BTreeSet<Reason>,
+}
+
+impl Chosen {
+    pub(super) fn is_directory(&self) -> bool {
+        self.kind == CandidateKind::Directory
+    }
+}
+
+/// The reasons that a path has by where it lies. The root comes with the setting that made it one, if one did.
+pub(super) fn reasons_of(
+    workspace: &Workspace,
+    (root, outside): (&str, Option<&str>),
+    path: &RelPath,
+    is_dir: bool,
+    owners: &[&LocalPackage],
+) -> BTreeSet<Reason> {
+    let reason = |p: &&LocalPackage| if p.member { Reason::Member } else { Reason::PathDependency };
+    let mut reasons: BTreeSet<Reason> = owners.iter().map(reason).collect();
+    if root.is_empty() {
+        let mut components = path.components();
+        let first = components.next();
+        let steers = first.is_some_and(|name| STEERING.iter().any(|dir| name == *dir));
+        if steers || (!is_dir && components.next().is_none()) {
+            reasons.insert(Reason::WorkspaceFile);
+        }
+        if workspace.settings.scope == ScopeSetting::Workspace {
+            reasons.insert(Reason::Scope);
+        }
+    } else if let Some(setting) = outside {
+        reasons.insert(Reason::Include(setting.to_owned()));
+    }
+    reasons
+}
