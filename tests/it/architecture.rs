@@ -77,6 +77,17 @@ fn no_source_file_is_too_long() {
     assert!(long.is_empty(), "split what has more than {MOST_LINES} lines:\n{}", long.join("\n"));
 }
 
+/// Everybody whose build script has a guard compiles it.
+#[test]
+fn the_guard_is_small() {
+    let lines = |file: &PathBuf| std::fs::read_to_string(file).unwrap().lines().count();
+    let guard: usize = rust_files(&source_directory().join("build_script")).iter().map(lines).sum();
+    assert!((1..=600).contains(&guard), "{guard} lines in src/build_script");
+    let beside: usize =
+        ["level.rs", "guard_file.rs"].map(|name| lines(&source_directory().join(name))).iter().sum();
+    assert!(guard + beside <= 800, "{} lines are compiled beside lib.rs", guard + beside);
+}
+
 fn source_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }

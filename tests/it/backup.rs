@@ -402,7 +402,6 @@ fn a_restore_point_is_synced_before_its_rename_and_before_it_is_listed() {
             && !op.contains("/metadata/")
             && !op.contains("/logs/")
             && !op.contains("store.json")
-            && !op.contains("/.guard.")
     });
     let mode = ops[..rename].iter().rposition(|op| op.starts_with("SetMode")).unwrap();
     assert!(content < rename && rename < metadata, "the last content is {}", ops[content]);

@@ -660,6 +660,39 @@ fn a_script_between_two_journals_has_a_rollback_under_way() {
 }
 
 #[test]
+fn a_package_that_is_built_from_backstop_is_an_xtask_and_may_be_built_from_what_is_patched() {
+    let world = workspace("");
+    let xtasks = || {
+        backup(&world);
+        let guard = fs::read_to_string(world.dir.join("guard")).unwrap();
+        guard.lines().filter_map(|line| line.strip_prefix("xtask ").map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let members = |more: &str| {
+        let head = "[workspace]\nresolver = \"2\"\nmembers = [\"app\", \"plain\", \"runner\"]\n";
+        write(world.at("Cargo.toml"), format!("{head}{more}"));
+    };
+    let runner = |kind: &str| {
+        package(
+            &world.at("runner"),
+            "runner",
+            &format!("[{kind}]\nbackstop = {{ path = {REPOSITORY:?} }}\n"),
+        );
+    };
+    // The guard itself is a build-dependency.
+    runner("build-dependencies");
+    members("");
+    assert!(xtasks().is_empty());
+    runner("dependencies");
+    let found = xtasks();
+    assert!(found.contains(&"runner".to_owned()) && !found.contains(&"plain".to_owned()), "{found:?}");
+    // What lies between, in a registry, is not known here.
+    members("[patch.crates-io]\nplain = { path = \"plain\" }\n");
+    let found = xtasks();
+    assert!(found.contains(&"runner".to_owned()) && found.contains(&"plain".to_owned()), "{found:?}");
+    assert!(!found.contains(&"app".to_owned()), "{found:?}");
+}
+
+#[test]
 fn an_xtask_that_is_a_workspace_of_its_own_builds_whatever_happens() {
     for (config, target) in [
         ("[alias]\nxtask = \"run --manifest-path tool/Cargo.toml --\"\n", "tool/target"),
