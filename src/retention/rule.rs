@@ -3,10 +3,9 @@
 //! or year that has one, until it has kept so many; what lies within a duration of the newest is kept as well; a
 //! restore point goes where no rule keeps it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
-
+use crate::clock::Civil;
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::show_text;
 use crate::settings::KeepSetting;
@@ -46,10 +45,9 @@ impl Span {
 
     /// The instant that lies this long before another.
     pub fn before(self, instant: SystemTime) -> SystemTime {
-        let t = DateTime::<Utc>::from(instant);
-        let t = t.checked_sub_months(Months::new(self.months)).unwrap_or(DateTime::<Utc>::MIN_UTC);
-        let rest = TimeDelta::days(self.days.into()) + TimeDelta::hours(self.hours.into());
-        t.checked_sub_signed(rest).unwrap_or(DateTime::<Utc>::MIN_UTC).into()
+        let hours = u64::from(self.days) * 24 + u64::from(self.hours);
+        let t = Civil::of(instant).months_before(self.months).instant();
+        t.checked_sub(Duration::from_secs(hours * 3600)).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }
 
@@ -138,13 +136,16 @@ impl Rule {
         for (number, index) in (0..instants.len()).rev().take(self.last as usize).enumerate() {
             reasons[index].push(format!("last {}", number + 1));
         }
-        type Bucket = fn(&DateTime<Utc>) -> String;
+        type Bucket = fn(Civil) -> String;
         let buckets: [(&str, u32, Bucket); 5] = [
-            ("hourly", self.hourly, |t| t.format("%Y-%m-%d %H:00").to_string()),
-            ("daily", self.daily, |t| t.format("%Y-%m-%d").to_string()),
-            ("weekly", self.weekly, |t| format!("{}-W{:02}", t.iso_week().year(), t.iso_week().week())),
-            ("monthly", self.monthly, |t| t.format("%Y-%m").to_string()),
-            ("yearly", self.yearly, |t| t.format("%Y").to_string()),
+            ("hourly", self.hourly, |t| format!("{} {:02}:00", day(t), t.hour())),
+            ("daily", self.daily, day),
+            ("weekly", self.weekly, |t| {
+                let (year, week) = t.iso_week();
+                format!("{year}-W{week:02}")
+            }),
+            ("monthly", self.monthly, month),
+            ("yearly", self.yearly, Civil::show_year),
         ];
         for (name, wanted, bucket) in buckets {
             let (mut left, mut last) = (wanted, None);
@@ -152,7 +153,7 @@ impl Rule {
                 if left == 0 {
                     break;
                 }
-                let key = bucket(&DateTime::<Utc>::from(instants[index]));
+                let key = bucket(Civil::of(instants[index]));
                 if last.as_ref() != Some(&key) {
                     reasons[index].push(format!("{name} {key}"));
                     last = Some(key);
@@ -189,10 +190,12 @@ impl std::fmt::Display for Rule {
     }
 }
 
-/// The hour of an instant; for tests of the calendar.
-#[cfg(test)]
-fn hour(instant: SystemTime) -> u32 {
-    chrono::Timelike::hour(&DateTime::<Utc>::from(instant))
+fn month(t: Civil) -> String {
+    format!("{}-{:02}", t.show_year(), t.month)
+}
+
+fn day(t: Civil) -> String {
+    format!("{}-{:02}", month(t), t.day)
 }
 
 #[cfg(test)]
@@ -226,7 +229,12 @@ mod tests {
             "1m".parse::<Span>().unwrap().before(at("2026-03-31T10:00:00")),
             at("2026-02-28T10:00:00")
         );
-        assert_eq!(hour("3h".parse::<Span>().unwrap().before(at("2026-03-31T10:00:00"))), 7);
+        assert_eq!(
+            "1m1d3h".parse::<Span>().unwrap().before(at("2026-03-31T10:00:00")),
+            at("2026-02-27T07:00:00")
+        );
+        let ever = "4294967295m4294967295d4294967295h".parse::<Span>().unwrap();
+        assert!(ever.before(at("2026-03-31T10:00:00")) < SystemTime::UNIX_EPOCH);
     }
 
     #[test]
