@@ -7,52 +7,24 @@
 mod command;
 mod environment;
 mod own;
+mod report;
 mod roads;
+mod surroundings;
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::json;
 
-use crate::check::{Check, all_passed, passed_count, timed};
+use crate::check::{Check, timed};
 use crate::clock::rfc3339;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Context, Event};
+use crate::event::Event;
 use crate::manifest::Id;
 use crate::path::show_text;
 use crate::settings::CheckpointSetting;
 use crate::store::{Log, Store};
-use crate::workspace::Workspace;
-
-/// What a checkpoint looks at.
-#[derive(Clone, Copy)]
-pub struct Surroundings<'a> {
-    /// The workspace, as cargo metadata describes it.
-    pub workspace: &'a Workspace,
-    /// Its store.
-    pub store: &'a Store,
-    /// The cargo to run.
-    pub cargo: &'a std::ffi::OsStr,
-    /// The running program.
-    pub executable: Option<&'a std::path::Path>,
-    /// A directory outside every workspace for scratch copies, made where it is missing.
-    pub scratch: &'a std::path::Path,
-    /// The time, the wish to stop, and who watches.
-    pub context: &'a Context<'a>,
-}
-
-impl std::fmt::Debug for Surroundings<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Surroundings of {}", crate::path::show_path(&self.workspace.root))
-    }
-}
-
-/// What a checkpoint found. Its id, title and time are filled in by whoever runs it.
-pub type Checked = Check;
-
-/// The error of a checkpoint that could not look: it counts as failed.
-pub type CheckError = Box<dyn std::error::Error + Send + Sync>;
+pub use report::CheckpointsReport;
+pub use surroundings::{CheckError, Checked, Surroundings};
 
 type Run = Arc<dyn Fn(&Surroundings<'_>) -> Result<Checked, CheckError> + Send + Sync>;
 
@@ -191,40 +163,6 @@ impl Checkpoints {
         }
         let asked = |c: &&Checkpoint| ids.is_empty() || ids.iter().any(|id| c.id.eq_ignore_ascii_case(id));
         Ok(self.0.iter().filter(asked).collect())
-    }
-}
-
-/// What all of them said.
-#[derive(Debug, Clone)]
-pub struct CheckpointsReport {
-    /// By which the report is known on disk.
-    pub id: Id,
-    /// One for each, in order.
-    pub checkpoints: Vec<Check>,
-    /// The report on disk; absent where the store cannot be written to.
-    pub file: Option<PathBuf>,
-    /// The log.
-    pub log: PathBuf,
-    /// How long it took.
-    pub elapsed: Duration,
-}
-
-impl CheckpointsReport {
-    /// How many passed.
-    pub fn passed_count(&self) -> usize {
-        passed_count(&self.checkpoints)
-    }
-
-    /// Whether what the newest restore point holds compiles, where both were asked: that the workspace is the same, and
-    /// that it compiles.
-    pub fn compiled(&self) -> Option<bool> {
-        let verdict = |id| self.checkpoints.iter().find(|c| c.id == id).map(Check::passed);
-        verdict(own::COMPILES).filter(|_| verdict(own::SAME) == Some(true))
-    }
-
-    /// Whether one passed and none failed.
-    pub fn passed(&self) -> bool {
-        all_passed(&self.checkpoints)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Backstop's own checkpoints, CP001 to CP005.
 
+use super::report::COMPILES;
 use super::{CheckError, CheckpointsReport, Surroundings, environment, roads};
 use crate::check::Check;
 use crate::compile::{Answer, Cargo};
@@ -19,10 +20,6 @@ pub(super) const ALL: [(&str, &str, Own); 5] = [
     ("CP004", "System functionality", |at| Ok(functionality(at)?)),
     ("CP005", "Environment", |at| Ok(environment::look(at)?)),
 ];
-/// The two whose verdicts together say whether what the newest restore point holds compiles.
-pub(super) const SAME: &str = "CP003";
-pub(super) const COMPILES: &str = "CP004";
-
 /// The newest restore point passes all six validations.
 fn integrity(at: &Surroundings<'_>) -> Result<Check> {
     let catalogue = at.store.catalogue()?;

@@ -6,9 +6,13 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Subcommand};
 
-use super::args::{self, Cli, Global};
+use super::args::{self, Cli};
+use super::complaint::print_error;
+use super::env::Env;
+use super::global::Global;
+use super::parse::{complain, parse};
 use super::term::Term;
-use super::{Env, commands, exit};
+use super::{commands, exit};
 use crate::checkpoint::{CheckError, Checked, Checkpoints, Surroundings};
 
 /// All of backstop's commands, for an xtask that has commands of its own. Each brings the flags `--store`,
@@ -98,7 +102,7 @@ impl App {
     /// As [`cli::run`](super::run).
     pub fn run(self, args: impl IntoIterator<Item = OsString>) -> ExitCode {
         let args: Vec<OsString> = args.into_iter().collect();
-        match super::parse(&args) {
+        match parse(&args) {
             Ok(cli) => self.run_command(Command(cli)),
             // Help and version go to standard output and are no failure.
             Err(e) if !e.use_stderr() => {
@@ -106,7 +110,7 @@ impl App {
                 ExitCode::from(exit::DONE)
             }
             Err(e) => {
-                super::complain(&args, e);
+                complain(&args, e);
                 ExitCode::from(exit::USAGE)
             }
         }
@@ -116,7 +120,7 @@ impl App {
     pub fn run_if_asked(self) -> Option<ExitCode> {
         let first = std::env::args().nth(1);
         let asked = first.is_some_and(|name| Cli::command().find_subcommand(name).is_some());
-        if asked { Some(self.main()) } else { super::run_if_copied() }
+        if asked { Some(self.main()) } else { Env::read().copied_into().map(|_| App::new().main()) }
     }
 
     /// Runs a command that another parser took apart.
@@ -125,7 +129,7 @@ impl App {
         if let Some(e) = &self.wrong {
             let global = &command.0.global;
             let term = Term::new(global.color, global.quiet, &env);
-            return ExitCode::from(super::print_error(&term, global.format, command.0.command.name(), e));
+            return ExitCode::from(print_error(&term, global.format, command.0.command.name(), e));
         }
         ExitCode::from(commands::dispatch(&command.0, &mut env, &self.checkpoints))
     }

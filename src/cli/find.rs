@@ -5,8 +5,8 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::Env;
-use super::args::Global;
+use super::env::Env;
+use super::global::Global;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fsx::Fs;
 use crate::path::show_path;

@@ -3,8 +3,9 @@
 use std::io::{IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
 
-use super::args::Color;
+use super::env::Env;
 pub(super) use crate::event::plural;
 
 /// The styles, cargo's own: bold green for what was done, and so on.
@@ -14,6 +15,14 @@ pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 pub(super) const CYAN: Style = AnsiColor::Cyan.on_default().bold();
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
+
+/// When the user wants colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    Auto,
+    Always,
+    Never,
+}
 
 /// What the terminal can do, and what the user wants of it.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +35,7 @@ pub(super) struct Term {
 }
 
 impl Term {
-    pub(super) fn new(color: Color, quiet: bool, env: &super::Env) -> Self {
+    pub(super) fn new(color: Color, quiet: bool, env: &Env) -> Self {
         let wants = |terminal: bool| match color {
             Color::Always => true,
             Color::Never => false,

@@ -17,7 +17,7 @@ use crate::path::{LinkTarget, RelPath};
 pub(crate) use fault::fault;
 use lines::LineFormatter;
 pub use members::MemberGlobs;
-pub use names::{Id, InvalidId, Label, Mode};
+pub use names::{Id, InvalidId, Label, Mode, PRE_ROLLBACK, RootName};
 pub use scope::{Origin, Pattern, Place, Scope};
 pub(crate) use sums::kind_fields;
 pub use sums::{root_hash, totals};
@@ -29,12 +29,6 @@ pub const FORMAT: u32 = 1;
 
 /// The manifest's name in a session directory and in the archive.
 pub const MANIFEST_FILE: &str = "backup_manifest.json";
-
-/// The label of the restore points that a rollback makes of the present before it changes anything.
-pub const PRE_ROLLBACK: &str = "pre_rollback";
-
-/// The name of a root: empty for the workspace, otherwise that of a directory below `outside/`.
-pub type RootName = String;
 
 /// A path of a root.
 pub(crate) type RootPath = (RootName, RelPath);

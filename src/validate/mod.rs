@@ -2,21 +2,21 @@
 //!
 //! **Invariant:** only this module makes a [`VerifiedSession`], and a rollback plan takes nothing else.
 
+mod cache;
 mod checks;
 mod scripts;
 mod verified;
 
-use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::check::{Check, all_passed, timed};
 use crate::digest::Digest;
-use crate::error::{IoContext, Result};
+use crate::error::Result;
 use crate::event::Context;
 use crate::manifest::{Id, Manifest};
 use crate::store::{Listed, Log, Store, StoreLock, Validated};
+pub use cache::InodeCache;
 pub(crate) use checks::{Subject, point_places};
 pub(crate) use verified::verify_sources;
 pub use verified::{From, Source, VerifiedSession};
@@ -99,37 +99,6 @@ impl ValidationReport {
     /// Whether all six passed.
     pub fn passed(&self) -> bool {
         self.checks.len() == VALIDATIONS.len() && all_passed(&self.checks)
-    }
-}
-
-/// What several validations share: digests of files by device and inode, so that a file that many restore points
-/// share is hashed once; and which program it is that asks.
-#[derive(Debug, Default)]
-pub struct InodeCache {
-    digests: Mutex<HashMap<(u64, u64), Option<Digest>>>,
-    running: Option<Digest>,
-    /// Scripts that a dry run has shown to work: what each restore point has for them is compared byte for byte.
-    proven: Mutex<BTreeSet<&'static str>>,
-}
-
-impl InodeCache {
-    /// For the program at `running`: a copy of it in the store is proven by a dry run, another program is not run.
-    ///
-    /// # Errors
-    /// Kind `Io` where it cannot be read.
-    pub fn of_program(running: &std::path::Path) -> Result<Self> {
-        let bytes = std::fs::read(running).during("read", running)?;
-        Ok(InodeCache { running: Some(Digest::of(&bytes)), ..InodeCache::default() })
-    }
-
-    fn is_proven(&self, script: &str) -> bool {
-        self.proven.lock().is_ok_and(|proven| proven.contains(script))
-    }
-
-    fn prove(&self, script: &'static str) {
-        if let Ok(mut proven) = self.proven.lock() {
-            proven.insert(script);
-        }
     }
 }
 

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Session;
 use crate::check::Check;
 use crate::checkpoint::{Checkpoints, CheckpointsReport, Surroundings, run};
-use crate::cli::args::Format;
+use crate::cli::global::Format;
+use crate::cli::session::Session;
 use crate::cli::{exit, render};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Session;
+use crate::cli::session::Session;
 use crate::drill::{DrillOptions, DrillReport, drill, outside, record, scratch_below};
 use crate::error::{ErrorKind, Result};
 use crate::store::{DrillLevel, Listed, Store, Wait};

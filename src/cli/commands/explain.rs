@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Session;
+use crate::cli::session::Session;
 use crate::cli::{exit, render};
 use crate::error::Result;
 use crate::select::select;

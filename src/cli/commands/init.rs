@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use cargo_metadata::semver::VersionReq;
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::Session;
+use crate::cli::session::Session;
 use crate::cli::{exit, render};
 use crate::error::{Error, ErrorKind, Result};
 use crate::init::{Ci, Dependency, InitOptions, apply, plan};

@@ -1,18 +1,10 @@
 //! `completions` and `man`: what a shell and `man` want to know, from the definitions of the arguments.
 
-use clap::Args;
-use clap_complete::Shell;
-
-use super::Session;
-use crate::cli::{definition, exit, render};
+use crate::cli::args::CompletionsArgs;
+use crate::cli::parse::definition;
+use crate::cli::session::Session;
+use crate::cli::{exit, render};
 use crate::error::{Error, ErrorKind, Result};
-
-#[derive(Debug, Args)]
-pub(in crate::cli) struct CompletionsArgs {
-    /// bash, elvish, fish, powershell or zsh
-    #[arg(value_name = "SHELL", hide_possible_values = true)]
-    shell: Shell,
-}
 
 impl Session<'_> {
     pub(super) fn completions(&self, args: &CompletionsArgs) -> Result<u8> {

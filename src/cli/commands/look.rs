@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::{Session, selector};
+use crate::cli::session::{Session, selector};
 use crate::cli::{exit, render};
 use crate::diff::{Diff, diff_live_part, diff_points_part};
 use crate::error::{Error, ErrorKind, Result};

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Session, wait};
 use crate::backup::{BackupOptions, BackupOutcome, backup};
 use crate::check::Check;
-use crate::cli::args::Format;
+use crate::cli::global::Format;
+use crate::cli::session::{Session, wait};
 use crate::cli::{exit, render};
 use crate::diff::diff_live;
 use crate::error::{Error, ErrorKind, Result};

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use clap::Args;
 
-use super::{Session, selector, wait};
+use crate::cli::session::{Session, selector, wait};
 use crate::cli::{exit, render};
 use crate::error::{Error, ErrorKind, Result};
 use crate::retention::{

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Session, wait};
 use crate::cli::find::DEFAULT_STORE;
+use crate::cli::session::{Session, wait};
 use crate::cli::{exit, render};
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::show_path;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use super::{Session, selector, wait};
 use crate::cli::args::{Copy, Rollback};
+use crate::cli::session::{Session, selector, wait};
 use crate::cli::term::BOLD;
 use crate::cli::{exit, render};
 use crate::error::{Error, ErrorKind, Result};

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::checks::{Layout, checks};
 use super::object;
 use crate::checkpoint::{Checkpoints, CheckpointsReport, check_json};
-use crate::cli::args::Format;
+use crate::cli::global::Format;
 use crate::cli::term::{BOLD, GREEN, RED, Term, cut, text_columns};
 use crate::clock::show_duration;
 use crate::path::{show_path, show_text};

@@ -12,7 +12,7 @@ use super::list::status_json;
 use super::{BringBack, Group, checkpoint, object};
 use crate::check::{Check, Verdict, all_passed, passed_count};
 use crate::checkpoint::{CheckpointsReport, check_json};
-use crate::cli::args::Format;
+use crate::cli::global::Format;
 use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, cut, fill, plural, sentences};
 use crate::clock::{parse_rfc3339, show_age, show_duration};
 use crate::diff::Diff;

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde_json::json;
 
 use super::object;
-use crate::cli::args::Format;
+use crate::cli::global::Format;
 use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, fill, listed, plural};
 use crate::clock::{rfc3339_seconds, show_age};
 use crate::retention::{PruneOutcome, PrunePlan};

@@ -1,0 +1,70 @@
+//! The environment, read once.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::store::is_store;
+
+/// What the process was given by its surroundings.
+#[derive(Debug, Clone)]
+pub(crate) struct Env {
+    /// The current directory; where it was deleted, what it was called.
+    pub(crate) directory: Option<PathBuf>,
+    /// The running executable.
+    pub(crate) executable: Option<PathBuf>,
+    /// `BACKSTOP_STORE`.
+    pub(crate) store: Option<PathBuf>,
+    /// `CARGO`, or `cargo`.
+    pub(crate) cargo: OsString,
+    /// Where caches belong: `XDG_CACHE_HOME`, or what the system has in its place.
+    pub(crate) cache: PathBuf,
+    /// `GITHUB_WORKSPACE`: where GitHub checked the repository out.
+    pub(crate) repository: Option<PathBuf>,
+    /// `NO_COLOR` is set.
+    pub(crate) no_color: bool,
+    /// `BACKSTOP_PORTABLE` is set: the fallbacks for calls that only Linux has are used, for tests of them.
+    pub(crate) portable: bool,
+}
+
+impl Env {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub(super) fn read() -> Env {
+        let given = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
+        // In a deleted directory the shell still knows its name; what is above it may be there.
+        let directory = std::env::current_dir().ok();
+        if directory.is_none() {
+            // Processes cannot be started from a directory that is gone.
+            let _ = std::env::set_current_dir("/");
+        }
+        Env {
+            directory: directory.or_else(|| given("PWD").map(PathBuf::from)),
+            executable: std::env::current_exe().ok(),
+            store: given("BACKSTOP_STORE").map(PathBuf::from),
+            cargo: given("CARGO").unwrap_or_else(|| "cargo".into()),
+            cache: given("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute()).unwrap_or_else(
+                || {
+                    let below = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };
+                    given("HOME").map_or_else(std::env::temp_dir, |home| PathBuf::from(home).join(below))
+                },
+            ),
+            repository: given("GITHUB_WORKSPACE").map(PathBuf::from),
+            no_color: given("NO_COLOR").is_some(),
+            portable: given("BACKSTOP_PORTABLE").is_some(),
+        }
+    }
+
+    /// A path of the command line as an absolute one.
+    pub(super) fn absolute(&self, path: &Path) -> PathBuf {
+        match &self.directory {
+            Some(dir) if path.is_relative() => dir.join(path),
+            _ => path.to_path_buf(),
+        }
+    }
+
+    /// The store whose `scripts/` the executable lies in.
+    pub(super) fn copied_into(&self) -> Option<PathBuf> {
+        let scripts = self.executable.as_ref()?.parent()?;
+        let store = scripts.parent()?;
+        (scripts.file_name()? == "scripts" && is_store(store)).then(|| store.to_path_buf())
+    }
+}
