@@ -331,6 +331,7 @@ fn a_directory_that_is_no_store_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+#[ignore = "part of torture: scale"]
 fn a_large_file_goes_through_the_disk_and_comes_back() {
     let world = World::on(TempDir::new(), "single");
     // Noise does not compress: its part of the archive is larger than what is kept in memory.

@@ -169,6 +169,7 @@ fn mark_cut(store: &Path) {
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn two_builds_in_a_row_and_one_after_a_backup_run_nothing() {
     for world in [workspace(""), single("")] {
         assert_eq!(built(&world), 1);
@@ -191,6 +192,7 @@ fn two_builds_in_a_row_and_one_after_a_backup_run_nothing() {
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn a_rollback_in_a_store_that_was_born_after_the_last_build_is_noticed() {
     for store in ["backup", "kept/elsewhere"] {
         let world = workspace(&format!(".store({store:?})"));
@@ -341,6 +343,7 @@ fn the_files_of_the_package_are_watched_without_hidden_directories_and_other_pac
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn at_the_root_store_target_links_and_other_packages_stay_out_of_the_watch() {
     let world = single("");
     package(&world.at("nested"), "nested", "");
@@ -364,6 +367,7 @@ fn at_the_root_store_target_links_and_other_packages_stay_out_of_the_watch() {
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn a_restore_point_that_does_not_hold_the_package_as_it_is_is_named_with_what_differs() {
     let world = workspace(".covers_package()");
     write(world.at(".gitignore"), "*.tmp\n/app/src/made.rs\n/app/out/\ntarget\n");
@@ -439,6 +443,7 @@ fn a_workspace_that_was_moved_has_nothing_to_rebuild_and_is_guarded() {
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn a_store_elsewhere_is_found_by_the_environment_the_script_and_the_manifest() {
     let world = workspace(".restore_point()");
     let elsewhere = world.temp.path().join("elsewhere");
@@ -493,6 +498,7 @@ fn it_does_nothing_in_what_cargo_unpacked() {
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn a_path_dependency_beside_the_workspace_is_guarded_by_the_workspace_that_builds_it() {
     let world = workspace("");
     guarded(&world.temp.path().join("beside"), "beside", ".restore_point()");
@@ -507,6 +513,7 @@ fn a_path_dependency_beside_the_workspace_is_guarded_by_the_workspace_that_build
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn it_refuses_to_work_in_an_xtask_and_what_that_depends_on_and_never_stands_in_the_cures_way() {
     for (xtask, alias) in [("xtask", false), ("chores", true)] {
         let world = workspace(".restore_point()");
@@ -693,6 +700,7 @@ fn a_package_that_is_built_from_backstop_is_an_xtask_and_may_be_built_from_what_
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn an_xtask_that_is_a_workspace_of_its_own_builds_whatever_happens() {
     for (config, target) in [
         ("[alias]\nxtask = \"run --manifest-path tool/Cargo.toml --\"\n", "tool/target"),
@@ -758,6 +766,7 @@ fn it_writes_in_its_output_directory_alone() {
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn what_happens_in_the_store_of_another_workspace_is_none_of_its_business() {
     let (one, other) = (workspace(".restore_point()"), workspace(""));
     backup(&other);
@@ -770,6 +779,7 @@ fn what_happens_in_the_store_of_another_workspace_is_none_of_its_business() {
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn the_root_and_its_store_are_those_that_cargo_means() {
     // A file that a merge left beside the manifest unpacks nothing.
     let world = workspace("");
@@ -812,6 +822,7 @@ fn the_root_and_its_store_are_those_that_cargo_means() {
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn a_path_dependency_that_is_a_root_of_its_own_is_guarded_by_who_builds_it_too() {
     let world = workspace("");
     let beside = world.temp.path().join("beside");
@@ -828,6 +839,7 @@ fn a_path_dependency_that_is_a_root_of_its_own_is_guarded_by_who_builds_it_too()
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn what_a_restore_point_covers_is_what_cargo_takes_for_the_package() {
     use std::os::unix::ffi::OsStrExt;
     let world = workspace(".covers_package()");

@@ -278,6 +278,7 @@ fn archives_of_ill_will_are_refused_for_what_they_are() {
 }
 
 #[test]
+#[ignore = "part of torture: scale"]
 fn a_bomb_is_refused_in_little_memory() {
     let world = World::on(TempDir::fast(), "single");
     let taken = Archive::taken(&world);

@@ -31,13 +31,27 @@ mod validate;
 
 /// A test file that nobody compiles passes for ever.
 #[test]
-fn every_file_beside_this_one_is_a_module_of_it() {
-    let text = include_str!("main.rs");
-    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
-    let names = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-    let forgotten: Vec<String> = names
-        .filter(|name| name != "main.rs")
-        .filter(|name| !text.contains(&format!("\nmod {};", name.trim_end_matches(".rs"))))
-        .collect();
-    assert!(forgotten.is_empty(), "add a `mod` line for {forgotten:?}");
+fn every_file_beside_and_below_this_one_is_a_module() {
+    let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let (mut forgotten, mut seen) = (Vec::new(), 0);
+    let mut dirs = vec![top.clone()];
+    while let Some(dir) = dirs.pop() {
+        let own = dir.join(if dir == top { "main.rs" } else { "mod.rs" });
+        let text = std::fs::read_to_string(&own).unwrap_or_default();
+        for entry in std::fs::read_dir(&dir).unwrap() {
+            let path = entry.unwrap().path();
+            let module = path.is_dir() || path.extension().is_some_and(|extension| extension == "rs");
+            if path == own || !module {
+                continue;
+            }
+            seen += 1;
+            let end = format!("mod {};", path.file_stem().unwrap().to_str().unwrap());
+            if !text.lines().any(|line| line == end || line.strip_prefix("pub(crate) ") == Some(&end)) {
+                forgotten.push(path.clone());
+            }
+            dirs.extend(path.is_dir().then_some(path));
+        }
+    }
+    assert!(forgotten.is_empty(), "no `mod` line beside it names {forgotten:?}");
+    assert!(seen > 30, "only {seen} files were seen");
 }

@@ -42,6 +42,7 @@ fn a_workspace_in_order_is_safe_to_change_and_the_figures_are_true() {
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn what_does_not_hold_is_named_and_ends_with_1_in_every_form() {
     let world = world();
     write(world.at("crates/alpha/src/lib.rs"), "broken\n");
@@ -108,6 +109,7 @@ fn a_ci_system_gets_its_report_also_where_nothing_can_be_asked() {
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn what_stands_in_the_way_is_called_by_its_name() {
     let world = world();
     preflight(&world).arg("--drill=manifest").ends(0);

@@ -108,13 +108,16 @@ fn perform(root: &Path, edit: &Edit) {
 fn cases() -> ProptestConfig {
     let asked = std::env::var_os("PROPTEST_CASES").is_some();
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
-    if asked { config } else { ProptestConfig { cases: 48, ..config } }
+    let config = if asked { config } else { ProptestConfig { cases: 48, ..config } };
+    eprintln!("{} trees, edited, rolled back and undone twice", config.cases);
+    config
 }
 
 proptest! {
     #![proptest_config(cases())]
 
     #[test]
+    #[ignore = "part of torture: random"]
     fn a_rollback_equals_a_naive_copy_and_an_undo_the_edited_one(
         first in prop::collection::vec(edit(), 0..25),
         second in prop::collection::vec(edit(), 1..25),

@@ -130,6 +130,7 @@ const DAMAGES: [(&str, Damage); 6] = [
 ];
 
 #[test]
+#[ignore = "part of torture: damage"]
 fn each_copy_that_is_lost_or_damaged_is_made_again_to_the_byte() {
     let origin = world();
     let before = points(&origin);
@@ -241,6 +242,7 @@ fn repaired_after(damages: &[(usize, usize, usize)]) {
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..cases(40) })]
     #[test]
+    #[ignore = "part of torture: random"]
     fn whatever_is_damaged_together_is_mended_as_far_as_it_can_be(
         damages in proptest::collection::vec((0..3_usize, 0..PLACES.len(), 0..DAMAGES.len()), 1..9)
     ) {
@@ -251,7 +253,9 @@ proptest::proptest! {
 /// So many cases, or what the environment says.
 fn cases(few: u32) -> proptest::prelude::ProptestConfig {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
-    proptest::prelude::ProptestConfig::with_cases(asked.unwrap_or(few))
+    let cases = asked.unwrap_or(few);
+    eprintln!("{cases} stores damaged in up to eight places and repaired");
+    proptest::prelude::ProptestConfig::with_cases(cases)
 }
 
 #[test]
@@ -360,6 +364,7 @@ fn what_does_not_belong_into_a_session_is_set_aside_and_not_deleted() {
 }
 
 #[test]
+#[ignore = "part of torture: cuts"]
 fn a_repair_that_is_cut_off_at_any_call_is_finished_by_the_next() {
     let origin = World::on(TempDir::fast(), "single");
     for n in 0..2 {

@@ -173,11 +173,13 @@ fn after_a_rollback_a_dev_build_is_of_the_restore_point_and_after_an_undo_of_the
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn after_a_rollback_a_release_build_is_of_the_restore_point_and_after_an_undo_of_the_edit() {
     after_everything_changed(RELEASE);
 }
 
 #[test]
+#[ignore = "part of torture: builds"]
 fn each_way_of_taking_a_file_in_is_rebuilt_alone_and_with_no_more_than_its_dependents() {
     let world = workspace();
     build(&world, DEV);

@@ -246,6 +246,7 @@ fn cut_executable_everywhere(scene: &Scene, plan: &RollbackPlan) {
 }
 
 #[test]
+#[ignore = "part of torture: crossed"]
 fn a_rollback_of_the_executable_that_was_cut_off_is_ended_by_each_road() {
     let scene = Scene::new();
     let plan = scene.world.plan(&RollbackOptions::default());
@@ -253,6 +254,7 @@ fn a_rollback_of_the_executable_that_was_cut_off_is_ended_by_each_road() {
 }
 
 #[test]
+#[ignore = "part of torture: crossed"]
 fn an_undo_of_the_executable_that_was_cut_off_is_ended_by_each_road() {
     let scene = Scene::rolled_back();
     let plan = scene.world.plan_undo().unwrap();
@@ -269,6 +271,7 @@ fn an_undo_of_the_executable_that_was_cut_off_is_ended_by_each_road() {
 }
 
 #[test]
+#[ignore = "part of torture: crossed"]
 fn a_rollback_of_a_script_that_was_cut_off_is_ended_by_each_road() {
     for road in Road::here().iter().filter(|road| **road != Road::Executable) {
         let tally = Scene::new().cut_road(*road, BACK, 12);
@@ -277,6 +280,7 @@ fn a_rollback_of_a_script_that_was_cut_off_is_ended_by_each_road() {
 }
 
 #[test]
+#[ignore = "part of torture: crossed"]
 fn an_undo_of_a_script_that_was_cut_off_is_ended_by_each_road() {
     for road in Road::here().iter().filter(|road| **road != Road::Executable) {
         let tally = Scene::rolled_back().cut_road(*road, UNDO, 8);
@@ -286,6 +290,7 @@ fn an_undo_of_a_script_that_was_cut_off_is_ended_by_each_road() {
 
 /// Cut in the middle of the moves, then again in the middle of ending it.
 #[test]
+#[ignore = "part of torture: crossed"]
 fn a_resume_and_an_abort_of_a_script_that_were_cut_off_are_ended_by_each_road() {
     let scene = Scene::new();
     let plan = scene.world.plan(&RollbackOptions::default());
@@ -310,6 +315,7 @@ fn a_resume_and_an_abort_of_a_script_that_were_cut_off_are_ended_by_each_road() 
 }
 
 #[test]
+#[ignore = "part of torture: crossed"]
 fn what_one_road_did_each_road_undoes() {
     let scene = Scene::new();
     for first in Road::here() {
@@ -328,6 +334,7 @@ fn what_one_road_did_each_road_undoes() {
 
 /// What was written between the cut and its end is nobody's to lose.
 #[test]
+#[ignore = "part of torture: crossed"]
 fn edits_after_a_cut_are_met_alike_by_each_road() {
     let scene = Scene::new();
     let plan = scene.world.plan(&RollbackOptions::default());

@@ -93,6 +93,7 @@ fn an_altered_script_is_named_never_run_and_written_anew() {
 }
 
 #[test]
+#[ignore = "part of torture: roads"]
 fn a_script_that_came_with_a_store_is_never_run_whatever_the_store_says_of_it() {
     for name in NAMES {
         let world = backed_up();
@@ -112,6 +113,7 @@ fn a_script_that_came_with_a_store_is_never_run_whatever_the_store_says_of_it() 
 }
 
 #[test]
+#[ignore = "part of torture: roads"]
 fn a_missing_script_is_a_finding_and_in_a_store_that_never_had_it_a_note() {
     for name in NAMES {
         let world = backed_up();
@@ -130,6 +132,7 @@ fn a_missing_script_is_a_finding_and_in_a_store_that_never_had_it_a_note() {
 }
 
 #[test]
+#[ignore = "part of torture: roads"]
 fn a_script_that_may_not_be_executed_is_a_finding_and_mended_by_the_next_backup() {
     for name in NAMES {
         let world = backed_up();
@@ -288,6 +291,7 @@ fn the_python_script_is_read_by_python_3_8() {
 }
 
 #[test]
+#[ignore = "part of torture: roads"]
 fn shellcheck_has_nothing_to_say_of_the_bash_script() {
     let checked = Command::new("shellcheck").arg(source(ROLLBACK_SH)).output();
     let Ok(checked) = checked else {
