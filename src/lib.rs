@@ -7,7 +7,7 @@
 //! Most people use the commands, [`cli::main`]. The library is for an xtask that does more:
 //!
 //! ```
-//! # #[cfg(feature = "engine")] fn main() -> backstop::Result<()> {
+//! # #[cfg(all(feature = "engine", unix))] fn main() -> backstop::Result<()> {
 //! # let dir = std::env::temp_dir().join(format!("backstop-doc-{}", std::process::id()));
 //! # std::fs::create_dir_all(dir.join("src")).unwrap();
 //! # std::fs::write(dir.join("Cargo.toml"), "[package]\nname = \"demo\"\n\n[workspace]\n").unwrap();
@@ -52,7 +52,7 @@
 //! # drop(lock); store.remove_new()?; std::fs::remove_dir_all(dir).unwrap();
 //! # Ok(())
 //! # }
-//! # #[cfg(not(feature = "engine"))] fn main() {}
+//! # #[cfg(not(all(feature = "engine", unix)))] fn main() {}
 //! ```
 //!
 //! # The map
@@ -81,76 +81,86 @@
 //! None by default, so that a build-dependency on backstop pulls in nothing. `engine` is the library, `cli` the
 //! commands on top of it, `install` the commands that only an installed executable needs: `init`, `completions`, `man`.
 //! `build-script` is the guard alone, and needs none of the others.
-#[cfg(feature = "engine")]
+//!
+//! # Other systems
+//!
+//! All of this needs Unix. Elsewhere only `build_script` and a [`cli`] whose commands say so (exit code 3) are
+//! compiled, so that a workspace with an xtask still builds for everybody. `--cfg backstop_no_unix` compiles that on
+//! Unix, for a check of it.
+
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 mod archive;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod backup;
 #[cfg(feature = "build-script")]
 pub mod build_script;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod check;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod checkpoint;
-#[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", unix, not(backstop_no_unix)))]
 pub mod cli;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "cli", any(not(unix), backstop_no_unix)))]
+#[path = "elsewhere.rs"]
+pub mod cli;
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod clock;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 mod compile;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod diff;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod digest;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod drill;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 mod error;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod event;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod explain;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod fsx;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 mod glob;
-#[cfg(any(feature = "engine", feature = "build-script"))]
+#[cfg(any(all(feature = "engine", unix, not(backstop_no_unix)), feature = "build-script"))]
 mod guard_file;
-#[cfg(feature = "install")]
+#[cfg(all(feature = "install", unix, not(backstop_no_unix)))]
 pub mod init;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 mod job;
-#[cfg(any(feature = "engine", feature = "build-script"))]
+#[cfg(any(all(feature = "engine", unix, not(backstop_no_unix)), feature = "build-script"))]
 mod level;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod live_tree;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod manifest;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 mod parallel;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod path;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 mod process;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 mod quote;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod repair;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod retention;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod rollback;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod select;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod settings;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod store;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 mod text;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod validate;
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod workspace;
 
-#[cfg(feature = "engine")]
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub use error::{Error, ErrorKind, Result};
