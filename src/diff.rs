@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::event::Context;
 use crate::live_tree::{Asked, FileState, LeftAlone, LiveTree, Look, PathFilter};
 use crate::manifest::{Manifest, Package, Reason, RootName, shown};
+use crate::order;
 use crate::path::RelPath;
 use crate::store::{Listed, Store};
 
@@ -78,7 +79,7 @@ impl Diff {
         self.changes = rest;
         let why = || LeftAlone::Unreadable("permission denied".into());
         self.left_alone.extend(apart.iter().map(|c| (c.shown(), why())));
-        self.left_alone.sort();
+        order::sort(&mut self.left_alone);
     }
 
     /// The other way round.
@@ -162,7 +163,7 @@ pub fn diff_points_part(store: &Store, a: &Listed, b: &Listed, asked: &Asked) ->
     let packages: Vec<Package> = a.packages.iter().chain(&b.packages).cloned().collect();
     let parents = |m: &Manifest| {
         let only = m.entries.iter().filter(|e| e.reasons == [Reason::Parent]);
-        only.map(|e| (e.root.clone(), e.path.clone())).collect::<BTreeSet<_>>()
+        order::gather::<BTreeSet<_>, _>(only.map(|e| (e.root.clone(), e.path.clone())))
     };
     let loose = &parents(&a) | &parents(&b);
     Ok(compare(side(&a, &filter), side(&b, &filter), &loose, &packages))
@@ -198,7 +199,7 @@ fn compare(
     for (key, new) in after {
         push(key, ChangeKind::Added, None, Some(new));
     }
-    changes.sort_by(|a, b| (&a.root, &a.path).cmp(&(&b.root, &b.path)));
+    order::sort_by(&mut changes, |a, b| (&a.root, &a.path).cmp(&(&b.root, &b.path)));
     drop_implied(&mut changes);
     Diff { changes, unchanged, left_alone: Vec::new(), missing_roots: Vec::new() }
 }

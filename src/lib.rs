@@ -136,6 +136,8 @@ pub mod live_tree;
 #[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod manifest;
 #[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
+mod order;
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 mod parallel;
 #[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod path;

@@ -15,6 +15,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::order;
 use crate::path::{canonical, show_path, show_text};
 use crate::process;
 use crate::settings::{self, Settings};
@@ -117,9 +118,9 @@ pub fn load(options: &LoadOptions) -> Result<Workspace> {
         }
     }
     let mut packages = collector.packages;
-    packages.sort_by(|a, b| a.directory.cmp(&b.directory));
+    order::sort_by(&mut packages, |a, b| a.directory.cmp(&b.directory));
     let mut target_directories = collector.target_directories;
-    target_directories.sort();
+    order::sort(&mut target_directories);
     target_directories.dedup();
     let outside = outside(&root, &settings, &mut notes)?;
     Ok(Workspace { root, target_directories, packages, outside, xtask, settings, tools, notes })
@@ -152,7 +153,7 @@ fn outside(root: &Path, settings: &Settings, notes: &mut Vec<String>) -> Result<
         out.push((directory, text.clone()));
     }
     // Sorted, a directory comes after those that hold it.
-    out.sort();
+    order::sort(&mut out);
     let all = out.clone();
     out.retain(|(dir, _)| !all.iter().any(|(other, _)| other != dir && dir.starts_with(other)));
     out.dedup_by(|a, b| a.0 == b.0);
@@ -234,10 +235,10 @@ impl<'a> Collector<'a> {
         }
         let mut crate_roots: Vec<PathBuf> =
             package.targets.iter().map(|target| target.src_path.clone().into()).collect();
-        crate_roots.sort();
+        order::sort(&mut crate_roots);
         crate_roots.dedup();
         let mut targets: Vec<String> = package.targets.iter().map(|target| target.name.clone()).collect();
-        targets.sort();
+        order::sort(&mut targets);
         targets.dedup();
         // Cargo gives them relative to the package.
         let files =
@@ -414,7 +415,8 @@ fn tool_versions(options: &LoadOptions) -> BTreeMap<String, String> {
         // `cargo 1.95.0 (…)`, `rustc 1.95.0 (…)`, `git version 2.47.3`.
         text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(show_text)
     };
-    let mut tools = BTreeMap::from([("backstop".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
+    let mut tools: BTreeMap<String, String> =
+        order::gather([("backstop".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
     std::thread::scope(|scope| {
         let ask =
             |program: &OsStr| version(process::tool(program, &options.directory, &[OsStr::new("--version")]));

@@ -8,6 +8,7 @@ use super::Surroundings;
 use crate::check::Check;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Job;
+use crate::order;
 use crate::path::{show_path, show_text};
 use crate::settings::CheckpointSetting;
 
@@ -25,7 +26,7 @@ pub(super) fn run(setting: &CheckpointSetting, at: &Surroundings<'_>) -> Result<
             .with_help(format!("correct checkpoint {} in the settings", setting.id)));
     }
     let env: BTreeMap<OsString, OsString> =
-        setting.env.iter().map(|(key, value)| (key.into(), value.into())).collect();
+        order::gather(setting.env.iter().map(|(key, value)| (key.into(), value.into())));
     // `./tool` is meant from where it runs.
     let program = match program.contains('/') {
         true => directory.join(program).into_os_string(),

@@ -20,6 +20,7 @@ use crate::clock::rfc3339;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::manifest::Id;
+use crate::order;
 use crate::path::show_text;
 use crate::settings::CheckpointSetting;
 use crate::store::{Log, Store};
@@ -139,7 +140,7 @@ impl Checkpoints {
             }
             self.0.push(other);
         }
-        self.0.sort_by(|a, b| a.id.cmp(&b.id));
+        order::sort_by(&mut self.0, |a, b| a.id.cmp(&b.id));
         Ok(())
     }
 

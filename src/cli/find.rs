@@ -9,6 +9,7 @@ use super::env::Env;
 use super::global::Global;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fsx::Fs;
+use crate::order;
 use crate::path::show_path;
 use crate::store::{Store, is_store};
 
@@ -92,7 +93,7 @@ fn store_of(root: &Path) -> Result<Option<PathBuf>> {
         .map(|e| e.path())
         .filter(|p| is_store(p) && crate::store::serves(p, root).unwrap_or(*p == default))
         .collect();
-    stores.sort();
+    order::sort(&mut stores);
     if stores.len() > 1 {
         return Err(Error::new(
             ErrorKind::Usage,

@@ -7,6 +7,7 @@
 use serde_json::{Map, Value as Json};
 use toml_edit::{Document, Item, TableLike, Value};
 
+use crate::order;
 use crate::quote::toml_string;
 
 const BOM: char = '\u{feff}';
@@ -129,7 +130,7 @@ impl Toml {
         let bom = self.text.len() - self.text.trim_start_matches(BOM).len();
         let mut text = self.text.clone();
         // From the back, so that the places stay right; of two at one place the first comes first.
-        insertions.sort_by_key(|(at, _)| *at);
+        order::sort_by(&mut insertions, |a, b| a.0.cmp(&b.0));
         for (at, insertion) in insertions.iter().rev() {
             if !text.is_char_boundary(bom + at) {
                 return None;

@@ -10,6 +10,7 @@ use super::Change;
 use super::edit::Toml;
 use super::planner::{Planner, is_older, read_toml};
 use crate::error::{Error, ErrorKind, Result};
+use crate::order;
 use crate::path::show_path;
 use crate::process;
 
@@ -181,7 +182,7 @@ impl Planner<'_> {
                 exclude.push(directory.to_owned());
             }
         }
-        exclude.sort();
+        order::sort(&mut exclude);
         exclude.dedup();
         let known = self.manifest.strings(&["workspace", "exclude"]);
         exclude.retain(|e| !known.contains(&e.as_str()));

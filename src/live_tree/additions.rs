@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::manifest::{Manifest, Place};
+use crate::order;
 use crate::path::RelPath;
 use crate::select::git::{GitAnswer, Rules};
 use crate::select::walk::{Found, FoundKind, Walk};
@@ -137,7 +138,7 @@ fn born_packages(root: &str, found: &[Found], manifest: &Manifest) -> Vec<Option
             born.push(Some(dir));
         }
     }
-    born.sort();
+    order::sort(&mut born);
     born
 }
 

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Cursor, Tree};
 use crate::manifest::{Entry, GitState, Manifest, Package, Place, Reason, RootPath};
+use crate::order;
 use crate::path::{RelPath, show_path};
 use crate::select::{Candidate, CandidateKind, ProtectedSet, RootDirectory};
 use crate::store::Store;
@@ -193,7 +194,7 @@ impl LiveTree {
         }
         let mut scope = manifest.scope.clone();
         scope.directories.extend(self.born.iter().cloned());
-        scope.directories.sort();
+        order::sort(&mut scope.directories);
         scope.directories.dedup();
         ProtectedSet {
             roots: self.roots.clone(),
@@ -208,7 +209,7 @@ impl LiveTree {
             scope,
             target_directories: manifest.target_directories.clone(),
             git: self.git.clone(),
-            tools: BTreeMap::from([("backstop".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
+            tools: order::gather([("backstop".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
             skipped: Vec::new(),
             unprotected: Vec::new(),
             unprotected_inputs: Vec::new(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{FORMAT, Id, Kind, Manifest, backup_id, root_hash, totals};
+use crate::order;
 use crate::path::RelPath;
 
 /// Why a copy of a manifest is not to be trusted.
@@ -27,7 +28,8 @@ pub(crate) fn fault(manifest: &Manifest, id: &Id) -> Option<String> {
     };
     if manifest.roots.first().is_none_or(|r| !r.name.is_empty())
         || !manifest.roots.iter().all(|r| safe_name(&r.name))
-        || manifest.roots.iter().map(|r| &r.name).collect::<BTreeSet<_>>().len() != manifest.roots.len()
+        || order::gather::<BTreeSet<_>, _>(manifest.roots.iter().map(|r| &r.name)).len()
+            != manifest.roots.len()
     {
         return Some("has malformed roots".into());
     }

@@ -13,6 +13,7 @@ use crate::archive::{self, Fault, Flaw, salvageable};
 use crate::error::{ErrorKind, IoContext, Result};
 use crate::event::plural;
 use crate::manifest::{Entry, Kind, Manifest, Mode};
+use crate::order;
 use crate::store::{Listed, frame};
 use crate::validate::{InodeCache, Subject};
 
@@ -149,7 +150,7 @@ impl Hand<'_> {
         }
         let manifest = &proven.manifest;
         let wanted: BTreeSet<usize> =
-            bad.keys().copied().filter(|i| manifest.entries[*i].is_file()).collect();
+            order::gather(bad.keys().copied().filter(|i| manifest.entries[*i].is_file()));
         let mut fetched = self.fetch_from_archive(listed, manifest, &wanted)?;
         self.fetch_from_sessions(listed, manifest, &wanted, &mut fetched)?;
         self.fs().barrier(self.layout().dir()).during("sync", self.layout().dir())?;

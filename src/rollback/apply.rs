@@ -18,6 +18,7 @@ use crate::event::{Context, Event};
 use crate::fsx::{Fs, Tree};
 use crate::live_tree::FileState;
 use crate::manifest::{Mode, stored_path};
+use crate::order;
 use crate::path::RelPath;
 use crate::store::{Layout, STATE_IDLE, Store, StoreLock};
 
@@ -130,7 +131,7 @@ impl<'a> Transaction<'a> {
         if changed.is_empty() {
             return Ok(identities);
         }
-        changed.sort();
+        order::sort(&mut changed);
         Err(changed_error(changed))
     }
 
@@ -165,8 +166,9 @@ impl<'a> Transaction<'a> {
 
     /// Gives directories the mode that they are to have, the deepest first.
     pub(super) fn lock_again(&self, side: impl Fn(&Action) -> Option<&FileState>) -> Result<()> {
-        let mut modes: BTreeMap<(&str, &RelPath), Mode> =
-            self.journal.unlock.iter().map(|((root, path), mode)| ((root.as_str(), path), *mode)).collect();
+        let mut modes: BTreeMap<(&str, &RelPath), Mode> = order::gather(
+            self.journal.unlock.iter().map(|((root, path), mode)| ((root.as_str(), path), *mode)),
+        );
         for action in &self.journal.actions {
             let key = (action.root.as_str(), &action.path);
             match side(action) {

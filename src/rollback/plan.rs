@@ -6,6 +6,7 @@ use super::journal::{Action, Origin, Purpose, Verb};
 use crate::error::{Error, ErrorKind, Result};
 use crate::live_tree::{Asked, FileState, LeftAlone, LiveTree, PathFilter};
 use crate::manifest::{GitState, Id, Manifest, Mode, Package, Reason, Root, RootPath, shown};
+use crate::order;
 use crate::path::RelPath;
 use crate::validate::{From, Source, VerifiedSession};
 
@@ -93,7 +94,7 @@ impl RollbackPlan {
 
 /// The entries whose content will be written: those that differ and are asked for.
 pub(crate) fn needed(manifest: &Manifest, present: &LiveTree, selection: &PathFilter) -> Vec<usize> {
-    let reached: BTreeSet<&str> = present.roots.iter().map(|r| r.root.name.as_str()).collect();
+    let reached: BTreeSet<&str> = order::gather(present.roots.iter().map(|r| r.root.name.as_str()));
     (0..manifest.entries.len())
         .filter(|i| {
             let e = &manifest.entries[*i];
@@ -253,7 +254,8 @@ fn plan_removals(
 fn crate_roots_to_touch(actions: &[Action], manifest: &Manifest, present: &LiveTree) -> Vec<RootPath> {
     let mut packages: Vec<&Package> = manifest.packages.iter().collect();
     // The innermost package first.
-    packages.sort_by_key(|p| std::cmp::Reverse(p.directory.as_ref().map_or(0, |d| d.as_bytes().len())));
+    let depth = |p: &Package| p.directory.as_ref().map_or(0, |d| d.as_bytes().len());
+    order::sort_by(&mut packages, |a, b| depth(b).cmp(&depth(a)));
     let mut touch = BTreeSet::new();
     for action in actions {
         let content = matches!(action.verb(), Verb::Create | Verb::Replace | Verb::Displace);

@@ -11,6 +11,7 @@ use crate::event::{Context, Event, plural};
 use crate::fsx::Fs;
 use crate::live_tree::PathFilter;
 use crate::manifest::{Entry, Id, Kind};
+use crate::order;
 use crate::path::show_path;
 use crate::store::{Listed, Log, Store};
 use crate::validate::{Source, VerifiedSession, verify_sources};
@@ -160,7 +161,7 @@ impl Restore<'_> {
     fn outside(&self, wanted: &[usize]) -> Result<Vec<(String, PathBuf)>> {
         let entries = &self.verified.manifest().entries;
         let names: std::collections::BTreeSet<&String> =
-            wanted.iter().map(|i| &entries[*i].root).filter(|root| !root.is_empty()).collect();
+            order::gather(wanted.iter().map(|i| &entries[*i].root).filter(|root| !root.is_empty()));
         names.into_iter().map(|name| Ok((name.clone(), self.root_directory(name)?))).collect()
     }
 
@@ -266,7 +267,7 @@ impl Restore<'_> {
         let (false, Some(info)) = (wanted.is_empty(), &manifest.archive) else { return Ok(()) };
         let path = self.store.layout().archive(&self.listed.label, &self.listed.id);
         let file = File::open(&path).during("open", &path)?;
-        let mut left: std::collections::BTreeSet<usize> = wanted.iter().copied().collect();
+        let mut left: std::collections::BTreeSet<usize> = order::gather(wanted.iter().copied());
         for member in &info.members {
             if left.range(member.first..member.first.saturating_add(member.entries)).next().is_none() {
                 continue;

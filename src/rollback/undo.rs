@@ -10,6 +10,7 @@ use crate::event::Context;
 use crate::fsx::Tree;
 use crate::live_tree::{FileState, LeftAlone, LiveTree, Look};
 use crate::manifest::{Id, Manifest, Mode, RootPath, stored_path};
+use crate::order;
 use crate::path::RelPath;
 use crate::store::Store;
 
@@ -58,7 +59,7 @@ pub(crate) fn rollbacks(store: &Store) -> Result<Vec<Id>> {
         name.strip_prefix("rollback_")?.strip_suffix(".journal")?.parse::<Id>().ok()
     });
     let mut ids: Vec<Id> = ids.collect();
-    ids.sort();
+    order::sort(&mut ids);
     Ok(ids)
 }
 

@@ -9,6 +9,7 @@ use super::walk::{Found, FoundKind, Walk};
 use super::{CandidateKind, SkipReason, Skipped};
 use crate::glob;
 use crate::manifest::{Label, Pattern, Reason, RootName};
+use crate::order;
 use crate::path::{RelPath, resolved};
 use crate::workspace::{LocalPackage, Workspace};
 
@@ -55,7 +56,7 @@ pub(super) fn areas<'a>(workspace: &'a Workspace, store: &Path) -> Vec<Area<'a>>
         }
         roots.push((name, dir));
     }
-    roots.sort();
+    order::sort(&mut roots);
 
     let mut skip: Vec<(PathBuf, SkipReason)> = vec![(resolved(store), SkipReason::Store)];
     skip.extend(workspace.target_directories.iter().map(|dir| (dir.clone(), SkipReason::TargetDirectory)));

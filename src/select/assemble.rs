@@ -12,6 +12,7 @@ use super::{Candidate, CandidateKind, ProtectedSet, RootDirectory};
 use super::{git, report, secrets};
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Package, Pattern, Place, Reason, Root};
+use crate::order;
 use crate::path::{RelPath, path_to_text, relative, show_path, show_text};
 use crate::settings::{PathPattern, ScopeSetting};
 use crate::workspace::Workspace;
@@ -141,11 +142,11 @@ fn classify(area: &mut Area<'_>, workspace: &Workspace, exclude: &[Pattern]) {
 
 /// Every directory above an entry is an entry.
 fn take_parents(area: &mut Area<'_>) {
-    let parents: BTreeSet<RelPath> = area.chosen.keys().flat_map(RelPath::ancestors).collect();
+    let parents: BTreeSet<RelPath> = order::gather(area.chosen.keys().flat_map(RelPath::ancestors));
     let by_directory = by_directory(&area.packages);
     for path in parents {
         let package = owners(&by_directory, &path).last().map(|p| p.name.clone());
-        let reasons = BTreeSet::from([Reason::Parent]);
+        let reasons = order::gather([Reason::Parent]);
         let parent = Chosen { kind: CandidateKind::Directory, size: 0, package, reasons };
         area.chosen.entry(path).or_insert(parent);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::CandidateKind;
 use crate::manifest::Reason;
+use crate::order;
 use crate::path::RelPath;
 use crate::settings::ScopeSetting;
 use crate::workspace::{LocalPackage, Workspace};
@@ -34,7 +35,7 @@ pub(super) fn reasons_of(
     owners: &[&LocalPackage],
 ) -> BTreeSet<Reason> {
     let reason = |p: &&LocalPackage| if p.member { Reason::Member } else { Reason::PathDependency };
-    let mut reasons: BTreeSet<Reason> = owners.iter().map(reason).collect();
+    let mut reasons: BTreeSet<Reason> = order::gather(owners.iter().map(reason));
     if root.is_empty() {
         let mut components = path.components();
         let first = components.next();

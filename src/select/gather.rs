@@ -6,6 +6,7 @@ use std::path::Path;
 use super::SkipReason;
 use super::git::{GitAnswer, Rules};
 use super::walk::{Walk, Walked, look};
+use crate::order;
 use crate::path::{RelPath, show_path};
 
 /// What lies below a root.
@@ -87,17 +88,17 @@ pub(super) fn never_above(walk: &Walk<'_>, path: &RelPath) -> Option<(RelPath, &
 fn merge(walk: &Walk<'_>, walked: &mut Walked, directory: &RelPath, more: Walked, judged: bool) {
     walked.found.extend(more.found);
     walked.found.extend(directory.ancestors().filter_map(|dir| look(walk.root, dir)));
-    walked.found.sort_by(|a, b| a.path.cmp(&b.path).then(b.tracked.cmp(&a.tracked)));
+    order::sort_by(&mut walked.found, |a, b| a.path.cmp(&b.path).then(b.tracked.cmp(&a.tracked)));
     walked.found.dedup_by(|a, b| a.path == b.path);
     // The second look replaces the first one's verdicts on the package.
     walked.pruned.retain(|(path, _)| !path.is_in(directory));
     walked.pruned.extend(more.pruned);
-    walked.pruned.sort_unstable();
+    order::sort(&mut walked.pruned);
     if !judged {
         walked.ignored.retain(|path| !path.is_in(directory));
     }
     walked.ignored.extend(more.ignored);
-    walked.ignored.sort_unstable();
+    order::sort(&mut walked.ignored);
     walked.ignored.dedup();
     walked.errors.extend(more.errors);
     walked.unjudged.extend(more.unjudged);

@@ -12,6 +12,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::manifest::GitState;
+use crate::order;
 use crate::path::show_text;
 use crate::process;
 
@@ -132,7 +133,7 @@ fn parse(bytes: &[u8], tracked: Vec<Box<[u8]>>) -> Rules {
             _ => {}
         }
     }
-    others.sort_unstable();
+    order::sort(&mut others);
     for (i, path) in others.iter().enumerate() {
         match path.strip_suffix(b"/") {
             // Sorted, the contents of a directory follow it.
@@ -150,7 +151,7 @@ fn parse(bytes: &[u8], tracked: Vec<Box<[u8]>>) -> Rules {
 }
 
 fn sorted(mut paths: Vec<Box<[u8]>>) -> Vec<Box<[u8]>> {
-    paths.sort_unstable();
+    order::sort(&mut paths);
     // An unmerged path stands in the index up to three times.
     paths.dedup();
     paths

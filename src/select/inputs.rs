@@ -14,6 +14,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::order;
 use crate::workspace::Workspace;
 
 /// Who read a file.
@@ -62,7 +63,7 @@ pub(crate) fn inputs(workspace: &Workspace) -> Inputs {
 /// The same with what does not exist (any more): it would be read where it did.
 pub(crate) fn said(workspace: &Workspace) -> Inputs {
     let crates: BTreeSet<String> =
-        workspace.packages.iter().flat_map(|p| &p.targets).map(|name| name.replace('-', "_")).collect();
+        order::gather(workspace.packages.iter().flat_map(|p| &p.targets).map(|name| name.replace('-', "_")));
     let mut packages: HashMap<&str, Vec<&Path>> = HashMap::new();
     // What a build script asked for that is gone from its package, nobody asks for.
     for package in workspace.packages.iter().filter(|p| p.has_build_script()) {
@@ -150,7 +151,7 @@ fn profiles(target: &Path) -> Vec<PathBuf> {
 fn entries(dir: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    paths.sort_unstable();
+    order::sort(&mut paths);
     paths
 }
 

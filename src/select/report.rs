@@ -8,6 +8,7 @@ use super::walk::FoundKind;
 use super::{SkipReason, Skipped, Unprotected};
 use crate::glob;
 use crate::manifest::{Pattern, Place, Scope, shown};
+use crate::order;
 use crate::path::RelPath;
 use crate::workspace::Workspace;
 
@@ -43,7 +44,7 @@ pub(super) fn unreadable(
 ) {
     let by_directory = by_directory(&area.packages);
     // A pattern's walk meets again what the first walk met.
-    let errors: BTreeSet<_> = area.gathered.walked.errors.iter().collect();
+    let errors: BTreeSet<_> = order::gather(&area.gathered.walked.errors);
     for (path, why) in errors {
         if exclude.iter().any(|pattern| glob::matches(pattern, &area.name, path)) {
             continue;
@@ -93,10 +94,10 @@ pub(super) fn scope(areas: &[Area<'_>], whole_workspace: bool, excluded: Vec<Pat
             }
         }
     }
-    scope.directories.sort();
+    order::sort(&mut scope.directories);
     scope.directories.dedup();
-    scope.ignored.sort();
-    scope.foreign_packages.sort();
+    order::sort(&mut scope.ignored);
+    order::sort(&mut scope.foreign_packages);
     scope
 }
 
@@ -104,7 +105,7 @@ pub(super) fn scope(areas: &[Area<'_>], whole_workspace: bool, excluded: Vec<Pat
 fn root_entries(area: &Area<'_>) -> Vec<RelPath> {
     let entries = std::fs::read_dir(&area.directory).into_iter().flatten().flatten();
     let mut names: Vec<RelPath> = entries.filter_map(|e| RelPath::new(e.file_name()).ok()).collect();
-    names.sort();
+    order::sort(&mut names);
     names
 }
 

@@ -15,6 +15,7 @@ use walkdir::WalkDir;
 
 use super::SkipReason;
 use super::git::{GitAnswer, Rules};
+use crate::order;
 use crate::path::{RelPath, show_path};
 
 const CACHEDIR_SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
@@ -247,7 +248,7 @@ fn note_ignored(rules: &Rules, base: Option<&RelPath>, out: &mut Walked) {
 }
 
 fn finish(out: &mut Walked, hollow: &[RelPath]) {
-    out.found.sort_unstable_by(|a, b| a.path.cmp(&b.path).then(b.tracked.cmp(&a.tracked)));
+    order::sort_by(&mut out.found, |a, b| a.path.cmp(&b.path).then(b.tracked.cmp(&a.tracked)));
     out.found.dedup_by(|a, b| a.path == b.path);
     // A directory whose whole content is ignored comes and goes with it: a cache of some tool.
     let empty = |dir: &RelPath| {
@@ -260,9 +261,9 @@ fn finish(out: &mut Walked, hollow: &[RelPath]) {
     };
     let gone: Vec<&RelPath> = hollow.iter().filter(|dir| empty(dir)).collect();
     out.found.retain(|f| f.kind != FoundKind::Directory || !gone.iter().any(|dir| f.path.is_in(dir)));
-    out.pruned.sort_unstable();
-    out.errors.sort_unstable();
-    out.ignored.sort_unstable();
+    order::sort(&mut out.pruned);
+    order::sort(&mut out.errors);
+    order::sort(&mut out.ignored);
     out.ignored.dedup();
 }
 

@@ -10,6 +10,7 @@ use crate::clock::{Clock, rfc3339};
 use crate::event::{Event, Observer};
 use crate::fsx::FileWriter;
 use crate::manifest::Id;
+use crate::order;
 use crate::path::show_text;
 
 /// The log of one run; also hands every event on.
@@ -124,7 +125,7 @@ fn rotate_in(store: &Store, dir: &std::path::Path, what: &str, end: &str) {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let names = entries.filter_map(|e| e.file_name().into_string().ok());
     let mut runs: Vec<(Id, String)> = names.filter_map(|name| Some((id(&name)?, name))).collect();
-    runs.sort();
+    order::sort(&mut runs);
     for (_, name) in runs.iter().rev().skip(KEPT) {
         let _ = store.fs().remove_file(&dir.join(name));
     }

@@ -19,6 +19,7 @@ use crate::clock::{parse_rfc3339, rfc3339_seconds};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Event, Observer};
 use crate::manifest::{Id, Label};
+use crate::order;
 
 /// The file that says when something was pruned, and what it was.
 const MARK: &str = "pruned";
@@ -98,7 +99,7 @@ impl Store {
                 }
             })
             .collect();
-        out.sort_by(|a, b| (&a.id, &a.label).cmp(&(&b.id, &b.label)));
+        order::sort_by(&mut out, |a, b| (&a.id, &a.label).cmp(&(&b.id, &b.label)));
         out
     }
 }

@@ -14,6 +14,7 @@ use crate::digest::{Digest, digest_of};
 use crate::error::{Error, Result};
 use crate::event::{Context, Event};
 use crate::manifest::{Entry, Id, Kind, Label, MANIFEST_FILE, Manifest, Mode};
+use crate::order;
 use crate::path::{RelPath, show_path};
 use crate::store::{DIRECTORIES, Layout, Listed, Store, checksum_list, parse_checksum_list, read_manifest};
 
@@ -249,7 +250,7 @@ impl Subject<'_> {
     /// What stands in a session and not in its manifest, and what cannot be searched; a directory stands for all that
     /// is in it.
     pub(crate) fn unknown(&self, manifest: &Manifest, session: &Path) -> Vec<(PathBuf, &'static str)> {
-        let mut known: BTreeSet<RelPath> = manifest.entries.iter().map(Entry::stored_path).collect();
+        let mut known: BTreeSet<RelPath> = order::gather(manifest.entries.iter().map(Entry::stored_path));
         known.extend(["files", MANIFEST_FILE].iter().filter_map(|p| RelPath::new(p).ok()));
         if manifest.roots.len() > 1 {
             known.extend(RelPath::new("outside"));
@@ -305,7 +306,7 @@ impl Subject<'_> {
                 Some(_) => {}
             }
         }
-        let known: BTreeSet<RelPath> = manifest.entries.iter().map(Entry::stored_path).collect();
+        let known: BTreeSet<RelPath> = order::gather(manifest.entries.iter().map(Entry::stored_path));
         for path in list.keys().filter(|p| !known.contains(*p) && p.as_bytes() != MANIFEST_FILE.as_bytes()) {
             check.find(&place, format!("names {path}, which the manifest does not have"));
         }

@@ -15,6 +15,7 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::event::Context;
 use crate::manifest::{Id, Manifest};
+use crate::order;
 use crate::store::{Listed, Log, Store, StoreLock, Validated};
 pub use cache::InodeCache;
 pub(crate) use checks::{Subject, point_places};
@@ -151,7 +152,7 @@ fn run(
         checks.push(timed(id, "", context, || {
             let mut check = Check::counted(0, unit).with_remedy(remedy);
             ask(&subject, &mut check)?;
-            check.findings.sort_by(|a, b| (&a.place, &a.problem).cmp(&(&b.place, &b.problem)));
+            order::sort_by(&mut check.findings, |a, b| (&a.place, &a.problem).cmp(&(&b.place, &b.problem)));
             Ok(check)
         })?);
     }

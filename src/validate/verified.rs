@@ -9,6 +9,7 @@ use crate::digest::digest_of;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event, plural};
 use crate::manifest::{Kind, Manifest};
+use crate::order;
 use crate::store::{Listed, Store};
 
 /// Which copy of a restore point a rollback takes files from.
@@ -158,6 +159,6 @@ fn verify_in_archive(
     })?;
     let mut good = good.into_inner().unwrap_or_default();
     good.retain(|i| wanted.binary_search(i).is_ok());
-    good.sort_unstable();
+    order::sort(&mut good);
     Ok(good)
 }

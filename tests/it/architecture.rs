@@ -16,6 +16,7 @@ const LAYERS: &[&str] = &[
     "text",
     "quote",
     "error",
+    "order",
     "parallel",
     "clock",
     "digest",

@@ -12,6 +12,7 @@ use crate::cli::session::{Session, selector, wait};
 use crate::cli::term::BOLD;
 use crate::cli::{exit, render};
 use crate::error::{Error, ErrorKind, Result};
+use crate::order;
 use crate::rollback::{self, RollbackOptions, RollbackPlan};
 use crate::store::{Store, StoreLock};
 use crate::validate::From;
@@ -194,7 +195,7 @@ fn refuse_moved(shown: &RollbackPlan, now: &RollbackPlan) -> Result<()> {
     };
     let mut moved = differs(shown, now);
     moved.extend(differs(now, shown));
-    moved.sort();
+    order::sort(&mut moved);
     moved.dedup();
     if moved.is_empty() {
         return Ok(());

@@ -10,6 +10,7 @@ use super::object;
 use crate::cli::term::{BOLD, CYAN, DIM, GREEN, RED, Term, YELLOW, plural, sentences, shell};
 use crate::diff::{Change, ChangeKind, Diff};
 use crate::live_tree::FileState;
+use crate::order;
 use crate::store::{Listed, Store};
 
 /// Two sides and what differs. A side that is no restore point is the workspace as it is now.
@@ -42,7 +43,7 @@ pub(in crate::cli) fn diff(term: &Term, view: &DiffView<'_>) -> String {
     let mut out = head(term, view);
     let mut package: Option<&Option<String>> = None;
     let mut changes: Vec<&Change> = view.diff.changes.iter().collect();
-    changes.sort_by(|a, b| (&a.package, &a.root, &a.path).cmp(&(&b.package, &b.root, &b.path)));
+    order::sort_by(&mut changes, |a, b| (&a.package, &a.root, &a.path).cmp(&(&b.package, &b.root, &b.path)));
     for change in changes {
         if package != Some(&change.package) {
             let name = change.package.as_deref().unwrap_or("outside every package");
