@@ -1,16 +1,14 @@
 //! What a damaged archive still gives, wherever the damage is.
 
-use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
-use std::rc::Rc;
 
 use flate2::bufread::GzDecoder;
 
-use super::survey::{MAGIC, Rationed, measure, open, read_at};
-use super::{Section, entry_limit, header_fault};
-use crate::digest::Hasher;
+use super::member::{Section, Start, walk};
+use super::survey::{MAGIC, measure, open, read_at};
 use crate::error::{IoContext, Result};
 use crate::event::Interrupt;
 use crate::manifest::Manifest;
@@ -20,10 +18,10 @@ use crate::path::RelPath;
 pub(crate) fn salvageable(path: &Path, manifest: &Manifest, interrupt: &Interrupt) -> Result<u64> {
     let file = open(path)?;
     let size = file.metadata().during("look at", path)?.len();
-    let (mut found, mut at) = (std::collections::BTreeSet::new(), 0);
+    let (mut found, mut at) = (BTreeSet::new(), 0);
     while let Some(start) = next_start(&file, at, size).during("read", path)? {
         interrupt.check()?;
-        let section = Section { file: &file, at: start, left: size - start, hasher: Hasher::new() };
+        let section = Section::new(&file, start, size - start);
         salvage_member(BufReader::new(section), manifest, &mut found);
         at = start + 1;
     }
@@ -31,35 +29,18 @@ pub(crate) fn salvageable(path: &Path, manifest: &Manifest, interrupt: &Interrup
 }
 
 /// Adds the files that one gzip member gives before it ends or breaks.
-fn salvage_member(
-    stream: impl BufRead,
-    manifest: &Manifest,
-    found: &mut std::collections::BTreeSet<usize>,
-) -> Option<()> {
-    let allowance = Rc::new(Cell::new(64 * 1024));
-    let mut tar =
-        tar::Archive::new(Rationed { inner: GzDecoder::new(stream), left: allowance.clone(), read: 0 });
-    let mut next: Option<usize> = None;
-    for tarred in tar.entries().ok()? {
-        let mut tarred = tarred.ok()?;
-        let index = match next {
-            Some(index) => index,
-            None => position(manifest, &tarred.path_bytes())?,
-        };
-        let entry = manifest.entries.get(index)?;
-        if header_fault(&tarred, entry).is_some() {
-            return None;
+fn salvage_member(stream: impl BufRead, manifest: &Manifest, found: &mut BTreeSet<usize>) {
+    let entries = &manifest.entries;
+    let mut visit = |index: usize, content: Option<&mut dyn Read>| {
+        let Some(content) = content else { return Ok(()) };
+        if Some(measure(content)?.0) == entries[index].sha256() {
+            found.insert(index);
         }
-        allowance.set(entry_limit(entry) + 64 * 1024);
-        if entry.is_file() {
-            let measured = measure(&mut tarred).ok()?;
-            if Some(measured.0) == entry.sha256() {
-                found.insert(index);
-            }
-        }
-        next = Some(index + 1);
-    }
-    None
+        Ok::<_, io::Error>(())
+    };
+    let first = |name: &[u8]| position(manifest, name);
+    // What follows the damage is another member's.
+    let _ = walk(&mut GzDecoder::new(stream), entries, &Start::Find(&first), 64 * 1024, &mut visit);
 }
 
 /// The index of the entry that an archive calls so.

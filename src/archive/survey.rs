@@ -2,16 +2,14 @@
 //! before it is held against that. **What the archive says is believed only where the bytes bear it out**, and work
 //! and memory are bounded by its own size before they are bounded by its manifest.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::rc::Rc;
 
 use flate2::bufread::GzDecoder;
 
-use super::{Section, entry_limit, header_fault};
+use super::member::{Section, Start, Stop, walk};
 use crate::digest::{Digest, Hasher, Measure};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::Interrupt;
@@ -64,10 +62,7 @@ pub(crate) fn survey(path: &Path, room: u64, interrupt: &Interrupt) -> Result<Re
     let mut reading = Reading { manifest: &manifest, next: 0, members: Vec::new() };
     let mut whole = Hasher::new();
     let mut stream = Consumed {
-        inner: BufReader::with_capacity(
-            64 * 1024,
-            Section { file: &file, at: 0, left: at, hasher: Hasher::new() },
-        ),
+        inner: BufReader::with_capacity(64 * 1024, Section::new(&file, 0, at)),
         whole: &mut whole,
         member: Hasher::new(),
         size: 0,
@@ -85,12 +80,12 @@ pub(crate) fn survey(path: &Path, room: u64, interrupt: &Interrupt) -> Result<Re
         return Ok(Err(Flaw { text, manifest: Some(Box::new(manifest)) }));
     }
     let mut members = reading.members;
-    let mut last = Section { file: &file, at, left: size - at, hasher: Hasher::new() };
+    let mut last = Section::new(&file, at, size - at).hashed();
     io::copy(&mut Tee(&mut last, &mut whole), &mut io::sink()).during("read", path)?;
     members.push(Member {
         offset: at,
         size: size - at,
-        sha256: last.hasher.finish(),
+        sha256: last.finish().during("read", path)?,
         first: manifest.entries.len(),
         entries: 0,
     });
@@ -154,7 +149,7 @@ fn last_member(file: &File, size: u64, room: u64) -> Result<(u64, Manifest), Str
 /// The JSON in the gzip member from `at` to the end. `None` where what stands there is no whole gzip member.
 fn manifest_member(file: &File, at: u64, size: u64) -> Result<Option<Vec<u8>>, String> {
     const NONE: &str = "does not end in a gzip member that holds the manifest";
-    let section = Section { file, at, left: size - at, hasher: Hasher::new() };
+    let section = Section::new(file, at, size - at);
     let mut plain = Vec::new();
     {
         let mut decoder = GzDecoder::new(BufReader::with_capacity(64 * 1024, section));
@@ -172,7 +167,7 @@ fn manifest_member(file: &File, at: u64, size: u64) -> Result<Option<Vec<u8>>, S
                     return Err(NONE.into());
                 }
             }
-            let (packed, unpacked) = (decoder.get_ref().get_ref().at - at, plain.len() as u64);
+            let (packed, unpacked) = (decoder.get_ref().get_ref().position() - at, plain.len() as u64);
             if unpacked > MANIFEST_MOST || unpacked > MANIFEST_FREE.max(packed.saturating_mul(MANIFEST_RATIO))
             {
                 return Err(format!(
@@ -259,49 +254,33 @@ impl Reading<'_> {
         let first = self.next;
         stream.start();
         let wrong = |text: String| format!("is damaged in the part at byte {offset}: {}", show_text(&text));
-        let allowance = Rc::new(Cell::new(0));
-        let mut rationed = Rationed { inner: GzDecoder::new(&mut *stream), left: allowance.clone(), read: 0 };
-        let mut end = 0;
-        {
-            let mut tar = tar::Archive::new(&mut rationed);
-            let mut tarred = tar.entries().map_err(|e| wrong(e.to_string()))?;
-            loop {
-                let expected = self.manifest.entries.get(self.next);
-                // At the end of a member nothing more is there, whatever is allowed.
-                allowance.set(expected.map_or(1024, entry_limit) + 1024);
-                let mut found = match tarred.next() {
-                    None => break,
-                    Some(Ok(found)) => found,
-                    Some(Err(e)) => {
-                        let place = expected.map_or_else(|| "its end".into(), Entry::shown);
-                        return Err(wrong(format!("{e}, at {place}")));
-                    }
-                };
-                let Some(expected) = expected else {
-                    let name = show_bytes(&found.path_bytes());
-                    return Err(format!("holds `{name}`, which its manifest does not have"));
-                };
-                if let Some(text) = header_fault(&found, expected) {
-                    return Err(format!("does not hold {} as its manifest says: {text}", expected.shown()));
-                }
-                if let Kind::File { size, lines, sha256 } = expected.kind {
-                    let measured =
-                        measure(&mut found).map_err(|e| wrong(format!("{e}, at {}", expected.shown())))?;
-                    if measured != (sha256, size, lines) {
-                        return Err(format!(
-                            "holds {} with other content than its manifest says",
-                            expected.shown()
-                        ));
-                    }
-                }
-                end = found.raw_file_position() + expected.size().next_multiple_of(512);
-                self.next += 1;
+        let entries = &self.manifest.entries;
+        let place = |i: usize| entries.get(i).map_or_else(|| "its end".into(), Entry::shown);
+        let mut visit = |index: usize, content: Option<&mut dyn Read>| {
+            let (Some(content), Kind::File { size, lines, sha256 }) = (content, &entries[index].kind) else {
+                return Ok(());
+            };
+            let shown = entries[index].shown();
+            let measured = measure(content).map_err(|e| wrong(format!("{e}, at {shown}")))?;
+            if measured == (*sha256, *size, *lines) {
+                Ok(())
+            } else {
+                Err(format!("holds {shown} with other content than its manifest says"))
             }
-        }
-        // To its checksum, with nothing behind the last entry.
-        let mut one = [0; 1];
-        let more = rationed.read(&mut one).map_err(|e| wrong(e.to_string()))?;
-        if more != 0 || rationed.read != end {
+        };
+        let walked = walk(&mut GzDecoder::new(&mut *stream), entries, &Start::At(first), 1024, &mut visit)
+            .map_err(|stop| match stop {
+                Stop::Read(index, e) => wrong(format!("{e}, at {}", place(index))),
+                Stop::Entry(index, text) => {
+                    format!("does not hold {} as its manifest says: {text}", entries[index].shown())
+                }
+                Stop::Extra(name) => {
+                    format!("holds `{}`, which its manifest does not have", show_bytes(&name))
+                }
+                Stop::Visit(text) => text,
+            })?;
+        self.next = walked.next;
+        if walked.read != walked.end {
             return Err(wrong("something stands behind its last entry".into()));
         }
         if self.next == first {
@@ -360,27 +339,6 @@ impl<R: BufRead> BufRead for Consumed<'_, R> {
         }
         self.size += n as u64;
         self.inner.consume(n);
-    }
-}
-
-/// A stream that gives no more than is allowed at a time, so that no entry unpacks to more than its manifest says.
-pub(super) struct Rationed<R> {
-    pub(super) inner: R,
-    pub(super) left: Rc<Cell<u64>>,
-    pub(super) read: u64,
-}
-
-impl<R: Read> Read for Rationed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.get();
-        if left == 0 && !buffer.is_empty() {
-            return Err(io::Error::other("it unpacks to more than its manifest says"));
-        }
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let n = self.inner.read(&mut buffer[..most])?;
-        self.left.set(left - n as u64);
-        self.read += n as u64;
-        Ok(n)
     }
 }
 

@@ -9,9 +9,9 @@ use std::sync::{Condvar, Mutex, mpsc};
 use std::time::Duration;
 
 use super::pass::{Fault, How, Pass, Target, Trouble};
-use super::reuse::{ParentBytes, ParentMember};
+use super::reuse::ParentMember;
 use super::spool::Spool;
-use crate::archive::{MemberWriter, groups};
+use crate::archive::{MemberWriter, Section, groups};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Cursor, Tree};
@@ -55,7 +55,7 @@ enum MemberBytes {
     /// Just compressed.
     Spool(Spool),
     /// The parent's own.
-    Parent(ParentBytes),
+    Parent(Section<std::fs::File>),
 }
 
 impl MemberBytes {

@@ -1,10 +1,8 @@
 //! Taking members of the parent's archive as they are, where they hold just what would be compressed again.
 
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 
-use crate::digest::digest_of;
+use crate::archive::{Section, member_is_right};
 use crate::manifest::{Entry, Kind, Manifest, Member};
 use crate::select::{Candidate, CandidateKind};
 use crate::store::Store;
@@ -50,27 +48,7 @@ impl<'a> ParentMember<'a> {
     }
 
     /// Its compressed bytes, which were read and have the digest that the parent's manifest gives.
-    pub(super) fn into_bytes(self) -> Option<ParentBytes> {
-        let bytes = |file: File| ParentBytes { file, at: self.member.offset, left: self.member.size };
-        let mut read = bytes(self.archive.try_clone().ok()?);
-        let digest = digest_of(&mut read, self.member.size).ok()??;
-        (digest == self.member.sha256).then(|| bytes(self.archive))
-    }
-}
-
-/// A member's bytes in the parent's archive.
-pub(super) struct ParentBytes {
-    file: File,
-    at: u64,
-    left: u64,
-}
-
-impl Read for ParentBytes {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let n = self.file.read_at(&mut buffer[..most], self.at)?;
-        self.at += n as u64;
-        self.left -= n as u64;
-        Ok(n)
+    pub(super) fn into_bytes(self) -> Option<Section<File>> {
+        member_is_right(&self.archive, &self.member).then(|| Section::of(self.archive, &self.member))
     }
 }

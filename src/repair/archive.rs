@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Hand;
 use super::manifest::Proven;
-use crate::archive::{MemberWriter, member_bytes, member_is_right, read_back};
+use crate::archive::{MemberWriter, Section, member_is_right, read_back};
 use crate::backup::archive_file::{ArchiveFile, manifest_member};
 use crate::digest::digest_of;
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -42,7 +42,7 @@ impl Hand<'_> {
         for member in &recorded.members[..content] {
             self.context.interrupt.check()?;
             match old.as_ref().filter(|file| member_is_right(file, member)) {
-                Some(file) => new.member(member_bytes(file, member), member.entries)?,
+                Some(file) => new.member(Section::of(file, member), member.entries)?,
                 None => new.member(&self.packed(listed, &proven.manifest, member)?[..], member.entries)?,
             }
         }

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Mutex;
 
-use crate::archive::{self, Fault};
+use crate::archive::{Fault, Reader};
 use crate::digest::{Hasher, digest_of};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event, plural};
@@ -50,41 +50,40 @@ fn stage(
     let directories = manifest.entries.iter().filter(|e| e.kind == Kind::Directory);
     staging.directories(roots, directories.map(Entry::stored_path))?;
     let archive = store.layout().archive(&manifest.label, &manifest.id);
-    let file = File::open(&archive).during("open", &archive)?;
+    let reader = Reader::open(&archive, manifest).during("open", &archive)?;
     let twins = Twins::of(store, manifest);
     let linked = Mutex::new(BTreeSet::new());
     let what = plural(manifest.totals.files, "file", "files");
     context.observer.on(&Event::Phase { verb: "Unpacking", what, total: 0 });
     let members = manifest.archive.as_ref().map_or(&[][..], |info| &info.members);
     let covered: usize = members.iter().map(|m| m.entries).sum();
-    if covered != manifest.entries.len() {
+    let Some(reader) = reader.filter(|_| covered == manifest.entries.len()) else {
         return Err(Error::new(ErrorKind::Damaged, "the manifest does not say where the archive has what"));
-    }
-    crate::parallel::each(members.len() - 1, |i| {
-        context.interrupt.check()?;
-        let mut visit = |index: usize, content: Option<&mut dyn Read>| {
-            let entry = &manifest.entries[index];
-            let path = staging.path().join(entry.stored_path());
-            if let Some(content) = content {
-                if twins.link(index, entry, &path) {
-                    hold_against(entry, content)?;
-                    if let Ok(mut linked) = linked.lock() {
-                        linked.insert(index);
-                    }
-                } else {
-                    write(store, entry, content, &path)?;
+    };
+    let visit = |index: usize, content: Option<&mut dyn Read>| {
+        let entry = &manifest.entries[index];
+        let path = staging.path().join(entry.stored_path());
+        if let Some(content) = content {
+            if twins.link(index, entry, &path) {
+                hold_against(entry, content)?;
+                if let Ok(mut linked) = linked.lock() {
+                    linked.insert(index);
                 }
-            } else if let Kind::Symlink { target } = &entry.kind {
-                let fs = store.fs();
-                fs.symlink(target.as_os_str(), &path).during("create link", &path)?;
-                fs.set_mtime(&path, entry.mtime).during("change the time of", &path)?;
+            } else {
+                write(store, entry, content, &path)?;
             }
-            Ok(())
-        };
-        archive::read_member(&file, &members[i], &manifest.entries, &mut visit).map_err(|fault| match fault {
+        } else if let Kind::Symlink { target } = &entry.kind {
+            let fs = store.fs();
+            fs.symlink(target.as_os_str(), &path).during("create link", &path)?;
+            fs.set_mtime(&path, entry.mtime).during("change the time of", &path)?;
+        }
+        Ok(())
+    };
+    reader.all(context, &visit, &|member, fault| {
+        Err(match fault {
             Fault::Visit(e) => e,
             Fault::Member(text) => {
-                let text = format!("the archive's part at byte {} {text}", members[i].offset);
+                let text = format!("the archive's part at byte {} {text}", member.offset);
                 Error::new(ErrorKind::Damaged, text)
             }
             Fault::Entry(index, text) => {

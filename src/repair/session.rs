@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::manifest::Proven;
 use super::{Hand, rebuild};
-use crate::archive::{self, Fault, Flaw, salvageable};
+use crate::archive::{Flaw, Reader, salvageable};
 use crate::error::{ErrorKind, IoContext, Result};
 use crate::event::plural;
 use crate::manifest::{Entry, Kind, Manifest, Mode};
@@ -192,39 +191,26 @@ impl Hand<'_> {
         let path = self.layout().archive(&listed.label, &listed.id);
         self.readable(&path)?;
         let plain = path.symlink_metadata().is_ok_and(|m| m.is_file());
-        let (Some(info), true, Ok(file)) = (&manifest.archive, plain, File::open(&path)) else {
+        let (true, Ok(Some(reader))) = (plain, Reader::open(&path, manifest)) else {
             return Ok(Fetched::new());
         };
         let store = self.store_handle();
         let fetched = Mutex::new(Fetched::new());
-        let holds = |m: &&crate::manifest::Member| {
-            wanted.range(m.first..m.first.saturating_add(m.entries)).next().is_some()
-        };
-        let members: Vec<_> = info.members.iter().filter(holds).collect();
         let place = self.temporary("files")?;
         self.fs().create_dir(&place, 0o700).during("create directory", &place)?;
-        crate::parallel::each(members.len(), |i| {
-            self.context.interrupt.check()?;
-            let mut visit = |index: usize, content: Option<&mut dyn Read>| {
-                let (Some(content), true) = (content, wanted.contains(&index)) else { return Ok(()) };
-                let new = place.join(index.to_string());
-                match rebuild::write(store, &manifest.entries[index], content, &new) {
-                    Ok(()) => {
-                        if let Ok(mut fetched) = fetched.lock() {
-                            fetched.insert(index, (new, "the archive".into()));
-                        }
-                        Ok(())
+        reader.take(wanted, self.context, &|index, content| {
+            let new = place.join(index.to_string());
+            match rebuild::write(store, &manifest.entries[index], content, &new) {
+                Ok(()) => {
+                    if let Ok(mut fetched) = fetched.lock() {
+                        fetched.insert(index, (new, "the archive".into()));
                     }
-                    Err(e) if e.kind() == ErrorKind::Damaged => {
-                        store.fs().remove_file_if_there(&new).during("remove", &new)
-                    }
-                    Err(e) => Err(e),
+                    Ok(())
                 }
-            };
-            match archive::read_member(&file, members[i], &manifest.entries, &mut visit) {
-                Err(Fault::Visit(e)) => Err(e),
-                // A member that is damaged further on still gives the files before the damage.
-                _ => Ok(()),
+                Err(e) if e.kind() == ErrorKind::Damaged => {
+                    store.fs().remove_file_if_there(&new).during("remove", &new)
+                }
+                Err(e) => Err(e),
             }
         })?;
         Ok(fetched.into_inner().unwrap_or_default())

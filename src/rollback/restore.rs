@@ -1,11 +1,12 @@
 //! Restoring to another directory: everything as it was, modification times included, and nothing else touched.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::plan::RollbackOptions;
-use crate::archive;
+use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event, plural};
 use crate::fsx::Fs;
@@ -160,7 +161,7 @@ impl Restore<'_> {
     /// The roots outside the workspace that something is written to, and where they go.
     fn outside(&self, wanted: &[usize]) -> Result<Vec<(String, PathBuf)>> {
         let entries = &self.verified.manifest().entries;
-        let names: std::collections::BTreeSet<&String> =
+        let names: BTreeSet<&String> =
             order::gather(wanted.iter().map(|i| &entries[*i].root).filter(|root| !root.is_empty()));
         names.into_iter().map(|name| Ok((name.clone(), self.root_directory(name)?))).collect()
     }
@@ -264,28 +265,21 @@ impl Restore<'_> {
 
     fn write_archived(&self, wanted: &[usize]) -> Result<()> {
         let manifest = self.verified.manifest();
-        let (false, Some(info)) = (wanted.is_empty(), &manifest.archive) else { return Ok(()) };
-        let path = self.store.layout().archive(&self.listed.label, &self.listed.id);
-        let file = File::open(&path).during("open", &path)?;
-        let mut left: std::collections::BTreeSet<usize> = order::gather(wanted.iter().copied());
-        for member in &info.members {
-            if left.range(member.first..member.first.saturating_add(member.entries)).next().is_none() {
-                continue;
-            }
-            self.context.interrupt.check()?;
-            let mut visit = |index: usize, content: Option<&mut dyn Read>| match content {
-                Some(content) if left.remove(&index) => {
-                    let entry = &manifest.entries[index];
-                    self.write(entry, &self.root_directory(&entry.root)?.join(&entry.path), content)
-                }
-                _ => Ok(()),
-            };
-            if let Err(archive::Fault::Visit(e)) =
-                archive::read_member(&file, member, &manifest.entries, &mut visit)
-            {
-                return Err(e);
-            }
+        if wanted.is_empty() {
+            return Ok(());
         }
+        let path = self.store.layout().archive(&self.listed.label, &self.listed.id);
+        let Some(reader) = Reader::open(&path, manifest).during("open", &path)? else { return Ok(()) };
+        let wanted: BTreeSet<usize> = order::gather(wanted.iter().copied());
+        let mut left = wanted.clone();
+        reader.take_in_order(&wanted, self.context, &mut |index, content| {
+            // A manifest may name one twice.
+            if !left.remove(&index) {
+                return Ok(());
+            }
+            let entry = &manifest.entries[index];
+            self.write(entry, &self.root_directory(&entry.root)?.join(&entry.path), content)
+        })?;
         match left.first() {
             None => Ok(()),
             Some(index) => Err(Error::new(

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 
 use super::apply::Transaction;
 use super::journal::{Action, Origin, Purpose};
-use crate::archive;
+use crate::archive::Reader;
 use crate::digest::copy;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::Event;
 use crate::live_tree::FileState;
 use crate::manifest::{Id, Manifest, stored_path};
+use crate::order;
 use crate::path::show_path;
 use crate::store::Store;
 
@@ -113,30 +114,20 @@ impl SourceReader {
         let lost =
             || Error::new(ErrorKind::Damaged, "the archive that the rollback reads is gone or damaged");
         let (manifest, path) = self.manifest.as_ref().ok_or_else(lost)?;
-        let info = manifest.archive.as_ref().ok_or_else(lost)?;
-        let file = File::open(path).during("open", path)?;
+        let reader = Reader::open(path, manifest).during("open", path)?.ok_or_else(lost)?;
         let mut by_entry = BTreeMap::new();
         for (index, action) in wanted {
             let entry = manifest.index_of(&action.root, &action.path).ok_or_else(lost)?;
             by_entry.insert(entry, (*index, *action));
         }
-        for member in &info.members {
-            if by_entry.range(member.first..member.first.saturating_add(member.entries)).next().is_none() {
-                continue;
-            }
-            transaction.context.interrupt.check()?;
-            let mut visit =
-                |entry: usize, content: Option<&mut dyn Read>| match (content, by_entry.remove(&entry)) {
-                    (Some(content), Some((index, action))) => take(index, action, content),
-                    _ => Ok(()),
-                };
-            // The files that are wanted are checked one by one; damage behind them is none of theirs.
-            if let Err(archive::Fault::Visit(e)) =
-                archive::read_member(&file, member, &manifest.entries, &mut visit)
-            {
-                return Err(e);
-            }
-        }
+        let entries = order::gather(by_entry.keys().copied());
+        // The files that are wanted are checked one by one; damage behind them is none of theirs.
+        reader.take_in_order(&entries, &transaction.context, &mut |entry, content| match by_entry
+            .remove(&entry)
+        {
+            Some((index, action)) => take(index, action, content),
+            None => Ok(()),
+        })?;
         if by_entry.is_empty() { Ok(()) } else { Err(lost()) }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::InodeCache;
-use crate::archive::{self, Fault};
+use crate::archive::{Fault, Reader};
 use crate::check::{Check, Finding};
 use crate::digest::{Digest, digest_of};
 use crate::error::{Error, Result};
@@ -126,10 +126,12 @@ impl Subject<'_> {
     /// The copy that the archive holds says the same, but for the archive itself.
     fn archived_manifest(&self, manifest: &Manifest, check: &mut Check) {
         let path = self.store.layout().archive(&manifest.label, &manifest.id);
-        let (Some(info), Ok(file)) = (&manifest.archive, File::open(&path)) else { return };
-        let Some(last) = info.members.last() else { return };
+        let Ok(Some(reader)) = Reader::open(&path, manifest) else { return };
+        if manifest.archive.as_ref().is_none_or(|info| info.members.is_empty()) {
+            return;
+        }
         let expected = Manifest { archive: None, ..manifest.clone() }.to_json();
-        match archive::read_manifest_member(&file, last, expected.len() as u64 + 8192) {
+        match reader.manifest(expected.len() as u64 + 8192) {
             Ok(bytes) if bytes == expected => {}
             Ok(_) => check.find(self.shown(&path), "holds another manifest"),
             // The damage itself is ARCHIVE_INTEGRITY's.
@@ -349,25 +351,23 @@ impl Subject<'_> {
     pub(super) fn archive(&self, check: &mut Check) -> Result<()> {
         let path = self.store.layout().archive(&self.listed.label, &self.listed.id);
         let place = self.shown(&path);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(e) => {
-                check.find(place, format!("cannot be opened: {e}"));
-                return Ok(());
-            }
-        };
+        if let Err(e) = File::open(&path) {
+            check.find(place, format!("cannot be opened: {e}"));
+            return Ok(());
+        }
         let Some(manifest) = self.manifest else {
             check.find(place, UNKNOWN);
             return Ok(());
         };
-        let Some(info) = &manifest.archive else {
+        let (Some(info), Ok(Some(reader))) = (&manifest.archive, Reader::open(&path, manifest)) else {
             check.find(place, "is not described in the manifest");
             return Ok(());
         };
+        let file = reader.file();
         self.phase("Checking", "the archive", info.members.len() as u64);
         let whole = file.metadata().and_then(|meta| {
             (meta.len() == info.size)
-                .then(|| digest_of(&mut &file, info.size))
+                .then(|| digest_of(&mut &*file, info.size))
                 .transpose()
                 .map(Option::flatten)
         });
@@ -381,15 +381,10 @@ impl Subject<'_> {
             check.find(&place, "is cut into members that do not hold every entry once");
         }
         let (findings, checked) = (Mutex::new(Vec::new()), AtomicU64::new(0));
-        let content = info.members.len().saturating_sub(1);
-        crate::parallel::each(content, |i| {
-            self.context.interrupt.check()?;
-            self.archive_member(&file, &info.members[i], manifest, &findings, &checked);
-            Ok(())
-        })?;
-        if let Some(last) = info.members.last() {
+        self.archive_members(&reader, manifest, &findings, &checked)?;
+        if !info.members.is_empty() {
             let limit = 64 * 1024 + manifest.to_json().len() as u64;
-            if let Err(fault) = archive::read_manifest_member(&file, last, limit) {
+            if let Err(fault) = reader.manifest(limit) {
                 check.find(&place, format!("member {} {fault}", info.members.len()));
             }
         }
@@ -400,20 +395,19 @@ impl Subject<'_> {
         Ok(())
     }
 
-    fn archive_member(
+    fn archive_members(
         &self,
-        file: &File,
-        member: &crate::manifest::Member,
+        reader: &Reader<'_>,
         manifest: &Manifest,
         findings: &Mutex<Vec<(Option<String>, String)>>,
         checked: &AtomicU64,
-    ) {
+    ) -> Result<()> {
         let report = |entry: Option<String>, text: String| {
             if let Ok(mut findings) = findings.lock() {
                 findings.push((entry, text));
             }
         };
-        let mut visit = |index: usize, content: Option<&mut dyn std::io::Read>| {
+        let visit = |index: usize, content: Option<&mut dyn std::io::Read>| {
             let entry = &manifest.entries[index];
             checked.fetch_add(1, Ordering::Relaxed);
             if let (Some(content), Some(expected)) = (content, entry.sha256()) {
@@ -427,12 +421,14 @@ impl Subject<'_> {
             }
             Ok(())
         };
-        match archive::read_member(file, member, &manifest.entries, &mut visit) {
-            Ok(()) => {}
-            Err(Fault::Member(text)) => report(None, format!("the part at byte {} {text}", member.offset)),
-            Err(Fault::Entry(index, text)) => report(Some(manifest.entries[index].shown()), text),
-            Err(Fault::Visit(e)) => report(None, e.to_string()),
-        }
+        reader.all(self.context, &visit, &|member, fault| {
+            match fault {
+                Fault::Member(text) => report(None, format!("the part at byte {} {text}", member.offset)),
+                Fault::Entry(index, text) => report(Some(manifest.entries[index].shown()), text),
+                Fault::Visit(e) => report(None, e.to_string()),
+            }
+            Ok(())
+        })
     }
 
     fn phase(&self, verb: &'static str, what: &str, total: u64) {

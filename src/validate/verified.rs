@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Mutex;
 
-use crate::archive;
+use crate::archive::Reader;
 use crate::digest::digest_of;
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Event, plural};
 use crate::manifest::{Kind, Manifest};
 use crate::order;
@@ -132,29 +132,17 @@ fn verify_in_archive(
     wanted: &[usize],
     context: &Context<'_>,
 ) -> Result<Vec<usize>> {
-    let Some(info) = &manifest.archive else { return Ok(Vec::new()) };
     let path = store.layout().archive(&manifest.label, &manifest.id);
-    let Ok(file) = File::open(&path) else { return Ok(Vec::new()) };
-    let holds = |m: &crate::manifest::Member| {
-        let at = wanted.partition_point(|i| *i < m.first);
-        wanted.get(at).is_some_and(|i| *i < m.first.saturating_add(m.entries))
-    };
-    let members: Vec<_> = info.members.iter().filter(|m| holds(m)).collect();
+    let Ok(Some(reader)) = Reader::open(&path, manifest) else { return Ok(Vec::new()) };
     let good = Mutex::new(Vec::new());
-    crate::parallel::each(members.len(), |i| {
-        context.interrupt.check()?;
-        let mut visit = |index: usize, content: Option<&mut dyn std::io::Read>| {
-            let entry = &manifest.entries[index];
-            if let Some(content) = content
-                && digest_of(content, entry.size()).during("read", &path)? == entry.sha256()
-                && let Ok(mut good) = good.lock()
-            {
-                good.push(index);
-            }
-            Ok(())
-        };
-        // A member that is damaged further on still gives the files before the damage.
-        let _ = archive::read_member(&file, members[i], &manifest.entries, &mut visit);
+    reader.take(&order::gather(wanted.iter().copied()), context, &|index, content| {
+        let entry = &manifest.entries[index];
+        // What cannot be read is not right.
+        if digest_of(content, entry.size()).is_ok_and(|found| found.is_some() && found == entry.sha256())
+            && let Ok(mut good) = good.lock()
+        {
+            good.push(index);
+        }
         Ok(())
     })?;
     let mut good = good.into_inner().unwrap_or_default();
