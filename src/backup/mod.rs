@@ -21,9 +21,9 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::Tree;
 use crate::manifest::{
-    Entry, FORMAT, Id, Label, Manifest, MemberGlobs, Origin, Totals, backup_id, root_hash, totals,
+    Entry, FORMAT, FileKind, Id, Label, Manifest, MemberGlobs, Origin, Totals, backup_id, root_hash, totals,
 };
-use crate::select::{Candidate, CandidateKind, ProtectedSet};
+use crate::select::{Candidate, ProtectedSet};
 use crate::store::{
     Log, Staging, Store, StoreLock, checksum_list, conf, keep_restore_text, link_newest, write_private,
 };
@@ -258,7 +258,7 @@ impl Run<'_> {
     }
 
     fn stage_directories(&self) -> Result<()> {
-        let directories = self.set.entries.iter().filter(|e| e.kind == CandidateKind::Directory);
+        let directories = self.set.entries.iter().filter(|e| e.kind == FileKind::Directory);
         let roots = self.set.roots.iter().map(|r| r.root.name.as_str());
         self.staging().directories(roots, directories.map(Candidate::stored_path))
     }
@@ -268,7 +268,7 @@ impl Run<'_> {
         let staging = self.store().layout().staging(self.id);
         let vanished = self.set.entries.iter().rev().filter(|c| {
             let key = (c.root.as_str(), &c.path);
-            c.kind == CandidateKind::Directory && kept.binary_search_by(|e| e.key().cmp(&key)).is_err()
+            c.kind == FileKind::Directory && kept.binary_search_by(|e| e.key().cmp(&key)).is_err()
         });
         vanished
             .map(|c| staging.join(c.stored_path()))

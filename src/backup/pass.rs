@@ -12,9 +12,9 @@ use crate::digest::{Measure, digest_of};
 use crate::error::Error;
 use crate::event::{Context, Event};
 use crate::fsx::{Cursor, FileWriter, mode_of, mtime_of};
-use crate::manifest::{Entry, Kind, Manifest, Mode, shown};
+use crate::manifest::{Entry, FileKind, Kind, Manifest, Mode, shown};
 use crate::path::RelPath;
-use crate::select::{Candidate, CandidateKind};
+use crate::select::Candidate;
 use crate::store::Store;
 
 /// Where a backup reads to, shared by its passes.
@@ -121,13 +121,13 @@ impl<'a, 'b> Pass<'a, 'b> {
         let stored = candidate.stored_path();
         let archived = |e| unwritten(&stored, e);
         match candidate.kind {
-            CandidateKind::Directory if kind.is_dir() => {
+            FileKind::Directory if kind.is_dir() => {
                 if let Some(member) = &mut self.member {
                     member.directory(&stored, mode, mtime).map_err(archived)?;
                 }
                 Ok((entry(Kind::Directory, mode, mtime), How::Other))
             }
-            CandidateKind::Symlink if kind.is_symlink() => {
+            FileKind::Symlink if kind.is_symlink() => {
                 let target =
                     cursor.read_link(&candidate.path).map_err(|e| Trouble::Io("cannot be read", e))?;
                 if let Some(staging) = self.target.staging {
@@ -143,7 +143,7 @@ impl<'a, 'b> Pass<'a, 'b> {
                 }
                 Ok((entry(Kind::Symlink { target }, Mode::new(0o777), mtime), How::Other))
             }
-            CandidateKind::File if kind.is_file() => {
+            FileKind::File if kind.is_file() => {
                 let (found, mode, mtime, how) = self.read_file(candidate, cursor)?;
                 self.target.progress(candidate.size);
                 Ok((entry(found, mode, mtime), how))

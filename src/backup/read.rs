@@ -15,8 +15,8 @@ use crate::archive::{MemberWriter, Section, groups};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Cursor, Tree};
-use crate::manifest::{Entry, Manifest};
-use crate::select::{CandidateKind, ProtectedSet};
+use crate::manifest::{Entry, FileKind, Manifest};
+use crate::select::ProtectedSet;
 use crate::store::Store;
 
 /// How often a file that changes while it is read is read again.
@@ -106,7 +106,7 @@ impl<'a> Job<'a> {
     ) -> Result<ReadResult> {
         let total = self.set.entries.iter().map(|e| e.size).sum();
         let verb = if self.target.staging.is_some() { "Copying" } else { "Comparing" };
-        let files = self.set.entries.iter().filter(|e| e.kind == CandidateKind::File).count();
+        let files = self.set.entries.iter().filter(|e| e.kind == FileKind::File).count();
         let what = crate::event::plural(files as u64, "file", "files");
         self.target.context.observer.on(&Event::Phase { verb, what, total });
         let groups = groups(self.set.entries.iter().map(|e| (e.path.as_bytes(), e.size)));

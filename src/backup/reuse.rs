@@ -3,8 +3,8 @@
 use std::fs::File;
 
 use crate::archive::{Section, member_is_right};
-use crate::manifest::{Entry, Kind, Manifest, Member};
-use crate::select::{Candidate, CandidateKind};
+use crate::manifest::{Entry, Manifest, Member};
+use crate::select::Candidate;
 use crate::store::Store;
 
 /// A member of the parent's archive that holds the same entries as a group, as far as their names tell.
@@ -23,13 +23,10 @@ impl<'a> ParentMember<'a> {
         let member = info.members[info.members.binary_search_by_key(&first, |m| m.first).ok()?];
         let entries = parent.entries.get(member.first..member.first.checked_add(member.entries)?)?;
         let alike = |(entry, candidate): (&Entry, &Candidate)| {
-            let kind = match entry.kind {
-                Kind::File { size, .. } if size == candidate.size => CandidateKind::File,
-                Kind::File { .. } => return false,
-                Kind::Directory => CandidateKind::Directory,
-                Kind::Symlink { .. } => CandidateKind::Symlink,
-            };
-            kind == candidate.kind && entry.root == candidate.root && entry.path == candidate.path
+            entry.kind.file_kind() == candidate.kind
+                && (!entry.is_file() || entry.size() == candidate.size)
+                && entry.root == candidate.root
+                && entry.path == candidate.path
         };
         if entries.len() != group.len() || !entries.iter().zip(group).all(alike) {
             return None;

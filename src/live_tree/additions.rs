@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::manifest::{Manifest, Place};
+use crate::manifest::{FileKind, Manifest, Place};
 use crate::order;
 use crate::path::RelPath;
 use crate::select::git::{GitAnswer, Rules};
-use crate::select::walk::{Found, FoundKind, Walk};
+use crate::select::walk::{Found, Walk};
 use crate::select::{RootDirectory, SkipReason};
 use crate::store::Store;
 
@@ -93,7 +93,7 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
             Some(LeftAlone::ForeignPackage)
         } else if unjudged || walked.unjudged.iter().any(|(dir, _)| path.is_in(dir)) {
             Some(LeftAlone::Unjudged)
-        } else if matches!(found.kind, FoundKind::Special(_)) {
+        } else if matches!(found.kind, Err(_)) {
             Some(LeftAlone::Special)
         } else {
             None
@@ -102,7 +102,7 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
             None => out.movable.push(path.clone()),
             Some(why) => {
                 out.staying.push(path.clone());
-                if found.kind != FoundKind::Directory {
+                if found.kind != Ok(FileKind::Directory) {
                     out.left.push((path.clone(), why));
                 }
             }
@@ -153,7 +153,7 @@ impl Scoped<'_> {
     fn holds(&self, found: &Found) -> bool {
         // A plain file at the workspace root is a workspace file.
         let at_root = self.name.is_empty() && found.path.parent().is_none();
-        (at_root && found.kind != FoundKind::Directory)
+        (at_root && found.kind != Ok(FileKind::Directory))
             || self.holds_path(&found.path)
             || self.is_new_manifest(&found.path)
     }

@@ -11,10 +11,10 @@ use std::path::Path;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Cursor, Tree};
-use crate::manifest::{Entry, GitState, Manifest, Package, Place, Reason, RootPath};
+use crate::manifest::{Entry, FileKind, GitState, Manifest, Package, Place, Reason, RootPath};
 use crate::order;
 use crate::path::{RelPath, show_path};
-use crate::select::{Candidate, CandidateKind, ProtectedSet, RootDirectory};
+use crate::select::{Candidate, ProtectedSet, RootDirectory};
 use crate::store::Store;
 pub use additions::LeftAlone;
 use additions::{Additions, additions};
@@ -161,9 +161,9 @@ impl LiveTree {
         let mut entries: BTreeMap<RootPath, Candidate> = BTreeMap::new();
         let mut add = |key: &RootPath, state: &FileState| {
             let kind = match state {
-                FileState::File { .. } => CandidateKind::File,
-                FileState::Directory { .. } => CandidateKind::Directory,
-                FileState::Symlink { .. } => CandidateKind::Symlink,
+                FileState::File { .. } => FileKind::File,
+                FileState::Directory { .. } => FileKind::Directory,
+                FileState::Symlink { .. } => FileKind::Symlink,
                 FileState::Special => return,
             };
             let size = if let FileState::File { size, .. } = state { *size } else { 0 };
@@ -185,7 +185,7 @@ impl LiveTree {
                 entries.entry((root.clone(), parent.clone())).or_insert_with(|| Candidate {
                     root: root.clone(),
                     path: parent,
-                    kind: CandidateKind::Directory,
+                    kind: FileKind::Directory,
                     size: 0,
                     package: None,
                     reasons: vec![Reason::Parent],

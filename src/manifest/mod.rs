@@ -91,6 +91,17 @@ pub enum Reason {
     Present,
 }
 
+/// What stands at a path, without what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link; never followed.
+    Symlink,
+}
+
 /// What kind of thing an entry is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
@@ -111,6 +122,17 @@ pub enum Kind {
         /// What it points at.
         target: LinkTarget,
     },
+}
+
+impl Kind {
+    /// Without what it holds.
+    pub fn file_kind(&self) -> FileKind {
+        match self {
+            Kind::File { .. } => FileKind::File,
+            Kind::Directory => FileKind::Directory,
+            Kind::Symlink { .. } => FileKind::Symlink,
+        }
+    }
 }
 
 /// One protected file, directory or symbolic link.

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::chosen::Chosen;
 use super::gather::{Gathered, gather};
-use super::walk::{Found, FoundKind, Walk};
-use super::{CandidateKind, SkipReason, Skipped};
+use super::walk::{Found, Walk};
+use super::{SkipReason, Skipped};
 use crate::glob;
-use crate::manifest::{Label, Pattern, Reason, RootName};
+use crate::manifest::{FileKind, Label, Pattern, Reason, RootName};
 use crate::order;
 use crate::path::{RelPath, resolved};
 use crate::workspace::{LocalPackage, Workspace};
@@ -134,12 +134,11 @@ pub(super) fn choose(
     if let Some(pattern) = exclude.iter().find(|p| glob::matches(p, &area.name, &found.path)) {
         return skip(SkipReason::Excluded(pattern.glob.clone()));
     }
-    let (kind, size) = match found.kind {
-        FoundKind::File => (CandidateKind::File, found.meta.len()),
-        FoundKind::Directory => (CandidateKind::Directory, 0),
-        FoundKind::Symlink => (CandidateKind::Symlink, 0),
-        FoundKind::Special(what) => return skip(SkipReason::Special(what)),
+    let kind = match found.kind {
+        Ok(kind) => kind,
+        Err(what) => return skip(SkipReason::Special(what)),
     };
+    let size = if kind == FileKind::File { found.meta.len() } else { 0 };
     let new = || Chosen { kind, size, package, reasons: BTreeSet::new() };
     area.chosen.entry(found.path.clone()).or_insert_with(new).reasons.extend(reasons);
 }

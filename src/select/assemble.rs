@@ -7,11 +7,10 @@ use super::area::{Area, areas, by_directory, choose, locate, owners};
 use super::chosen::{Chosen, reasons_of};
 use super::extras::{Resolved, place_of, take_included, take_links, take_lockfile, take_package_files};
 use super::read::take_inputs;
-use super::walk::FoundKind;
-use super::{Candidate, CandidateKind, ProtectedSet, RootDirectory};
+use super::{Candidate, ProtectedSet, RootDirectory};
 use super::{git, report, secrets};
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{Package, Pattern, Place, Reason, Root};
+use crate::manifest::{FileKind, Package, Pattern, Place, Reason, Root};
 use crate::order;
 use crate::path::{RelPath, path_to_text, relative, show_path, show_text};
 use crate::settings::{PathPattern, ScopeSetting};
@@ -71,7 +70,7 @@ pub(super) fn assemble(workspace: &Workspace, store: &Path) -> Result<ProtectedS
             reasons: chosen.reasons.into_iter().collect(),
         }));
     }
-    if !entries.iter().any(|entry| entry.kind == CandidateKind::File) {
+    if !entries.iter().any(|entry| entry.kind == FileKind::File) {
         let message = format!("nothing to protect in `{}`", show_path(&workspace.root));
         return Err(Error::new(ErrorKind::Workspace, message)
             .with_help("an `exclude` pattern of the settings may take everything"));
@@ -127,7 +126,7 @@ fn classify(area: &mut Area<'_>, workspace: &Workspace, exclude: &[Pattern]) {
     let by_directory = by_directory(&packages);
     for item in &found {
         let owners = owners(&by_directory, &item.path);
-        let is_dir = item.kind == FoundKind::Directory;
+        let is_dir = item.kind == Ok(FileKind::Directory);
         let mut reasons = reasons_of(workspace, area.place(), &item.path, is_dir, &owners);
         if reasons.is_empty() {
             continue;
@@ -147,7 +146,7 @@ fn take_parents(area: &mut Area<'_>) {
     for path in parents {
         let package = owners(&by_directory, &path).last().map(|p| p.name.clone());
         let reasons = order::gather([Reason::Parent]);
-        let parent = Chosen { kind: CandidateKind::Directory, size: 0, package, reasons };
+        let parent = Chosen { kind: FileKind::Directory, size: 0, package, reasons };
         area.chosen.entry(path).or_insert(parent);
     }
 }

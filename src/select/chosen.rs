@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::CandidateKind;
-use crate::manifest::Reason;
+use crate::manifest::{FileKind, Reason};
 use crate::order;
 use crate::path::RelPath;
 use crate::settings::ScopeSetting;
@@ -14,7 +13,7 @@ pub(super) const STEERING: [&str; 2] = [".cargo", ".config"];
 
 /// Why something is protected, and what it is.
 pub(super) struct Chosen {
-    pub(super) kind: CandidateKind,
+    pub(super) kind: FileKind,
     pub(super) size: u64,
     pub(super) package: Option<String>,
     pub(super) reasons: BTreeSet<Reason>,
@@ -22,7 +21,7 @@ pub(super) struct Chosen {
 
 impl Chosen {
     pub(super) fn is_directory(&self) -> bool {
-        self.kind == CandidateKind::Directory
+        self.kind == FileKind::Directory
     }
 }
 

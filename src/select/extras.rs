@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use super::area::{Area, by_directory, choose, locate, owners};
 use super::gather::never_above;
 use super::git;
-use super::walk::{FoundKind, Walk, look};
+use super::walk::{Walk, look};
 use crate::glob;
-use crate::manifest::{Pattern, Reason};
+use crate::manifest::{FileKind, Pattern, Reason};
 use crate::path::{RelPath, canonical, show_path, show_text};
 use crate::workspace::Workspace;
 
@@ -22,7 +22,7 @@ pub(super) fn take_included(areas: &mut [Area<'_>], pattern: &Pattern, exclude: 
     for part in glob::literal_prefix(&pattern.glob).0 {
         let next = start.as_ref().map_or_else(|| RelPath::new(part), |dir| dir.join(part));
         let Some(found) = next.ok().and_then(|path| look(&directory, path)) else { return false };
-        if walk.never(&directory.join(&found.path), found.kind == FoundKind::Directory).is_some() {
+        if walk.never(&directory.join(&found.path), found.kind == Ok(FileKind::Directory)).is_some() {
             return false;
         }
         start = Some(found.path);
@@ -43,7 +43,7 @@ pub(super) fn take_included(areas: &mut [Area<'_>], pattern: &Pattern, exclude: 
 pub(super) fn take_lockfile(areas: &mut [Area<'_>], exclude: &[Pattern]) {
     let Some(area) = areas.first_mut() else { return };
     let found = RelPath::new("Cargo.lock").ok().and_then(|path| look(&area.directory, path));
-    if let Some(found) = found.filter(|found| found.kind == FoundKind::File) {
+    if let Some(found) = found.filter(|found| found.kind == Ok(FileKind::File)) {
         let package = area.packages.iter().find(|(path, _)| path.is_none()).map(|(_, p)| p.name.clone());
         choose(area, &found, package, [Reason::WorkspaceFile], exclude);
     }
@@ -112,7 +112,8 @@ pub(super) fn take_package_files(
             if never_above(&walk, &place.1).is_some() {
                 continue;
             }
-            if let Some(found) = look(&directory, place.1).filter(|found| found.kind != FoundKind::Directory)
+            if let Some(found) =
+                look(&directory, place.1).filter(|found| found.kind != Ok(FileKind::Directory))
             {
                 choose(area, &found, Some(package.name.clone()), [Reason::PackageFile], exclude);
             }

@@ -25,8 +25,7 @@ use crate::workspace::Workspace;
 
 pub use inputs::Reader;
 pub use set::{
-    Candidate, CandidateKind, InputGap, ProtectedSet, RootDirectory, SkipReason, Skipped, Unprotected,
-    UnprotectedInput,
+    Candidate, InputGap, ProtectedSet, RootDirectory, SkipReason, Skipped, Unprotected, UnprotectedInput,
 };
 
 /// Decides what of `workspace` is protected, with the store at `store` (which need not exist yet).

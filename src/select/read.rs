@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::area::{Area, by_directory, choose, owners};
 use super::extras::{Resolved, place_of};
 use super::inputs::{Reader, configuration_above, inputs, is_the_machines, is_the_walks};
-use super::walk::{Found, FoundKind, Walk, look};
+use super::walk::{Found, Walk, look};
 use super::{InputGap, UnprotectedInput, git};
 use crate::glob;
-use crate::manifest::{Pattern, Reason};
+use crate::manifest::{FileKind, Pattern, Reason};
 use crate::path::{RelPath, canonical, relative};
 use crate::workspace::Workspace;
 
@@ -113,8 +113,8 @@ fn take(
     }
     let Some(found) = look(&directory, path.clone()) else { return };
     let items = match found.kind {
-        FoundKind::Directory if never(&found.path, true) => return,
-        FoundKind::Directory => walk.run(Some(&found.path), git::Rules::none()).found,
+        Ok(FileKind::Directory) if never(&found.path, true) => return,
+        Ok(FileKind::Directory) => walk.run(Some(&found.path), git::Rules::none()).found,
         _ => vec![found],
     };
     let packages = area.packages.clone();
@@ -127,7 +127,7 @@ fn take(
             .last()
             .is_some_and(|p| p.directory != watched && p.directory.starts_with(&watched))
     };
-    for item in items.iter().filter(|item| item.kind != FoundKind::Directory && !below(&item.path)) {
+    for item in items.iter().filter(|item| item.kind != Ok(FileKind::Directory) && !below(&item.path)) {
         if area.chosen.contains_key(&item.path) || never(&item.path, false) {
             continue;
         }

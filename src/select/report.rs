@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::area::{Area, by_directory, owners};
 use super::chosen::{STEERING, reasons_of};
-use super::walk::FoundKind;
 use super::{SkipReason, Skipped, Unprotected};
 use crate::glob;
-use crate::manifest::{Pattern, Place, Scope, shown};
+use crate::manifest::{FileKind, Pattern, Place, Scope, shown};
 use crate::order;
 use crate::path::RelPath;
 use crate::workspace::Workspace;
@@ -87,9 +86,9 @@ pub(super) fn scope(areas: &[Area<'_>], whole_workspace: bool, excluded: Vec<Pat
             if area.chosen.contains_key(&found.path) {
                 continue;
             }
-            if found.kind == FoundKind::Directory && is_workspace {
+            if found.kind == Ok(FileKind::Directory) && is_workspace {
                 scope.unprotected_directories.push(found.path.clone());
-            } else if found.kind == FoundKind::File && found.path.file_name() == "Cargo.toml" {
+            } else if found.kind == Ok(FileKind::File) && found.path.file_name() == "Cargo.toml" {
                 scope.foreign_packages.push(place(found.path.parent()));
             }
         }
@@ -115,7 +114,7 @@ pub(super) fn unprotected(area: &Area<'_>, exclude: &[Pattern]) -> Vec<Unprotect
     let mut out: BTreeMap<RelPath, (u64, bool)> = BTreeMap::new();
     for found in &area.gathered.walked.found {
         let path = &found.path;
-        let leaf = matches!(found.kind, FoundKind::File | FoundKind::Symlink);
+        let leaf = matches!(found.kind, Ok(FileKind::File) | Ok(FileKind::Symlink));
         if !leaf
             || area.chosen.contains_key(path)
             || exclude.iter().any(|p| glob::matches(p, &area.name, path))
@@ -127,7 +126,7 @@ pub(super) fn unprotected(area: &Area<'_>, exclude: &[Pattern]) -> Vec<Unprotect
         let top = ancestors.into_iter().rev().find(|dir| !area.chosen.contains_key(dir));
         let directory = top.is_some();
         let counted = out.entry(top.unwrap_or_else(|| path.clone())).or_insert((0, directory));
-        counted.0 += u64::from(found.kind == FoundKind::File);
+        counted.0 += u64::from(found.kind == Ok(FileKind::File));
     }
     let found = out.into_iter();
     found.map(|(path, (files, directory))| Unprotected { path, files, directory }).collect()

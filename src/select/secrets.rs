@@ -1,8 +1,8 @@
 //! Files that look as if they held secrets. They are protected like all others; a user should know that a copy of
 //! them lies in the store.
 
-use super::{Candidate, CandidateKind};
-use crate::manifest::RootName;
+use super::Candidate;
+use crate::manifest::{FileKind, RootName};
 use crate::path::RelPath;
 
 /// Whole names, in lower case.
@@ -49,7 +49,7 @@ const TEMPLATES: [&str; 7] = ["example", "sample", "template", "dist", "default"
 
 /// The files among `entries` whose names are those of secrets.
 pub(super) fn among(entries: &[Candidate]) -> Vec<(RootName, RelPath)> {
-    let files = entries.iter().filter(|e| e.kind == CandidateKind::File);
+    let files = entries.iter().filter(|e| e.kind == FileKind::File);
     files.filter(|e| looks_secret(&e.path)).map(|e| (e.root.clone(), e.path.clone())).collect()
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::inputs::Reader;
-use crate::manifest::{GitState, Package, Reason, Root, RootName, Scope};
+use crate::manifest::{FileKind, GitState, Package, Reason, Root, RootName, Scope};
 use crate::path::RelPath;
 
 /// The files that a restore point is to hold.
@@ -78,7 +78,7 @@ pub struct Candidate {
     /// Where it lies below its root.
     pub path: RelPath,
     /// What it is.
-    pub kind: CandidateKind,
+    pub kind: FileKind,
     /// Its size in bytes when it was found; 0 for what is not a regular file.
     pub size: u64,
     /// The package that it belongs to.
@@ -92,17 +92,6 @@ impl Candidate {
     pub(crate) fn stored_path(&self) -> RelPath {
         crate::manifest::stored_path(&self.root, &self.path)
     }
-}
-
-/// What a [`Candidate`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CandidateKind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A symbolic link; never followed.
-    Symlink,
 }
 
 /// Something that is not protected although it lies in a protected directory.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::error::{Error, ErrorKind};
-use crate::manifest::{GitState, Pattern, Place, Reason};
+use crate::manifest::{FileKind, GitState, Pattern, Place, Reason};
 use crate::path::RelPath;
 use crate::workspace::{LoadOptions, load};
 
@@ -101,7 +101,7 @@ fn check(set: &ProtectedSet) {
         assert!(entry.reasons.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", entry.reasons);
         for parent in entry.path.ancestors() {
             let kind = find(set, &entry.root, &parent).map(|e| e.kind);
-            assert_eq!(kind, Some(CandidateKind::Directory), "{parent} above {}", entry.path);
+            assert_eq!(kind, Some(FileKind::Directory), "{parent} above {}", entry.path);
         }
     }
 }
@@ -124,7 +124,7 @@ fn reasons(set: &ProtectedSet, root: &str, path: &str) -> Vec<Reason> {
 
 /// The files of a root, not the directories.
 fn files(set: &ProtectedSet, root: &str) -> Vec<String> {
-    let files = set.entries.iter().filter(|e| e.root == root && e.kind != CandidateKind::Directory);
+    let files = set.entries.iter().filter(|e| e.root == root && e.kind != FileKind::Directory);
     files.map(|e| e.path.to_string()).collect()
 }
 
@@ -332,11 +332,11 @@ fn odd_names_survive_and_links_are_not_followed() {
     s.git("my ws", &["init", "-q"]);
     let set = s.select("my ws");
     let odd = RelPath::from_bytes(b"caf\xe9.log").unwrap();
-    assert_eq!(find(&set, "", &odd).unwrap().kind, CandidateKind::File);
+    assert_eq!(find(&set, "", &odd).unwrap().kind, FileKind::File);
     assert!(find(&set, "", &RelPath::from_bytes(b"ign\xe9").unwrap()).is_none());
     assert!(has(&set, "a b/c\nd") && !has(&set, "link/secret"));
     for link in ["link", "dangling"] {
-        assert_eq!(find(&set, "", &rel(link)).unwrap().kind, CandidateKind::Symlink);
+        assert_eq!(find(&set, "", &rel(link)).unwrap().kind, FileKind::Symlink);
     }
 }
 

@@ -15,6 +15,7 @@ use walkdir::WalkDir;
 
 use super::SkipReason;
 use super::git::{GitAnswer, Rules};
+use crate::manifest::FileKind;
 use crate::order;
 use crate::path::{RelPath, show_path};
 
@@ -26,19 +27,11 @@ const STORE_HEADER_LIMIT: u64 = 64 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     pub(crate) path: RelPath,
-    pub(crate) kind: FoundKind,
+    /// Of what is no file, directory or link: what it is, for people.
+    pub(crate) kind: Result<FileKind, &'static str>,
     pub(crate) meta: Metadata,
     /// Git tracks it although a rule ignores it, or it lies in a target directory.
     pub(crate) tracked: bool,
-}
-
-/// What kind of thing a walk found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FoundKind {
-    File,
-    Directory,
-    Symlink,
-    Special(&'static str),
 }
 
 /// What a walk brought back.
@@ -182,7 +175,7 @@ impl Walk<'_> {
             }
             // What is in the index may be gone, and a submodule is a directory.
             let Some(found) = look(self.root, path.clone()) else { continue };
-            if found.kind == FoundKind::Directory {
+            if found.kind == Ok(FileKind::Directory) {
                 continue;
             }
             out.found.push(Found { tracked: true, ..found });
@@ -203,20 +196,20 @@ pub(crate) fn look(root: &Path, path: RelPath) -> Option<Found> {
     Some(Found { path, kind: kind_of(&meta), meta, tracked: false })
 }
 
-fn kind_of(meta: &Metadata) -> FoundKind {
+fn kind_of(meta: &Metadata) -> Result<FileKind, &'static str> {
     let kind = meta.file_type();
     if kind.is_file() {
-        FoundKind::File
+        Ok(FileKind::File)
     } else if kind.is_dir() {
-        FoundKind::Directory
+        Ok(FileKind::Directory)
     } else if kind.is_symlink() {
-        FoundKind::Symlink
+        Ok(FileKind::Symlink)
     } else if kind.is_fifo() {
-        FoundKind::Special("named pipe")
+        Err("named pipe")
     } else if kind.is_socket() {
-        FoundKind::Special("socket")
+        Err("socket")
     } else {
-        FoundKind::Special("device")
+        Err("device")
     }
 }
 
@@ -257,10 +250,10 @@ fn finish(out: &mut Walked, hollow: &[RelPath]) {
         out.found[from..]
             .iter()
             .take_while(|f| f.path.as_bytes().starts_with(&prefix))
-            .all(|f| f.kind == FoundKind::Directory)
+            .all(|f| f.kind == Ok(FileKind::Directory))
     };
     let gone: Vec<&RelPath> = hollow.iter().filter(|dir| empty(dir)).collect();
-    out.found.retain(|f| f.kind != FoundKind::Directory || !gone.iter().any(|dir| f.path.is_in(dir)));
+    out.found.retain(|f| f.kind != Ok(FileKind::Directory) || !gone.iter().any(|dir| f.path.is_in(dir)));
     order::sort(&mut out.pruned);
     order::sort(&mut out.errors);
     order::sort(&mut out.ignored);
