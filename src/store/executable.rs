@@ -11,16 +11,21 @@ use crate::path::show_text;
 
 /// Runs `executable` for a dry run of a rollback to `id`. The error is a sentence's end.
 pub(crate) fn prove_executable(store: &Store, executable: &Path, id: &Id) -> Result<(), String> {
+    ask(store, executable, &["rollback", "-t", id.as_str(), "--dry-run"], "a dry run")
+}
+
+/// Runs `executable` on this store, for `what`. The error is a sentence's end.
+fn ask(store: &Store, executable: &Path, command: &[&str], what: &str) -> Result<(), String> {
     let dir = store.layout().dir();
-    let args = ["rollback", "-t", id.as_str(), "--dry-run", "--quiet", "--store"].map(OsStr::new);
     let root = store.root().join("Cargo.toml");
-    let mut args = args.to_vec();
+    let mut args: Vec<&OsStr> = command.iter().map(OsStr::new).collect();
+    args.extend(["--quiet", "--store"].map(OsStr::new));
     args.extend([dir.as_os_str(), OsStr::new("--manifest-path"), root.as_os_str()]);
     match crate::process::tool(executable.as_os_str(), dir, &args) {
         Ok(answer) if answer.ok => Ok(()),
         Ok(answer) => {
             let first = answer.stderr.lines().next().unwrap_or("it says nothing").to_owned();
-            Err(format!("fails at a dry run: {}", show_text(&first)))
+            Err(format!("fails at {what}: {}", show_text(&first)))
         }
         Err(e) => {
             let cause = std::error::Error::source(&e).map(ToString::to_string).unwrap_or_default();
@@ -30,8 +35,9 @@ pub(crate) fn prove_executable(store: &Store, executable: &Path, id: &Id) -> Res
 }
 
 impl StoreLock<'_> {
-    /// Copies the running executable to `scripts/`, where it is not there already. The copy proves itself by a dry
-    /// run of a rollback to `id` before it takes the place of the last good one. Says whether it was copied.
+    /// Copies the running executable to `scripts/`, where it is not there already. The copy has to show restore point
+    /// `id` before it takes the place of the last good one; a dry run is for who validates. Says whether it was
+    /// copied.
     ///
     /// # Errors
     /// Kind `Io` where it cannot be copied or does not prove itself; the last good one then stays.
@@ -49,7 +55,7 @@ impl StoreLock<'_> {
             return Ok(false);
         }
         let prove = |new: &Path| {
-            prove_executable(store, new, id).map_err(|problem| {
+            ask(store, new, &["show", id.as_str()], "showing a restore point").map_err(|problem| {
                 Error::new(ErrorKind::Io, format!("the copy of this executable {problem}")).with_help(
                     "is the store on a file system mounted `noexec`? keep it elsewhere: --store DIR",
                 )
