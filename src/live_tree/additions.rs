@@ -93,7 +93,7 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
             Some(LeftAlone::ForeignPackage)
         } else if unjudged || walked.unjudged.iter().any(|(dir, _)| path.is_in(dir)) {
             Some(LeftAlone::Unjudged)
-        } else if matches!(found.kind, Err(_)) {
+        } else if found.kind.is_err() {
             Some(LeftAlone::Special)
         } else {
             None
