@@ -1,7 +1,6 @@
 //! Asking cargo whether a workspace resolves, compiles and passes its tests, and reading its answer: which errors
 //! stand where, and how many units it really compiled. What it finds fresh proves nothing.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use crate::check::Finding;
 use crate::error::Result;
 use crate::event::Context;
 use crate::job::{Ended, Job};
+use crate::order;
 use crate::path::show_text;
 use crate::quote::shell_word;
 use crate::settings::BuildSetting;
@@ -110,7 +110,7 @@ impl Cargo<'_> {
 
     fn run<'w>(&self, words: impl IntoIterator<Item = &'w str>, context: &Context<'_>) -> Result<Answer> {
         let args = self.args(words);
-        let mut env: BTreeMap<OsString, OsString> = BTreeMap::new();
+        let mut env: order::Map<OsString, OsString> = order::Map::new();
         if let Some(target) = self.target {
             // The build directory is set apart from the target directory by some.
             for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"] {

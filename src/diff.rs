@@ -1,8 +1,6 @@
 //! What differs between two restore points, or between one and the workspace as it is now. Asks no cargo; the
 //! workspace is looked at by the scope that the restore point recorded, as a rollback does.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::error::Result;
 use crate::event::Context;
 use crate::live_tree::{Asked, FileState, LeftAlone, LiveTree, Look, PathFilter};
@@ -102,7 +100,7 @@ impl Diff {
     }
 }
 
-type Side = BTreeMap<(RootName, RelPath), FileState>;
+type Side = order::Map<(RootName, RelPath), FileState>;
 
 /// From a restore point to the workspace as it is now.
 ///
@@ -163,9 +161,10 @@ pub fn diff_points_part(store: &Store, a: &Listed, b: &Listed, asked: &Asked) ->
     let packages: Vec<Package> = a.packages.iter().chain(&b.packages).cloned().collect();
     let parents = |m: &Manifest| {
         let only = m.entries.iter().filter(|e| e.reasons == [Reason::Parent]);
-        order::gather::<BTreeSet<_>, _>(only.map(|e| (e.root.clone(), e.path.clone())))
+        order::gather::<order::Set<_>, _>(only.map(|e| (e.root.clone(), e.path.clone())))
     };
-    let loose = &parents(&a) | &parents(&b);
+    let mut loose = parents(&a);
+    loose.extend(parents(&b));
     Ok(compare(side(&a, &filter), side(&b, &filter), &loose, &packages))
 }
 
@@ -177,7 +176,7 @@ fn side(manifest: &Manifest, filter: &PathFilter) -> Side {
 fn compare(
     before: Side,
     mut after: Side,
-    loose: &BTreeSet<(RootName, RelPath)>,
+    loose: &order::Set<(RootName, RelPath)>,
     packages: &[Package],
 ) -> Diff {
     let mut changes = Vec::new();
@@ -219,7 +218,7 @@ fn kind(old: &FileState, new: &FileState) -> Option<ChangeKind> {
 fn drop_implied(changes: &mut Vec<Change>) {
     let comes_or_goes = |c: &Change| matches!(c.kind, ChangeKind::Added | ChangeKind::Removed);
     let is_dir = |c: &Change| c.before.as_ref().or(c.after.as_ref()).is_some_and(FileState::is_directory);
-    let inhabited: BTreeSet<(RootName, RelPath)> = changes
+    let inhabited: order::Set<(RootName, RelPath)> = changes
         .iter()
         .flat_map(|c| c.path.ancestors().map(|dir| (c.root.clone(), dir)).collect::<Vec<_>>())
         .collect();

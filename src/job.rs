@@ -4,7 +4,7 @@
 //!
 //! Listing, showing, comparing, validating and rolling back start none.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
@@ -17,6 +17,7 @@ use xshell::{Shell, cmd};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Interrupt, Observer};
+use crate::order;
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -25,7 +26,7 @@ pub(crate) struct Job<'a> {
     pub(crate) args: &'a [OsString],
     pub(crate) directory: &'a Path,
     /// Variables that are set for it; the others are those of this process.
-    pub(crate) env: &'a BTreeMap<OsString, OsString>,
+    pub(crate) env: &'a order::Map<OsString, OsString>,
     /// Variables that it does not get.
     pub(crate) without: &'a [&'a str],
     pub(crate) time_limit: Option<Duration>,
@@ -202,7 +203,7 @@ mod tests {
         interrupt: &Interrupt,
     ) -> (Result<Ended>, Vec<String>) {
         let args = ["-c".into(), script.into()];
-        let env = BTreeMap::from([("JOB_SAYS".into(), "hello".into())]);
+        let env = order::Map::from([("JOB_SAYS".into(), "hello".into())]);
         let job = Job {
             program: OsStr::new("sh"),
             args: &args,
@@ -278,7 +279,7 @@ mod tests {
             program: OsStr::new("sh"),
             args: &args,
             directory: Path::new("/"),
-            env: &BTreeMap::new(),
+            env: &order::Map::new(),
             without: &[],
             time_limit: None,
         };

@@ -1,7 +1,13 @@
 //! Sorting and gathering whose code is compiled once. The standard library's sort is 1,500 lines of LLVM's language
 //! for each type, and so is what sorts before it fills an ordered set: a tenth of this crate's build time together.
 
+mod map;
+mod set;
+
 use std::cmp::Ordering;
+
+pub(crate) use map::Map;
+pub(crate) use set::Set;
 
 /// Sorts, and keeps the order of what is equal.
 pub(crate) fn sort<T: Ord>(items: &mut [T]) {

@@ -1,6 +1,5 @@
 //! An archive that a manifest describes: the one way to what is in its members.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -12,6 +11,7 @@ use crate::digest::digest_of;
 use crate::error::{Error, Result};
 use crate::event::Context;
 use crate::manifest::{ArchiveInfo, Entry, MANIFEST_FILE, Manifest, Member};
+use crate::order;
 
 /// What is wrong with a member of an archive.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl<'m> Reader<'m> {
     /// The visitor's own; `Interrupted`.
     pub(crate) fn take(
         &self,
-        wanted: &BTreeSet<usize>,
+        wanted: &order::Set<usize>,
         context: &Context<'_>,
         visit: &(dyn Fn(usize, &mut dyn Read) -> Result<()> + Sync),
     ) -> Result<()> {
@@ -92,7 +92,7 @@ impl<'m> Reader<'m> {
     /// As there.
     pub(crate) fn take_in_order(
         &self,
-        wanted: &BTreeSet<usize>,
+        wanted: &order::Set<usize>,
         context: &Context<'_>,
         visit: &mut dyn FnMut(usize, &mut dyn Read) -> Result<()>,
     ) -> Result<()> {
@@ -127,15 +127,15 @@ impl<'m> Reader<'m> {
         }
     }
 
-    fn holding(&self, wanted: &BTreeSet<usize>) -> impl Iterator<Item = &'m Member> {
+    fn holding(&self, wanted: &order::Set<usize>) -> impl Iterator<Item = &'m Member> {
         let end = |m: &Member| m.first.saturating_add(m.entries);
-        self.info.members.iter().filter(move |m| wanted.range(m.first..end(m)).next().is_some())
+        self.info.members.iter().filter(move |m| wanted.has_any(&m.first, &end(m)))
     }
 
     fn take_from(
         &self,
         member: &Member,
-        wanted: &BTreeSet<usize>,
+        wanted: &order::Set<usize>,
         visit: &mut dyn FnMut(usize, &mut dyn Read) -> Result<()>,
     ) -> Result<()> {
         let read = self.member(member, &mut |index, content| match content {

@@ -1,6 +1,5 @@
 //! What a damaged archive still gives, wherever the damage is.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -12,13 +11,14 @@ use super::survey::{MAGIC, measure, open, read_at};
 use crate::error::{IoContext, Result};
 use crate::event::Interrupt;
 use crate::manifest::Manifest;
+use crate::order;
 use crate::path::RelPath;
 
 /// How many files a damaged archive still gives, wherever the damage is.
 pub(crate) fn salvageable(path: &Path, manifest: &Manifest, interrupt: &Interrupt) -> Result<u64> {
     let file = open(path)?;
     let size = file.metadata().during("look at", path)?.len();
-    let (mut found, mut at) = (BTreeSet::new(), 0);
+    let (mut found, mut at) = (order::Set::new(), 0);
     while let Some(start) = next_start(&file, at, size).during("read", path)? {
         interrupt.check()?;
         let section = Section::new(&file, start, size - start);
@@ -29,7 +29,7 @@ pub(crate) fn salvageable(path: &Path, manifest: &Manifest, interrupt: &Interrup
 }
 
 /// Adds the files that one gzip member gives before it ends or breaks.
-fn salvage_member(stream: impl BufRead, manifest: &Manifest, found: &mut BTreeSet<usize>) {
+fn salvage_member(stream: impl BufRead, manifest: &Manifest, found: &mut order::Set<usize>) {
     let entries = &manifest.entries;
     let mut visit = |index: usize, content: Option<&mut dyn Read>| {
         let Some(content) = content else { return Ok(()) };

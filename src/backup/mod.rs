@@ -11,7 +11,6 @@ mod read;
 mod reuse;
 pub(crate) mod spool;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use crate::fsx::Tree;
 use crate::manifest::{
     Entry, FORMAT, FileKind, Id, Label, Manifest, MemberGlobs, Origin, Totals, backup_id, root_hash, totals,
 };
+use crate::order;
 use crate::select::{Candidate, ProtectedSet};
 use crate::store::{
     Log, Staging, Store, StoreLock, checksum_list, conf, keep_restore_text, link_newest, write_private,
@@ -141,7 +141,7 @@ fn unchanged(store: &Store, set: &ProtectedSet, context: &Context<'_>) -> Result
     }))
 }
 
-fn open_trees(store: &Store, set: &ProtectedSet) -> Result<BTreeMap<String, Tree>> {
+fn open_trees(store: &Store, set: &ProtectedSet) -> Result<order::Map<String, Tree>> {
     set.roots
         .iter()
         .map(|r| {

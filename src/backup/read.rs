@@ -1,6 +1,5 @@
 //! Reading the protected files: each once, for digest, copy and archive, several at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
@@ -16,6 +15,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Cursor, Tree};
 use crate::manifest::{Entry, FileKind, Manifest};
+use crate::order;
 use crate::select::ProtectedSet;
 use crate::store::Store;
 
@@ -35,7 +35,7 @@ pub(super) enum Unreadable {
 pub(super) struct ReadResult {
     pub(super) entries: Vec<Entry>,
     /// The indices in `entries` of files that were linked.
-    pub(super) linked: BTreeSet<usize>,
+    pub(super) linked: order::Set<usize>,
     pub(super) written: u64,
     pub(super) unreadable: Vec<String>,
 }
@@ -74,7 +74,7 @@ type Passed = (Vec<(Entry, How)>, Vec<(usize, Trouble)>);
 pub(super) struct Job<'a> {
     target: Target<'a>,
     set: &'a ProtectedSet,
-    trees: &'a BTreeMap<String, Tree>,
+    trees: &'a order::Map<String, Tree>,
     unreadable: Unreadable,
 }
 
@@ -83,7 +83,7 @@ impl<'a> Job<'a> {
     pub(super) fn new(
         store: &'a Store,
         set: &'a ProtectedSet,
-        trees: &'a BTreeMap<String, Tree>,
+        trees: &'a order::Map<String, Tree>,
         parent: Option<&'a Manifest>,
         staging: Option<&'a Path>,
         unreadable: Unreadable,
@@ -114,7 +114,7 @@ impl<'a> Job<'a> {
         let stop = AtomicBool::new(false);
         let mut out = ReadResult {
             entries: Vec::with_capacity(self.set.entries.len()),
-            linked: BTreeSet::new(),
+            linked: order::Set::new(),
             written: 0,
             unreadable: Vec::new(),
         };
@@ -194,7 +194,7 @@ impl<'a> Job<'a> {
         if let Some(group) = self.reuse(index, &range) {
             return group;
         }
-        let mut skip: BTreeMap<usize, Fault> = BTreeMap::new();
+        let mut skip: order::Map<usize, Fault> = order::Map::new();
         let mut attempt = 1;
         loop {
             let spool_dir = self.target.staging.unwrap_or(Path::new(""));
@@ -233,7 +233,7 @@ impl<'a> Job<'a> {
     }
 
     /// One pass over a group: what was read, and what was not.
-    fn pass(&self, pass: &mut Pass<'_, '_>, range: Range<usize>, skip: &BTreeMap<usize, Fault>) -> Passed {
+    fn pass(&self, pass: &mut Pass<'_, '_>, range: Range<usize>, skip: &order::Map<usize, Fault>) -> Passed {
         let (mut entries, mut troubles) = (Vec::with_capacity(range.len()), Vec::new());
         let mut cursor: Option<(&str, Cursor<'_>)> = None;
         for i in range {
@@ -263,7 +263,7 @@ impl<'a> Job<'a> {
         let (_, parent) = (self.target.staging?, self.target.parent?);
         let found = ParentMember::find(self.target.store, parent, &self.set.entries[range.clone()])?;
         let mut pass = Pass::new(&self.target, None, 1);
-        let (entries, troubles) = self.pass(&mut pass, range.clone(), &BTreeMap::new());
+        let (entries, troubles) = self.pass(&mut pass, range.clone(), &order::Map::new());
         let read = entries.iter().map(|(entry, how)| (entry, *how == How::Copied));
         let same = troubles.is_empty() && found.holds(read);
         let member = if same { found.into_bytes() } else { None };
@@ -288,7 +288,7 @@ fn in_order(
     turn: &Turn,
     take: &mut impl FnMut(Group) -> Result<()>,
 ) -> Result<()> {
-    let mut waiting = BTreeMap::new();
+    let mut waiting = order::Map::new();
     let mut next = 0;
     for group in receiver {
         waiting.insert(group.index, group);

@@ -1,6 +1,6 @@
 //! A checkpoint of the settings: a command of the workspace, run without a shell.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(super) fn run(setting: &CheckpointSetting, at: &Surroundings<'_>) -> Result<
         return Err(Error::new(ErrorKind::Settings, format!("`cwd` names `{shown}`, which is no directory"))
             .with_help(format!("correct checkpoint {} in the settings", setting.id)));
     }
-    let env: BTreeMap<OsString, OsString> =
+    let env: order::Map<OsString, OsString> =
         order::gather(setting.env.iter().map(|(key, value)| (key.into(), value.into())));
     // `./tool` is meant from where it runs.
     let program = match program.contains('/') {

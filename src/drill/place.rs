@@ -7,7 +7,6 @@
 //! SCRATCH/STORE_ID/target/       what the copy is built in; stays for the next drill
 //! ```
 
-use std::collections::BTreeMap;
 use std::fs::TryLockError;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Fs, LockFile};
 use crate::manifest::{Kind, Manifest, Mode};
+use crate::order;
 use crate::path::{clean, resolved, show_path};
 use crate::store::{Store, unescape_root};
 
@@ -103,7 +103,7 @@ impl Place {
     /// Holds the copy against the manifest: kinds, modes and links, nothing missing and nothing more. Contents were
     /// read back when they were written.
     pub(super) fn compare(&self, manifest: &Manifest) -> Result<Vec<Finding>> {
-        let mut expected: BTreeMap<PathBuf, &crate::manifest::Entry> = BTreeMap::new();
+        let mut expected: order::Map<PathBuf, &crate::manifest::Entry> = order::Map::new();
         for entry in &manifest.entries {
             expected.insert(self.root(&entry.root).join(&entry.path), entry);
         }

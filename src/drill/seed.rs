@@ -5,7 +5,6 @@
 //! linker writes in place is a copy, so that no build of the drill changes what the workspace's own builds rest on.
 //! Modification times are kept: cargo's freshness is made of them.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -18,6 +17,7 @@ use crate::error::{IoContext, Result};
 use crate::event::Context;
 use crate::fsx::Fs;
 use crate::manifest::Mode;
+use crate::order;
 
 /// The profile that `cargo check` builds in.
 const PROFILE: &str = "debug";
@@ -46,7 +46,7 @@ pub(super) fn seed(
     let building = target.join(".debug.new");
     fs.remove_tree(&building).during("remove", &building)?;
     fs.create_dir_all(&building, 0o700).during("create directory", &building)?;
-    let mut hashes = BTreeSet::new();
+    let mut hashes = order::Set::new();
     for part in [".fingerprint", "build"] {
         let (from, to) = (from.join(part), building.join(part));
         fs.create_dir_all(&to, 0o700).during("create directory", &to)?;

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use super::{Fs, Op, timestamps};
 use crate::clock::Mtime;
 use crate::manifest::Mode;
+use crate::order;
 use crate::path::{LinkTarget, RelPath};
 
 const DIRECTORY: OFlags =
@@ -194,7 +195,7 @@ impl Tree {
             return Ok(rustix::fs::syncfs(&*self.root)?);
         }
         // The files that changed, and the directories that hold them.
-        let mut directories = std::collections::BTreeSet::new();
+        let mut directories = order::Set::new();
         for path in changed {
             directories.extend(path.ancestors());
             let (dir, name) = match self.parent(path) {

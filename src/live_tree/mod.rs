@@ -5,7 +5,6 @@ mod additions;
 mod filter;
 mod state;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -39,13 +38,13 @@ pub(crate) struct LiveTree {
     /// Roots of the restore point that are gone.
     pub(crate) missing_roots: Vec<RootDirectory>,
     /// What stands at the restore point's paths.
-    pub(crate) known: BTreeMap<RootPath, FileState>,
+    pub(crate) known: order::Map<RootPath, FileState>,
     /// What was added in the scope and may be displaced.
-    pub(crate) added: BTreeMap<RootPath, FileState>,
+    pub(crate) added: order::Map<RootPath, FileState>,
     /// What was added and stays.
-    pub(crate) left: BTreeMap<RootPath, LeftAlone>,
+    pub(crate) left: order::Map<RootPath, LeftAlone>,
     /// Everything that a directory would have to be emptied of before it can go, and that stays.
-    pub(crate) staying: BTreeSet<RootPath>,
+    pub(crate) staying: order::Set<RootPath>,
     /// Packages born since, by directory.
     pub(crate) born: Vec<Place>,
     /// Where git stands now.
@@ -66,10 +65,10 @@ impl LiveTree {
         let mut present = LiveTree {
             roots: Vec::new(),
             missing_roots: Vec::new(),
-            known: BTreeMap::new(),
-            added: BTreeMap::new(),
-            left: BTreeMap::new(),
-            staying: BTreeSet::new(),
+            known: order::Map::new(),
+            added: order::Map::new(),
+            left: order::Map::new(),
+            staying: order::Set::new(),
             born: Vec::new(),
             git: crate::select::git::state(store.root()),
         };
@@ -158,7 +157,7 @@ impl LiveTree {
 
     /// The present as a set to protect: what the restore point of the present holds.
     pub(crate) fn protected_set(&self, manifest: &Manifest) -> ProtectedSet {
-        let mut entries: BTreeMap<RootPath, Candidate> = BTreeMap::new();
+        let mut entries: order::Map<RootPath, Candidate> = order::Map::new();
         let mut add = |key: &RootPath, state: &FileState| {
             let kind = match state {
                 FileState::File { .. } => FileKind::File,

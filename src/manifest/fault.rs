@@ -1,7 +1,5 @@
 //! What makes a manifest one that is not to be trusted.
 
-use std::collections::BTreeSet;
-
 use super::{FORMAT, Id, Kind, Manifest, backup_id, root_hash, totals};
 use crate::order;
 use crate::path::RelPath;
@@ -28,7 +26,7 @@ pub(crate) fn fault(manifest: &Manifest, id: &Id) -> Option<String> {
     };
     if manifest.roots.first().is_none_or(|r| !r.name.is_empty())
         || !manifest.roots.iter().all(|r| safe_name(&r.name))
-        || order::gather::<BTreeSet<_>, _>(manifest.roots.iter().map(|r| &r.name)).len()
+        || order::gather::<order::Set<_>, _>(manifest.roots.iter().map(|r| &r.name)).len()
             != manifest.roots.len()
     {
         return Some("has malformed roots".into());

@@ -28,7 +28,6 @@ mod session;
 mod shared;
 mod store;
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -38,6 +37,7 @@ use crate::check::Finding;
 use crate::error::{IoContext, Result};
 use crate::event::{Context, Event};
 use crate::manifest::{Id, Mode};
+use crate::order;
 use crate::path::show_path;
 use crate::store::{
     Layout, Listed, Log, Selector, Store, StoreLock, checksum_list, conf, link_newest, temporary_place,
@@ -204,13 +204,13 @@ struct Hand<'a> {
     lock: &'a StoreLock<'a>,
     context: &'a Context<'a>,
     mended: Mended,
-    opened: BTreeSet<PathBuf>,
+    opened: order::Set<PathBuf>,
     aside: Option<PathBuf>,
 }
 
 impl<'a> Hand<'a> {
     fn new(lock: &'a StoreLock<'a>, context: &'a Context<'a>) -> Self {
-        Hand { lock, context, mended: Mended::default(), opened: BTreeSet::new(), aside: None }
+        Hand { lock, context, mended: Mended::default(), opened: order::Set::new(), aside: None }
     }
 
     fn fs(&self) -> &'a crate::fsx::Fs {
@@ -402,10 +402,10 @@ impl<'a> Hand<'a> {
     /// Closes what was opened, the deepest first, and makes everything durable.
     fn end(&mut self) -> Result<Mended> {
         let (fs, layout) = (self.fs(), self.layout());
-        for dir in std::mem::take(&mut self.opened).iter().rev() {
+        for dir in std::mem::take(&mut self.opened).into_iter().rev() {
             // It may have been moved aside since, and something else stand there.
             if dir.symlink_metadata().is_ok_and(|m| m.is_dir()) {
-                fs.set_mode(dir, Mode::new(0o500)).during("change the mode of", dir)?;
+                fs.set_mode(&dir, Mode::new(0o500)).during("change the mode of", &dir)?;
             }
         }
         let temporary = layout.repairing();

@@ -1,6 +1,5 @@
 //! A session made of its archive.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -13,6 +12,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event, plural};
 use crate::fsx::FileWriter;
 use crate::manifest::{Entry, Kind, Manifest, Mode};
+use crate::order;
 use crate::store::{Staging, Store, StoreLock};
 
 /// Makes the session of `manifest` anew from its archive and puts it in its place, where nothing may stand: all of
@@ -52,7 +52,7 @@ fn stage(
     let archive = store.layout().archive(&manifest.label, &manifest.id);
     let reader = Reader::open(&archive, manifest).during("open", &archive)?;
     let twins = Twins::of(store, manifest);
-    let linked = Mutex::new(BTreeSet::new());
+    let linked = Mutex::new(order::Set::new());
     let what = plural(manifest.totals.files, "file", "files");
     context.observer.on(&Event::Phase { verb: "Unpacking", what, total: 0 });
     let members = manifest.archive.as_ref().map_or(&[][..], |info| &info.members);

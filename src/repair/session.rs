@@ -1,6 +1,5 @@
 //! Mending the files of a session from the archive, or from another session that has the same.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +16,7 @@ use crate::store::{Listed, frame};
 use crate::validate::{InodeCache, Subject};
 
 /// Where the new content of a file was found.
-type Fetched = BTreeMap<usize, (PathBuf, String)>;
+type Fetched = order::Map<usize, (PathBuf, String)>;
 
 impl Hand<'_> {
     /// Mends the session. Says whether it is whole now.
@@ -43,7 +42,7 @@ impl Hand<'_> {
             let entry = &manifest.entries[i];
             Ok(subject.file(entry, &session.join(entry.stored_path())))
         })?;
-        let mut bad = BTreeMap::new();
+        let mut bad = order::Map::new();
         for (index, verdict) in judged.into_iter().enumerate() {
             match verdict {
                 Ok(false) => {}
@@ -142,13 +141,13 @@ impl Hand<'_> {
         listed: &Listed,
         proven: &Proven,
         session: &Path,
-        bad: &BTreeMap<usize, String>,
+        bad: &order::Map<usize, String>,
     ) -> Result<()> {
         if bad.is_empty() {
             return Ok(());
         }
         let manifest = &proven.manifest;
-        let wanted: BTreeSet<usize> =
+        let wanted: order::Set<usize> =
             order::gather(bad.keys().copied().filter(|i| manifest.entries[*i].is_file()));
         let mut fetched = self.fetch_from_archive(listed, manifest, &wanted)?;
         self.fetch_from_sessions(listed, manifest, &wanted, &mut fetched)?;
@@ -186,7 +185,7 @@ impl Hand<'_> {
         &mut self,
         listed: &Listed,
         manifest: &Manifest,
-        wanted: &BTreeSet<usize>,
+        wanted: &order::Set<usize>,
     ) -> Result<Fetched> {
         let path = self.layout().archive(&listed.label, &listed.id);
         self.readable(&path)?;
@@ -221,7 +220,7 @@ impl Hand<'_> {
         &mut self,
         listed: &Listed,
         manifest: &Manifest,
-        wanted: &BTreeSet<usize>,
+        wanted: &order::Set<usize>,
         fetched: &mut Fetched,
     ) -> Result<()> {
         if wanted.iter().all(|i| fetched.contains_key(i)) {

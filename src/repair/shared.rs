@@ -1,23 +1,23 @@
 //! Files that several sessions share: a bad one is replaced for all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Hand;
 use crate::error::{IoContext, Result};
 use crate::manifest::Entry;
+use crate::order;
 use crate::store::Listed;
 
 /// Device and inode.
 type Inode = (u64, u64);
 
 /// Where each inode stands in other sessions, with what their manifests say of it.
-pub(super) type Sharers = BTreeMap<Inode, Vec<(PathBuf, Entry)>>;
+pub(super) type Sharers = order::Map<Inode, Vec<(PathBuf, Entry)>>;
 
 impl Hand<'_> {
     /// Finds the files of other sessions with these inodes.
-    pub(super) fn sharers(&self, listed: &Listed, inodes: &BTreeSet<Inode>) -> Result<Sharers> {
+    pub(super) fn sharers(&self, listed: &Listed, inodes: &order::Set<Inode>) -> Result<Sharers> {
         let mut out = Sharers::new();
         if inodes.is_empty() {
             return Ok(out);

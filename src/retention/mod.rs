@@ -10,7 +10,6 @@
 
 mod rule;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -20,6 +19,7 @@ use crate::clock::parse_rfc3339;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Event};
 use crate::manifest::Id;
+use crate::order;
 use crate::path::show_text;
 use crate::rollback::rollbacks;
 use crate::store::{Listed, Selector, Store, StoreLock, Trashed};
@@ -177,7 +177,7 @@ fn plan_rollbacks(store: &Store, now: SystemTime) -> Result<Vec<PlannedRollback>
 
 /// An undo reads the restore points by whose scope its rollback went. As long as the rollback stays, so do they.
 fn needed_by_an_undo(store: &Store, rollbacks: &[PlannedRollback], points: &mut [PlannedPoint]) {
-    let mut needed: BTreeMap<Id, Id> = BTreeMap::new();
+    let mut needed: order::Map<Id, Id> = order::Map::new();
     for rollback in rollbacks.iter().rev().take(ROLLBACKS) {
         for id in crate::rollback::restore_points_of(store, &rollback.id) {
             needed.entry(id).or_insert_with(|| rollback.id.clone());
@@ -212,7 +212,7 @@ fn expired(store: &Store, grace: Span, now: SystemTime) -> Vec<Trashed> {
 
 /// Bytes of the files that only restore points that leave have names for.
 fn freed(store: &Store, points: &[PlannedPoint]) -> u64 {
-    let mut names: BTreeMap<(u64, u64), (u64, u64, u64)> = BTreeMap::new();
+    let mut names: order::Map<(u64, u64), (u64, u64, u64)> = order::Map::new();
     let layout = store.layout();
     for point in points.iter().filter(|p| p.reasons.is_empty()) {
         let l = &point.listed;
@@ -222,7 +222,7 @@ fn freed(store: &Store, points: &[PlannedPoint]) -> u64 {
     names.values().filter(|(links, found, _)| found >= links).map(|(_, _, bytes)| bytes).sum()
 }
 
-fn count_names(path: &Path, names: &mut BTreeMap<(u64, u64), (u64, u64, u64)>) {
+fn count_names(path: &Path, names: &mut order::Map<(u64, u64), (u64, u64, u64)>) {
     use std::os::unix::fs::MetadataExt;
     let Ok(meta) = path.symlink_metadata() else { return };
     if meta.is_dir() {
@@ -353,6 +353,6 @@ pub fn grace(setting: Option<&str>) -> Result<Span> {
 }
 
 /// The backup ids that a plan keeps, for tests and for those who want to know.
-pub fn staying(plan: &PrunePlan) -> BTreeSet<String> {
+pub fn staying(plan: &PrunePlan) -> std::collections::BTreeSet<String> {
     plan.points.iter().filter(|p| !p.reasons.is_empty()).map(|p| p.listed.backup_id()).collect()
 }

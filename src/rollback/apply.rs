@@ -6,7 +6,6 @@
 //! [`Transaction::backward`] can each be begun again wherever they were cut off: what stands in the stage, at the
 //! target and among the displaced says how far each action had come.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +28,7 @@ pub(super) type Identity = (u64, i64, i64, i64);
 pub(super) struct Transaction<'a> {
     pub(super) store: &'a Store,
     pub(super) journal: &'a Journal,
-    trees: BTreeMap<String, Tree>,
+    trees: order::Map<String, Tree>,
     pub(super) context: Context<'a>,
 }
 
@@ -58,7 +57,7 @@ impl<'a> Transaction<'a> {
         let opened = journal.unlock.iter().map(|(key, _)| key).chain(&journal.touch);
         let opened = opened.map(|(root, path)| Target { root, path, is_directory: true });
         refuse_targets_in_store(store, &journal.roots, changed.chain(opened))?;
-        let mut trees = BTreeMap::new();
+        let mut trees = order::Map::new();
         for root in &journal.roots {
             let directory = store.root_directory(root)?;
             let tree = Tree::open(&directory, store.fs()).during("open directory", &directory)?;
@@ -166,7 +165,7 @@ impl<'a> Transaction<'a> {
 
     /// Gives directories the mode that they are to have, the deepest first.
     pub(super) fn lock_again(&self, side: impl Fn(&Action) -> Option<&FileState>) -> Result<()> {
-        let mut modes: BTreeMap<(&str, &RelPath), Mode> = order::gather(
+        let mut modes: order::Map<(&str, &RelPath), Mode> = order::gather(
             self.journal.unlock.iter().map(|((root, path), mode)| ((root.as_str(), path), *mode)),
         );
         for action in &self.journal.actions {

@@ -1,7 +1,5 @@
 //! The plan of a rollback: a value, made without changing anything, that the dry run prints and `apply` consumes.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::journal::{Action, Origin, Purpose, Verb};
 use crate::error::{Error, ErrorKind, Result};
 use crate::live_tree::{Asked, FileState, LeftAlone, LiveTree, PathFilter};
@@ -94,7 +92,7 @@ impl RollbackPlan {
 
 /// The entries whose content will be written: those that differ and are asked for.
 pub(crate) fn needed(manifest: &Manifest, present: &LiveTree, selection: &PathFilter) -> Vec<usize> {
-    let reached: BTreeSet<&str> = order::gather(present.roots.iter().map(|r| r.root.name.as_str()));
+    let reached: order::Set<&str> = order::gather(present.roots.iter().map(|r| r.root.name.as_str()));
     (0..manifest.entries.len())
         .filter(|i| {
             let e = &manifest.entries[*i];
@@ -113,7 +111,7 @@ pub(crate) fn plan(
     outside_differences: Vec<String>,
 ) -> Result<RollbackPlan> {
     let manifest = verified.manifest();
-    let mut actions: BTreeMap<RootPath, Action> = BTreeMap::new();
+    let mut actions: order::Map<RootPath, Action> = order::Map::new();
     let mut unchanged = 0;
     for (index, entry) in manifest.entries.iter().enumerate() {
         let key = (entry.root.clone(), entry.path.clone());
@@ -151,7 +149,7 @@ pub(crate) fn plan(
         let origin = if action.verb() == Verb::ChangeMode { Origin::None } else { action.origin.clone() };
         actions.insert(key, Action { origin, ..action });
     }
-    let mut left: BTreeMap<RootPath, LeftAlone> = present.left.clone();
+    let mut left: order::Map<RootPath, LeftAlone> = present.left.clone();
     left.retain(|(root, path), _| selection.holds(root, path));
     let cleared = in_the_way(&actions);
     plan_removals(present, selection, options, &cleared, &mut actions, &mut left)?;
@@ -178,7 +176,7 @@ pub(crate) fn plan(
 }
 
 /// Directories that have to make way for a file or a link.
-fn in_the_way(actions: &BTreeMap<RootPath, Action>) -> Vec<RootPath> {
+fn in_the_way(actions: &order::Map<RootPath, Action>) -> Vec<RootPath> {
     let is_dir = |t: &Option<FileState>| t.as_ref().is_some_and(FileState::is_directory);
     actions
         .iter()
@@ -193,8 +191,8 @@ fn plan_removals(
     selection: &PathFilter,
     options: &RollbackOptions,
     cleared: &[RootPath],
-    actions: &mut BTreeMap<RootPath, Action>,
-    left: &mut BTreeMap<RootPath, LeftAlone>,
+    actions: &mut order::Map<RootPath, Action>,
+    left: &mut order::Map<RootPath, LeftAlone>,
 ) -> Result<()> {
     let obstructs = |root: &str, path: &RelPath| {
         cleared.iter().any(|(r, dir)| r == root && path.is_in(dir) && path != dir)
@@ -216,7 +214,7 @@ fn plan_removals(
         .with_help("move these out of the directory yourself, then roll back again"));
     }
     // A directory goes only where nothing in it stays.
-    let mut occupied: BTreeSet<RootPath> = BTreeSet::new();
+    let mut occupied: order::Set<RootPath> = order::Set::new();
     let mut occupy = |root: &str, path: &RelPath| {
         occupied.extend(path.ancestors().map(|dir| (root.to_owned(), dir)));
     };
@@ -256,7 +254,7 @@ fn crate_roots_to_touch(actions: &[Action], manifest: &Manifest, present: &LiveT
     // The innermost package first.
     let depth = |p: &Package| p.directory.as_ref().map_or(0, |d| d.as_bytes().len());
     order::sort_by(&mut packages, |a, b| depth(b).cmp(&depth(a)));
-    let mut touch = BTreeSet::new();
+    let mut touch = order::Set::new();
     for action in actions {
         let content = matches!(action.verb(), Verb::Create | Verb::Replace | Verb::Displace);
         let link =
@@ -282,7 +280,7 @@ fn crate_roots_to_touch(actions: &[Action], manifest: &Manifest, present: &LiveT
 
 /// Directories that exist, forbid their owner to write, and hold something that changes.
 fn read_only_parents(actions: &[Action], present: &LiveTree) -> Vec<(RootPath, Mode)> {
-    let mut unlock = BTreeMap::new();
+    let mut unlock = order::Map::new();
     for action in actions.iter().filter(|a| a.verb() != Verb::ChangeMode) {
         let Some(parent) = action.path.parent() else { continue };
         let key = (action.root.clone(), parent);

@@ -1,6 +1,5 @@
 //! Restoring to another directory: everything as it was, modification times included, and nothing else touched.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -161,7 +160,7 @@ impl Restore<'_> {
     /// The roots outside the workspace that something is written to, and where they go.
     fn outside(&self, wanted: &[usize]) -> Result<Vec<(String, PathBuf)>> {
         let entries = &self.verified.manifest().entries;
-        let names: BTreeSet<&String> =
+        let names: order::Set<&String> =
             order::gather(wanted.iter().map(|i| &entries[*i].root).filter(|root| !root.is_empty()));
         names.into_iter().map(|name| Ok((name.clone(), self.root_directory(name)?))).collect()
     }
@@ -270,7 +269,7 @@ impl Restore<'_> {
         }
         let path = self.store.layout().archive(&self.listed.label, &self.listed.id);
         let Some(reader) = Reader::open(&path, manifest).during("open", &path)? else { return Ok(()) };
-        let wanted: BTreeSet<usize> = order::gather(wanted.iter().copied());
+        let wanted: order::Set<usize> = order::gather(wanted.iter().copied());
         let mut left = wanted.clone();
         reader.take_in_order(&wanted, self.context, &mut |index, content| {
             // A manifest may name one twice.
@@ -280,7 +279,7 @@ impl Restore<'_> {
             let entry = &manifest.entries[index];
             self.write(entry, &self.root_directory(&entry.root)?.join(&entry.path), content)
         })?;
-        match left.first() {
+        match left.iter().next() {
             None => Ok(()),
             Some(index) => Err(Error::new(
                 ErrorKind::Damaged,

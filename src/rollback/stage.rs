@@ -1,6 +1,5 @@
 //! Writing every new file to the store before anything in the workspace moves.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
@@ -115,7 +114,7 @@ impl SourceReader {
             || Error::new(ErrorKind::Damaged, "the archive that the rollback reads is gone or damaged");
         let (manifest, path) = self.manifest.as_ref().ok_or_else(lost)?;
         let reader = Reader::open(path, manifest).during("open", path)?.ok_or_else(lost)?;
-        let mut by_entry = BTreeMap::new();
+        let mut by_entry = order::Map::new();
         for (index, action) in wanted {
             let entry = manifest.index_of(&action.root, &action.path).ok_or_else(lost)?;
             by_entry.insert(entry, (*index, *action));

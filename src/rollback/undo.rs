@@ -1,8 +1,6 @@
 //! Undoing the last rollback: another transaction, planned from its journal and fed by what it displaced. It can
 //! be undone in turn.
 
-use std::collections::BTreeMap;
-
 use super::journal::{Action, Journal, Origin, Purpose};
 use super::plan::{RollbackPlan, count};
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -99,18 +97,18 @@ fn scope_of(store: &Store, journal: &Journal) -> Result<Option<Manifest>> {
 struct Undo<'a> {
     store: &'a Store,
     journal: &'a Journal,
-    trees: BTreeMap<String, Tree>,
+    trees: order::Map<String, Tree>,
     actions: Vec<Action>,
     left: Vec<(String, LeftAlone)>,
     lost: Vec<String>,
     unchanged: u64,
-    unlock: BTreeMap<RootPath, Mode>,
+    unlock: order::Map<RootPath, Mode>,
     touch: Vec<RootPath>,
 }
 
 impl<'a> Undo<'a> {
     fn open(store: &'a Store, journal: &'a Journal) -> Result<Self> {
-        let mut trees = BTreeMap::new();
+        let mut trees = order::Map::new();
         for root in &journal.roots {
             let directory = store.root_directory(root)?;
             let tree = Tree::open(&directory, store.fs()).during("open directory", &directory)?;
@@ -124,7 +122,7 @@ impl<'a> Undo<'a> {
             left: Vec::new(),
             lost: Vec::new(),
             unchanged: 0,
-            unlock: BTreeMap::new(),
+            unlock: order::Map::new(),
             touch: journal.touch.clone(),
         })
     }
@@ -236,7 +234,7 @@ impl<'a> Undo<'a> {
 
     /// A directory that the rollback made goes only where everything in it goes.
     fn keep_occupied_directories(&mut self) -> Result<()> {
-        let going: std::collections::BTreeSet<RootPath> = self
+        let going: order::Set<RootPath> = self
             .actions
             .iter()
             .filter(|a| a.after.is_none())

@@ -1,6 +1,6 @@
 //! The roots: the workspace, and each package outside it; and which of them holds a path.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::chosen::Chosen;
@@ -20,8 +20,8 @@ pub(super) struct Area<'a> {
     pub(super) packages: Vec<(Option<RelPath>, &'a LocalPackage)>,
     pub(super) skip: Vec<(PathBuf, SkipReason)>,
     pub(super) gathered: Gathered,
-    pub(super) chosen: BTreeMap<RelPath, Chosen>,
-    pub(super) skipped: BTreeSet<Skipped>,
+    pub(super) chosen: order::Map<RelPath, Chosen>,
+    pub(super) skipped: order::Set<Skipped>,
     /// What the setting `outside` calls it, where that is why it is a root.
     pub(super) setting: Option<String>,
 }
@@ -43,7 +43,7 @@ pub(super) fn areas<'a>(workspace: &'a Workspace, store: &Path) -> Vec<Area<'a>>
             outside.push(dir);
         }
     }
-    let mut names = BTreeSet::new();
+    let mut names = order::Set::new();
     let mut roots = vec![(RootName::new(), workspace.root.as_path())];
     for dir in outside {
         let base = dir.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
@@ -79,7 +79,7 @@ pub(super) fn areas<'a>(workspace: &'a Workspace, store: &Path) -> Vec<Area<'a>>
             let walk = Walk { root: directory, skip: &skip, ask_embedded: true };
             let paths: Vec<_> = packages.iter().map(|(path, _)| path.clone()).collect();
             let gathered = gather(&walk, &paths);
-            let (chosen, skipped) = (BTreeMap::new(), BTreeSet::new());
+            let (chosen, skipped) = (order::Map::new(), order::Set::new());
             let directory = directory.to_path_buf();
             let setting = workspace.outside.iter().find(|(dir, _)| *dir == directory);
             let setting = setting.map(|(_, text)| text.clone());
@@ -139,6 +139,6 @@ pub(super) fn choose(
         Err(what) => return skip(SkipReason::Special(what)),
     };
     let size = if kind == FileKind::File { found.meta.len() } else { 0 };
-    let new = || Chosen { kind, size, package, reasons: BTreeSet::new() };
+    let new = || Chosen { kind, size, package, reasons: order::Set::new() };
     area.chosen.entry(found.path.clone()).or_insert_with(new).reasons.extend(reasons);
 }

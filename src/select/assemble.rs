@@ -1,6 +1,5 @@
 //! From what the walks found to the protected set: which files, for which reasons, and what else is there.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::area::{Area, areas, by_directory, choose, locate, owners};
@@ -141,7 +140,7 @@ fn classify(area: &mut Area<'_>, workspace: &Workspace, exclude: &[Pattern]) {
 
 /// Every directory above an entry is an entry.
 fn take_parents(area: &mut Area<'_>) {
-    let parents: BTreeSet<RelPath> = order::gather(area.chosen.keys().flat_map(RelPath::ancestors));
+    let parents: order::Set<RelPath> = order::gather(area.chosen.keys().flat_map(RelPath::ancestors));
     let by_directory = by_directory(&area.packages);
     for path in parents {
         let package = owners(&by_directory, &path).last().map(|p| p.name.clone());

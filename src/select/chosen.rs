@@ -1,7 +1,5 @@
 //! What one protected path is, and why it is protected.
 
-use std::collections::BTreeSet;
-
 use crate::manifest::{FileKind, Reason};
 use crate::order;
 use crate::path::RelPath;
@@ -16,7 +14,7 @@ pub(super) struct Chosen {
     pub(super) kind: FileKind,
     pub(super) size: u64,
     pub(super) package: Option<String>,
-    pub(super) reasons: BTreeSet<Reason>,
+    pub(super) reasons: order::Set<Reason>,
 }
 
 impl Chosen {
@@ -32,9 +30,9 @@ pub(super) fn reasons_of(
     path: &RelPath,
     is_dir: bool,
     owners: &[&LocalPackage],
-) -> BTreeSet<Reason> {
+) -> order::Set<Reason> {
     let reason = |p: &&LocalPackage| if p.member { Reason::Member } else { Reason::PathDependency };
-    let mut reasons: BTreeSet<Reason> = order::gather(owners.iter().map(reason));
+    let mut reasons: order::Set<Reason> = order::gather(owners.iter().map(reason));
     if root.is_empty() {
         let mut components = path.components();
         let first = components.next();

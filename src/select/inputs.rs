@@ -9,7 +9,7 @@
 //!
 //! Files of earlier builds linger there: what does not exist any more is dropped.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ pub(crate) struct Evidence {
 }
 
 /// What was read, and one piece of evidence for each. Absolute, without `.` and `..`; other links are not resolved.
-pub(crate) type Inputs = BTreeMap<PathBuf, Evidence>;
+pub(crate) type Inputs = order::Map<PathBuf, Evidence>;
 
 /// Reads what the builds in the workspace's target directories left, and drops what is gone. Nothing readable is no
 /// error.
@@ -62,7 +62,7 @@ pub(crate) fn inputs(workspace: &Workspace) -> Inputs {
 
 /// The same with what does not exist (any more): it would be read where it did.
 pub(crate) fn said(workspace: &Workspace) -> Inputs {
-    let crates: BTreeSet<String> =
+    let crates: order::Set<String> =
         order::gather(workspace.packages.iter().flat_map(|p| &p.targets).map(|name| name.replace('-', "_")));
     let mut packages: HashMap<&str, Vec<&Path>> = HashMap::new();
     // What a build script asked for that is gone from its package, nobody asks for.

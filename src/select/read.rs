@@ -1,6 +1,5 @@
 //! Protects what the last builds read, wherever it lies, and names what of that cannot be protected.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::area::{Area, by_directory, choose, owners};
@@ -10,6 +9,7 @@ use super::walk::{Found, Walk, look};
 use super::{InputGap, UnprotectedInput, git};
 use crate::glob;
 use crate::manifest::{FileKind, Pattern, Reason};
+use crate::order;
 use crate::path::{RelPath, canonical, relative};
 use crate::workspace::Workspace;
 
@@ -20,7 +20,7 @@ pub(super) fn take_inputs(
     exclude: &[Pattern],
     resolved: &mut Resolved,
 ) -> Vec<UnprotectedInput> {
-    let mut gaps = BTreeSet::new();
+    let mut gaps = order::Set::new();
     for (path, evidence) in inputs(workspace) {
         for path in chain(&path, resolved) {
             let input = Input { path, reader: evidence.reader };
@@ -86,7 +86,7 @@ fn take(
     exclude: &[Pattern],
     resolved: &mut Resolved,
     input: &Input,
-    gaps: &mut BTreeSet<UnprotectedInput>,
+    gaps: &mut order::Set<UnprotectedInput>,
 ) {
     if is_the_walks(workspace, &input.path) {
         return;

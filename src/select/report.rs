@@ -1,7 +1,5 @@
 //! What is not protected: for the user's eyes, and for the recorded scope of a later rollback.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::area::{Area, by_directory, owners};
 use super::chosen::{STEERING, reasons_of};
 use super::{SkipReason, Skipped, Unprotected};
@@ -24,7 +22,7 @@ pub(super) fn finish_skipped(area: &mut Area<'_>) {
         }
     }
     // An excluded directory stands for all that is in it.
-    let directories: BTreeSet<RelPath> = area
+    let directories: order::Set<RelPath> = area
         .skipped
         .iter()
         .filter(|skipped| matches!(skipped.why, SkipReason::Excluded(_)))
@@ -43,7 +41,7 @@ pub(super) fn unreadable(
 ) {
     let by_directory = by_directory(&area.packages);
     // A pattern's walk meets again what the first walk met.
-    let errors: BTreeSet<_> = order::gather(&area.gathered.walked.errors);
+    let errors: order::Set<_> = order::gather(&area.gathered.walked.errors);
     for (path, why) in errors {
         if exclude.iter().any(|pattern| glob::matches(pattern, &area.name, path)) {
             continue;
@@ -111,7 +109,7 @@ fn root_entries(area: &Area<'_>) -> Vec<RelPath> {
 /// What in the workspace is neither protected nor ignored nor excluded, in the topmost directories that hold
 /// nothing protected.
 pub(super) fn unprotected(area: &Area<'_>, exclude: &[Pattern]) -> Vec<Unprotected> {
-    let mut out: BTreeMap<RelPath, (u64, bool)> = BTreeMap::new();
+    let mut out: order::Map<RelPath, (u64, bool)> = order::Map::new();
     for found in &area.gathered.walked.found {
         let path = &found.path;
         let leaf = matches!(found.kind, Ok(FileKind::File) | Ok(FileKind::Symlink));

@@ -1,6 +1,5 @@
 //! Which restore points a store has, and finding the one that is meant.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -8,6 +7,7 @@ use super::{Store, parse_checksum_list};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::manifest::{self, Id, Label, MANIFEST_FILE, Manifest, PRE_ROLLBACK, backup_id};
+use crate::order;
 use crate::path::{show_path, show_text};
 
 /// One restore point as the store's directories show it.
@@ -67,12 +67,12 @@ impl Catalogue {
     fn read(store: &Store) -> Result<Self> {
         let layout = store.layout();
         let pending = store.info()?.pending;
-        let mut found: BTreeMap<Id, Listed> = BTreeMap::new();
+        let mut found: order::Map<Id, Listed> = order::Map::new();
         let named = |dir: &str, suffix: &str| -> Result<Vec<(Label, Id)>> {
             let names = names_in(&layout.dir().join(dir))?;
             Ok(names.iter().filter_map(|n| split_backup_id(n.strip_suffix(suffix)?)).collect())
         };
-        let slot = |found: &mut BTreeMap<Id, Listed>, label: Label, id: Id, set: fn(&mut Listed)| {
+        let slot = |found: &mut order::Map<Id, Listed>, label: Label, id: Id, set: fn(&mut Listed)| {
             set(found.entry(id.clone()).or_insert(Listed::named(label, id)));
         };
         for (label, id) in named("metadata", ".json")? {

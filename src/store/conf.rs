@@ -1,11 +1,10 @@
 //! The two texts that are made of a manifest for others to read: the checksum list for `sha256sum -c`, and the
 //! fields that the rollback scripts read. Both can be made again from the manifest, byte for byte.
 
-use std::collections::BTreeMap;
-
 use super::nul::Fields;
 use crate::digest::Digest;
 use crate::manifest::{MANIFEST_FILE, Manifest, Place, kind_fields};
+use crate::order;
 use crate::path::RelPath;
 
 /// What GNU `sha256sum -c` reads from inside the session directory. A name with a backslash, a newline or a
@@ -38,8 +37,10 @@ pub(crate) fn checksum_list(manifest: &Manifest, manifest_digest: Digest) -> Vec
 }
 
 /// Reads a checksum list. An error names the line, counted from 1, and what is wrong with it.
-pub(crate) fn parse_checksum_list(bytes: &[u8]) -> Result<BTreeMap<RelPath, Digest>, (usize, &'static str)> {
-    let mut out = BTreeMap::new();
+pub(crate) fn parse_checksum_list(
+    bytes: &[u8],
+) -> Result<order::Map<RelPath, Digest>, (usize, &'static str)> {
+    let mut out = order::Map::new();
     let Some(body) = bytes.strip_suffix(b"\n") else {
         return Err((bytes.split(|b| *b == b'\n').count(), "the list is cut off"));
     };

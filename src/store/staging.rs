@@ -1,7 +1,6 @@
 //! A session while it is put together beside its place: made by a backup from the workspace, or by a recovery from
 //! an archive. Whoever makes one does it in this order: directories, files, texts, reading back, sealing, placing.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +10,7 @@ use crate::digest::digest_of;
 use crate::error::{IoContext, Result, miswritten};
 use crate::event::{Context, Event};
 use crate::manifest::{Id, Kind, MANIFEST_FILE, Manifest, Mode};
+use crate::order;
 use crate::path::RelPath;
 
 /// The directories of a session above its entries: `files`, and for roots outside `outside` and one for each.
@@ -66,7 +66,7 @@ impl<'a> Staging<'a> {
     pub(crate) fn read_back(
         &self,
         manifest: &Manifest,
-        linked: &BTreeSet<usize>,
+        linked: &order::Set<usize>,
         context: &Context<'_>,
     ) -> Result<u64> {
         let (staging, total) = (self.path(), manifest.totals.bytes);

@@ -1,11 +1,12 @@
 //! What several validations share.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Mutex;
 
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
+use crate::order;
 
 /// What several validations share: digests of files by device and inode, so that a file that many restore points
 /// share is hashed once; and which program it is that asks.
@@ -14,7 +15,7 @@ pub struct InodeCache {
     pub(super) digests: Mutex<HashMap<(u64, u64), Option<Digest>>>,
     pub(super) running: Option<Digest>,
     /// Scripts that a dry run has shown to work: what each restore point has for them is compared byte for byte.
-    pub(super) proven: Mutex<BTreeSet<&'static str>>,
+    pub(super) proven: Mutex<order::Set<&'static str>>,
 }
 
 impl InodeCache {

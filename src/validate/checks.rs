@@ -1,6 +1,5 @@
 //! How each validation looks.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -252,7 +251,7 @@ impl Subject<'_> {
     /// What stands in a session and not in its manifest, and what cannot be searched; a directory stands for all that
     /// is in it.
     pub(crate) fn unknown(&self, manifest: &Manifest, session: &Path) -> Vec<(PathBuf, &'static str)> {
-        let mut known: BTreeSet<RelPath> = order::gather(manifest.entries.iter().map(Entry::stored_path));
+        let mut known: order::Set<RelPath> = order::gather(manifest.entries.iter().map(Entry::stored_path));
         known.extend(["files", MANIFEST_FILE].iter().filter_map(|p| RelPath::new(p).ok()));
         if manifest.roots.len() > 1 {
             known.extend(RelPath::new("outside"));
@@ -308,7 +307,7 @@ impl Subject<'_> {
                 Some(_) => {}
             }
         }
-        let known: BTreeSet<RelPath> = order::gather(manifest.entries.iter().map(Entry::stored_path));
+        let known: order::Set<RelPath> = order::gather(manifest.entries.iter().map(Entry::stored_path));
         for path in list.keys().filter(|p| !known.contains(*p) && p.as_bytes() != MANIFEST_FILE.as_bytes()) {
             check.find(&place, format!("names {path}, which the manifest does not have"));
         }
@@ -333,12 +332,7 @@ impl Subject<'_> {
     }
 
     /// The files themselves against the list, from the digests that FILE_INTEGRITY has taken.
-    fn listed_files(
-        &self,
-        list: &std::collections::BTreeMap<RelPath, Digest>,
-        session: &Path,
-        check: &mut Check,
-    ) {
+    fn listed_files(&self, list: &order::Map<RelPath, Digest>, session: &Path, check: &mut Check) {
         for (path, digest) in list.iter().filter(|(p, _)| p.as_bytes() != MANIFEST_FILE.as_bytes()) {
             let file = session.join(path);
             let found = std::fs::symlink_metadata(&file).and_then(|meta| self.digest(&file, &meta));

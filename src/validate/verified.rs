@@ -1,6 +1,5 @@
 //! The proof that a rollback needs: every byte that it will write was read and found right.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Mutex;
 
@@ -37,7 +36,7 @@ pub enum Source {
 #[derive(Debug)]
 pub struct VerifiedSession {
     manifest: Manifest,
-    sources: BTreeMap<usize, Source>,
+    sources: order::Map<usize, Source>,
 }
 
 impl VerifiedSession {
@@ -72,7 +71,7 @@ pub(crate) fn verify_sources(
         what: format!("{} of {}", plural(files.len() as u64, "file", "files"), manifest.backup_id),
         total: 0,
     });
-    let mut sources = BTreeMap::new();
+    let mut sources = order::Map::new();
     if from != From::Archive {
         let session = store.layout().session(&listed.id);
         let good = crate::parallel::map(files.len(), |i| {

@@ -4,9 +4,10 @@
 //! depends on backstop other than for its build script. It may be a workspace of its own. A package that a `[patch]`
 //! table names counts as one that it is built from: what lies between, in a registry, is not known here.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use crate::order;
 use crate::path::canonical;
 
 /// Which directories each package is built from, by its own; its tests apart.
@@ -14,7 +15,7 @@ pub(super) type Edges = HashMap<PathBuf, Vec<PathBuf>>;
 
 /// The directories and all that they are built from, without symbolic links, sorted.
 pub(super) fn built_from(mut from: Vec<PathBuf>, edges: &Edges) -> Vec<PathBuf> {
-    let mut out = BTreeSet::new();
+    let mut out = order::Set::new();
     while let Some(directory) = from.pop() {
         let Ok(directory) = canonical(&directory) else { continue };
         from.extend(
@@ -29,7 +30,7 @@ pub(super) fn built_from(mut from: Vec<PathBuf>, edges: &Edges) -> Vec<PathBuf> 
 pub(super) struct Found {
     alias: Alias,
     /// The manifests of xtasks that may be workspaces of their own.
-    manifests: BTreeSet<PathBuf>,
+    manifests: order::Set<PathBuf>,
 }
 
 impl Found {

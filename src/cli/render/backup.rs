@@ -1,6 +1,5 @@
 //! What `backup` prints.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::json;
@@ -10,6 +9,7 @@ use crate::backup::{BackupOutcome, BackupReport};
 use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, fill, listed, plural};
 use crate::clock::show_duration;
 use crate::manifest::{Totals, shown};
+use crate::order;
 use crate::path::show_path;
 use crate::quote::toml_string;
 use crate::select::{InputGap, ProtectedSet, Reader, SkipReason, Skipped};
@@ -93,7 +93,7 @@ fn made(out: &mut String, term: &Term, view: &BackupView<'_>, report: &BackupRep
 }
 
 fn skipped(out: &mut String, term: &Term, skipped: &[Skipped]) {
-    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut groups: order::Map<String, Vec<String>> = order::Map::new();
     for s in skipped {
         groups.entry(reason(&s.why)).or_default().push(shown(&s.root, &s.path));
     }
@@ -154,7 +154,7 @@ fn unprotected(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::R
 
 /// What the build read and the restore point does not hold, and the setting that would change that.
 fn unprotected_inputs(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::Result {
-    let mut groups: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    let mut groups: order::Map<(String, String), Vec<String>> = order::Map::new();
     for input in &set.unprotected_inputs {
         let path = format!("{} ({})", show_path(&input.path), input.reader.noun());
         let key = match &input.why {

@@ -1,6 +1,5 @@
 //! What `diff` prints.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anstyle::Style;
@@ -146,7 +145,7 @@ pub(in crate::cli) fn diff_names(view: &DiffView<'_>) -> String {
 /// The sums by package.
 pub(in crate::cli) fn diff_stat(term: &Term, view: &DiffView<'_>) -> String {
     let mut out = head(term, view);
-    let mut packages: BTreeMap<Option<&String>, BTreeMap<ChangeKind, u64>> = BTreeMap::new();
+    let mut packages: order::Map<Option<&String>, order::Map<ChangeKind, u64>> = order::Map::new();
     for change in &view.diff.changes {
         *packages.entry(change.package.as_ref()).or_default().entry(change.kind).or_default() += 1;
     }

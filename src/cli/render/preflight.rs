@@ -1,6 +1,5 @@
 //! What `preflight` and `status` print.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +18,7 @@ use crate::diff::Diff;
 use crate::drill::DrillReport;
 use crate::error::Error;
 use crate::manifest::{Totals, shown};
+use crate::order;
 use crate::path::{show_path, show_text};
 use crate::select::ProtectedSet;
 use crate::store::{Store, Summary};
@@ -198,7 +198,7 @@ pub(in crate::cli) fn status(term: &Term, view: &StatusView<'_>) -> String {
         field("to come back", next("rollback -t latest"));
         return out;
     }
-    let mut packages: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut packages: order::Map<&str, u64> = order::Map::new();
     for change in &diff.changes {
         *packages.entry(change.package.as_deref().unwrap_or("outside every package")).or_default() += 1;
     }

@@ -1,6 +1,5 @@
 //! What `show` prints.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::json;
@@ -10,6 +9,7 @@ use super::object;
 use crate::cli::term::{BOLD, DIM, Term, bytes, fill, listed, plural};
 use crate::clock::rfc3339_seconds;
 use crate::manifest::{Entry, Kind, Manifest, Reason};
+use crate::order;
 use crate::path::{show_path, show_text};
 use crate::store::{Store, Summary};
 
@@ -68,7 +68,7 @@ pub(in crate::cli) fn show(
         let pieces = [format!("{head}:"), plural(count, "file", "files") + ",", bytes(size)];
         field("Package", fill(INDENT, pieces));
     }
-    let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+    let mut reasons: order::Map<String, u64> = order::Map::new();
     for entry in m.entries.iter().filter(|e| e.is_file()) {
         entry.reasons.iter().for_each(|r| *reasons.entry(reason(r)).or_default() += 1);
     }
