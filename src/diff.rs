@@ -228,8 +228,8 @@ fn drop_implied(changes: &mut Vec<Change>) {
 }
 
 /// The innermost package that a path lies in.
-fn owner(packages: &[Package], root: &str, path: &RelPath) -> Option<String> {
-    let holds = |p: &&Package| p.root == root && p.directory.as_ref().is_none_or(|dir| path.is_in(dir));
+fn owner(packages: &[Package], root: &RootName, path: &RelPath) -> Option<String> {
+    let holds = |p: &&Package| p.root == *root && p.directory.as_ref().is_none_or(|dir| path.is_in(dir));
     let depth = |p: &&Package| p.directory.as_ref().map_or(0, |dir| dir.as_bytes().len());
     packages.iter().filter(holds).max_by_key(depth).map(|p| p.name.clone())
 }

@@ -3,7 +3,7 @@
 
 use fast_glob::glob_match;
 
-use crate::manifest::Pattern;
+use crate::manifest::{Pattern, RootName};
 use crate::path::RelPath;
 
 /// Says what is wrong with a pattern, if anything is.
@@ -45,8 +45,8 @@ pub(crate) fn literal_prefix(glob: &str) -> (Vec<&str>, bool) {
 }
 
 /// Whether the pattern matches `path` of root `root`, or a directory above it.
-pub(crate) fn matches(pattern: &Pattern, root: &str, path: &RelPath) -> bool {
-    if pattern.base.root != root {
+pub(crate) fn matches(pattern: &Pattern, root: &RootName, path: &RelPath) -> bool {
+    if pattern.base.root != *root {
         return false;
     }
     let rest = match &pattern.base.path {
@@ -67,18 +67,18 @@ mod tests {
     #[test]
     fn a_pattern_counts_from_its_base_and_takes_whole_directories() {
         let pattern = |base: Option<&str>, glob: &str| Pattern {
-            base: Place { root: String::new(), path: base.map(|b| RelPath::new(b).unwrap()) },
+            base: Place { root: RootName::Workspace, path: base.map(|b| RelPath::new(b).unwrap()) },
             glob: glob.into(),
         };
-        let hit = |p: &Pattern, path: &str| matches(p, "", &RelPath::new(path).unwrap());
+        let hit = |p: &Pattern, path: &str| matches(p, &RootName::Workspace, &RelPath::new(path).unwrap());
         let p = pattern(Some("a"), "*.o");
         assert!(hit(&p, "a/x.o"));
         assert!(!hit(&p, "x.o") && !hit(&p, "a/b/x.o") && !hit(&p, "ab/x.o") && !hit(&p, "a"));
         assert!(hit(&pattern(None, "data"), "data/deep/x") && hit(&pattern(None, "data/"), "data"));
         assert!(hit(&pattern(None, "**/*.new"), "x.new") && hit(&pattern(None, "**/*.new"), "a/b/x.new"));
-        assert!(!matches(&pattern(None, "**"), "other", &RelPath::new("x").unwrap()));
+        assert!(!matches(&pattern(None, "**"), &"other".into(), &RelPath::new("x").unwrap()));
         let odd = RelPath::from_bytes(b"d/\xff.bin").unwrap();
-        assert!(matches(&pattern(None, "d/*.bin"), "", &odd));
+        assert!(matches(&pattern(None, "d/*.bin"), &RootName::Workspace, &odd));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::member::{Section, Start, walk};
 use super::survey::{MAGIC, measure, open, read_at};
 use crate::error::{IoContext, Result};
 use crate::event::Interrupt;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, RootName};
 use crate::order;
 use crate::path::RelPath;
 
@@ -47,14 +47,14 @@ fn salvage_member(stream: impl BufRead, manifest: &Manifest, found: &mut order::
 fn position(manifest: &Manifest, stored: &[u8]) -> Option<usize> {
     let stored = stored.strip_suffix(b"/").unwrap_or(stored);
     let (root, path) = match stored.strip_prefix(b"files/") {
-        Some(path) => ("", path),
+        Some(path) => (RootName::Workspace, path),
         None => {
             let rest = stored.strip_prefix(b"outside/")?;
             let end = rest.iter().position(|b| *b == b'/')?;
-            (std::str::from_utf8(&rest[..end]).ok()?, &rest[end + 1..])
+            (std::str::from_utf8(&rest[..end]).ok()?.into(), &rest[end + 1..])
         }
     };
-    manifest.index_of(root, &RelPath::from_bytes(path).ok()?)
+    manifest.index_of(&root, &RelPath::from_bytes(path).ok()?)
 }
 
 /// The first place from `at` on where a gzip member may begin.

@@ -20,7 +20,8 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::Tree;
 use crate::manifest::{
-    Entry, FORMAT, FileKind, Id, Label, Manifest, MemberGlobs, Origin, Totals, backup_id, root_hash, totals,
+    Entry, FORMAT, FileKind, Id, Label, Manifest, MemberGlobs, Origin, RootName, Totals, backup_id,
+    root_hash, totals,
 };
 use crate::order;
 use crate::select::{Candidate, ProtectedSet};
@@ -141,7 +142,7 @@ fn unchanged(store: &Store, set: &ProtectedSet, context: &Context<'_>) -> Result
     }))
 }
 
-fn open_trees(store: &Store, set: &ProtectedSet) -> Result<order::Map<String, Tree>> {
+fn open_trees(store: &Store, set: &ProtectedSet) -> Result<order::Map<RootName, Tree>> {
     set.roots
         .iter()
         .map(|r| {
@@ -259,7 +260,7 @@ impl Run<'_> {
 
     fn stage_directories(&self) -> Result<()> {
         let directories = self.set.entries.iter().filter(|e| e.kind == FileKind::Directory);
-        let roots = self.set.roots.iter().map(|r| r.root.name.as_str());
+        let roots = self.set.roots.iter().map(|r| &r.root.name);
         self.staging().directories(roots, directories.map(Candidate::stored_path))
     }
 
@@ -267,7 +268,7 @@ impl Run<'_> {
     fn unstage_vanished(&self, kept: &[Entry]) -> Result<()> {
         let staging = self.store().layout().staging(self.id);
         let vanished = self.set.entries.iter().rev().filter(|c| {
-            let key = (c.root.as_str(), &c.path);
+            let key = (&c.root, &c.path);
             c.kind == FileKind::Directory && kept.binary_search_by(|e| e.key().cmp(&key)).is_err()
         });
         vanished
@@ -308,7 +309,8 @@ impl Run<'_> {
 
     /// The patterns of members in the root manifest that was just kept.
     fn members(&self, entries: &[Entry]) -> Option<MemberGlobs> {
-        let manifest = entries.iter().find(|e| e.root.is_empty() && e.path.as_bytes() == b"Cargo.toml")?;
+        let manifest =
+            entries.iter().find(|e| e.root.is_workspace() && e.path.as_bytes() == b"Cargo.toml")?;
         let path = self.staging().path().join(manifest.stored_path());
         MemberGlobs::read(&std::fs::read(path).ok().filter(|_| manifest.is_file())?)
     }

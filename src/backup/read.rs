@@ -14,7 +14,7 @@ use crate::archive::{MemberWriter, Section, groups};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Cursor, Tree};
-use crate::manifest::{Entry, FileKind, Manifest};
+use crate::manifest::{Entry, FileKind, Manifest, RootName};
 use crate::order;
 use crate::select::ProtectedSet;
 use crate::store::Store;
@@ -74,7 +74,7 @@ type Passed = (Vec<(Entry, How)>, Vec<(usize, Trouble)>);
 pub(super) struct Job<'a> {
     target: Target<'a>,
     set: &'a ProtectedSet,
-    trees: &'a order::Map<String, Tree>,
+    trees: &'a order::Map<RootName, Tree>,
     unreadable: Unreadable,
 }
 
@@ -83,7 +83,7 @@ impl<'a> Job<'a> {
     pub(super) fn new(
         store: &'a Store,
         set: &'a ProtectedSet,
-        trees: &'a order::Map<String, Tree>,
+        trees: &'a order::Map<RootName, Tree>,
         parent: Option<&'a Manifest>,
         staging: Option<&'a Path>,
         unreadable: Unreadable,
@@ -235,14 +235,14 @@ impl<'a> Job<'a> {
     /// One pass over a group: what was read, and what was not.
     fn pass(&self, pass: &mut Pass<'_, '_>, range: Range<usize>, skip: &order::Map<usize, Fault>) -> Passed {
         let (mut entries, mut troubles) = (Vec::with_capacity(range.len()), Vec::new());
-        let mut cursor: Option<(&str, Cursor<'_>)> = None;
+        let mut cursor: Option<(&RootName, Cursor<'_>)> = None;
         for i in range {
             if skip.contains_key(&i) || self.target.context.interrupt.is_set() {
                 continue;
             }
             let candidate = &self.set.entries[i];
-            if cursor.as_ref().is_none_or(|(root, _)| *root != candidate.root) {
-                cursor = self.trees.get(&candidate.root).map(|t| (candidate.root.as_str(), t.cursor()));
+            if cursor.as_ref().is_none_or(|(root, _)| **root != candidate.root) {
+                cursor = self.trees.get(&candidate.root).map(|t| (&candidate.root, t.cursor()));
             }
             let Some((_, cursor)) = cursor.as_mut() else { continue };
             match pass.read(candidate, cursor) {

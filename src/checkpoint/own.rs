@@ -60,7 +60,7 @@ fn checksums(at: &Surroundings<'_>) -> Result<Check> {
         );
     }
     for root in &diff.missing_roots {
-        checked.find(root.clone(), "the directory outside the workspace is gone");
+        checked.find(root.to_string(), "the directory outside the workspace is gone");
     }
     Ok(checked.with_remedy("make a new restore point with `backup`, or go back to this one with `rollback`"))
 }

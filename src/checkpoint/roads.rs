@@ -195,7 +195,7 @@ impl Scratch {
 
     /// Changes some files and removes others. Gives how many.
     fn break_some(&self, manifest: &Manifest) -> Result<u64> {
-        let files = manifest.entries.iter().filter(|e| e.is_file() && e.root.is_empty());
+        let files = manifest.entries.iter().filter(|e| e.is_file() && e.root.is_workspace());
         let mut broken = 0;
         for (index, entry) in files.enumerate() {
             let path = self.workspace.join(&entry.path);
@@ -214,7 +214,7 @@ impl Scratch {
 
     /// The files that are not what the manifest says.
     fn differing(&self, manifest: &Manifest) -> Result<Vec<String>> {
-        let entries: Vec<&Entry> = manifest.entries.iter().filter(|e| e.root.is_empty()).collect();
+        let entries: Vec<&Entry> = manifest.entries.iter().filter(|e| e.root.is_workspace()).collect();
         let wrong = crate::parallel::map(entries.len(), |i| {
             let (entry, path) = (entries[i], self.workspace.join(&entries[i].path));
             let right = match (path.symlink_metadata(), &entry.kind) {

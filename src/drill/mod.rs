@@ -19,7 +19,7 @@ use crate::check::{Check, timed};
 use crate::compile::{Answer, Cargo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Event, plural};
-use crate::manifest::{Id, Manifest};
+use crate::manifest::{Id, Manifest, RootName};
 use crate::path::{RelPath, show_path};
 use crate::rollback::{RollbackOptions, Times, extract};
 use crate::store::{DrillLevel, Drilled, Listed, Log, Store, StoreLock};
@@ -242,7 +242,8 @@ impl Climb<'_> {
     }
 
     fn cargo(&self) -> Cargo<'_> {
-        let locked = RelPath::new("Cargo.lock").is_ok_and(|path| self.manifest.find("", &path).is_some());
+        let locked = RelPath::new("Cargo.lock")
+            .is_ok_and(|path| self.manifest.find(&RootName::Workspace, &path).is_some());
         Cargo {
             program: &self.options.cargo,
             directory: self.place.workspace(),

@@ -17,7 +17,7 @@ use crate::check::Finding;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Fs, LockFile};
-use crate::manifest::{Kind, Manifest, Mode};
+use crate::manifest::{Kind, Manifest, Mode, RootName};
 use crate::order;
 use crate::path::{clean, resolved, show_path};
 use crate::store::{Store, unescape_root};
@@ -30,7 +30,7 @@ pub(super) struct Place {
     workspace: PathBuf,
     target: PathBuf,
     /// The outside roots: name and directory in the copy.
-    outside: Vec<(String, PathBuf)>,
+    outside: Vec<(RootName, PathBuf)>,
     _lock: LockFile,
 }
 
@@ -144,7 +144,7 @@ impl Place {
         Ok(findings)
     }
 
-    fn root(&self, name: &str) -> &Path {
+    fn root(&self, name: &RootName) -> &Path {
         let outside = self.outside.iter().find(|(root, _)| root == name);
         outside.map_or(&self.workspace, |(_, directory)| directory)
     }
@@ -152,9 +152,9 @@ impl Place {
 
 /// Where the workspace stands in the copy, so that what lies outside it stays in there too: as deep as the longest
 /// way up that a root's path takes.
-fn arrange(root: &Path, manifest: &Manifest, copy: &Path) -> Result<(PathBuf, Vec<(String, PathBuf)>)> {
+fn arrange(root: &Path, manifest: &Manifest, copy: &Path) -> Result<(PathBuf, Vec<(RootName, PathBuf)>)> {
     let mut ways = Vec::new();
-    for root in manifest.roots.iter().filter(|r| !r.name.is_empty()) {
+    for root in manifest.roots.iter().filter(|r| !r.name.is_workspace()) {
         ways.push((root.name.clone(), unescape_root(&root.path)?));
     }
     let up = |path: &Path| path.components().filter(|c| matches!(c, Component::ParentDir)).count();

@@ -97,8 +97,8 @@ impl Explainer<'_> {
             return done(true, vec![self.root(root)], None);
         };
         let placed = Placed { full, root, path, exists };
-        let key = (placed.root.root.name.as_str(), &placed.path);
-        if let Ok(index) = self.set.entries.binary_search_by(|e| (e.root.as_str(), &e.path).cmp(&key)) {
+        let key = (&placed.root.root.name, &placed.path);
+        if let Ok(index) = self.set.entries.binary_search_by(|e| (&e.root, &e.path).cmp(&key)) {
             return done(true, self.protected(&placed, &self.set.entries[index]), None);
         }
         let (protected, rules, remedy) = self.by_rules(&placed);
@@ -129,7 +129,7 @@ impl Explainer<'_> {
 
     /// Why a directory is one that protected files count from.
     fn root(&self, root: &RootDirectory) -> Rule {
-        if root.root.name.is_empty() {
+        if root.root.name.is_workspace() {
             return Rule::own("it is the workspace root");
         }
         match self.outside_root(root) {
@@ -265,14 +265,14 @@ impl Explainer<'_> {
                 _ => (true, vec![rule], None),
             };
         }
-        if self.workspace.settings.scope == ScopeSetting::Workspace && at.root.root.name.is_empty() {
+        if self.workspace.settings.scope == ScopeSetting::Workspace && at.root.root.name.is_workspace() {
             return (true, vec![self.scope_setting()], None);
         }
-        if at.root.root.name.is_empty() && at.path.parent().is_none() && !directory {
+        if at.root.root.name.is_workspace() && at.path.parent().is_none() && !directory {
             return (true, vec![Rule::own("it stands at the workspace root")], None);
         }
         let top = at.path.ancestors().last().map_or_else(|| at.path.to_string(), |dir| dir.to_string());
-        if at.root.root.name.is_empty() && [".cargo", ".config"].contains(&top.as_str()) && !at.exists {
+        if at.root.root.name.is_workspace() && [".cargo", ".config"].contains(&top.as_str()) && !at.exists {
             return (true, vec![self.reason(at, &Reason::WorkspaceFile)], None);
         }
         let start = if directory { at.path.to_string() } else { top };
@@ -284,7 +284,7 @@ impl Explainer<'_> {
         let pattern = |path: &str| toml_string(&format!("{}{rest}", glob::literal(path)));
         // A pattern is text.
         at.full.to_str()?;
-        if at.root.root.name.is_empty() {
+        if at.root.root.name.is_workspace() {
             return Some(format!("include = [{}]", pattern(path)));
         }
         let package = self.owners(at.full).into_iter().next_back()?;

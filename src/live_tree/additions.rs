@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::manifest::{FileKind, Manifest, Place};
+use crate::manifest::{FileKind, Manifest, Place, RootName};
 use crate::order;
 use crate::path::RelPath;
 use crate::select::git::{GitAnswer, Rules};
@@ -58,7 +58,7 @@ pub(super) struct Additions {
 
 /// Finds what stands in the scope and not in the restore point.
 pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest) -> Additions {
-    let name = root.root.name.as_str();
+    let name = &root.root.name;
     let scope = &manifest.scope;
     let rules = Rules::ask(&root.directory);
     let (rules, unjudged) = match rules.answer {
@@ -124,14 +124,14 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
 
 /// The directories of packages that did not exist when the restore point was made: they hold a `Cargo.toml` now,
 /// and were neither packages nor directories then.
-fn born_packages(root: &str, found: &[Found], manifest: &Manifest) -> Vec<Option<RelPath>> {
+fn born_packages(root: &RootName, found: &[Found], manifest: &Manifest) -> Vec<Option<RelPath>> {
     let scope = &manifest.scope;
     let mut born: Vec<Option<RelPath>> = Vec::new();
     for manifest_file in found.iter().filter(|f| f.path.file_name() == "Cargo.toml") {
         let Some(dir) = manifest_file.path.parent() else { continue };
         let inside = |places: &[Place]| places.iter().any(|p| p.holds(root, &dir));
         let existed = manifest.find(root, &dir).is_some()
-            || (root.is_empty()
+            || (root.is_workspace()
                 && (scope.unprotected_directories.contains(&dir)
                     || scope.root_entries.binary_search(&dir).is_ok()));
         if !existed && !inside(&scope.directories) && !inside(&scope.ignored) {
@@ -144,7 +144,7 @@ fn born_packages(root: &str, found: &[Found], manifest: &Manifest) -> Vec<Option
 
 /// What a rollback may touch below one root.
 struct Scoped<'a> {
-    name: &'a str,
+    name: &'a RootName,
     manifest: &'a Manifest,
     born: &'a [Option<RelPath>],
 }
@@ -152,7 +152,7 @@ struct Scoped<'a> {
 impl Scoped<'_> {
     fn holds(&self, found: &Found) -> bool {
         // A plain file at the workspace root is a workspace file.
-        let at_root = self.name.is_empty() && found.path.parent().is_none();
+        let at_root = self.name.is_workspace() && found.path.parent().is_none();
         (at_root && found.kind != Ok(FileKind::Directory))
             || self.holds_path(&found.path)
             || self.is_new_manifest(&found.path)
@@ -177,7 +177,7 @@ impl Scoped<'_> {
     fn is_new_manifest(&self, path: &RelPath) -> bool {
         let Some(dir) = path.parent() else { return false };
         let scope = &self.manifest.scope;
-        self.name.is_empty()
+        self.name.is_workspace()
             && path.file_name() == "Cargo.toml"
             && scope.unprotected_directories.contains(&dir)
             && !self.is_foreign(path)

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{Manifest, Package, Place, RootPath};
+use crate::manifest::{Manifest, Package, Place, RootName, RootPath};
 use crate::path::{RelPath, show_path, show_text};
 
 /// What the user names. Paths and packages add up; where nothing is named, all is asked for.
@@ -58,18 +58,18 @@ impl PathFilter {
     }
 
     /// Whether a path is asked for.
-    pub(crate) fn holds(&self, root: &str, path: &RelPath) -> bool {
+    pub(crate) fn holds(&self, root: &RootName, path: &RelPath) -> bool {
         self.0.as_ref().is_none_or(|places| places.iter().any(|place| place.holds(root, path)))
     }
 
     /// Whether anything of a root is asked for.
-    pub(crate) fn reaches(&self, root: &str) -> bool {
-        self.0.as_ref().is_none_or(|places| places.iter().any(|place| place.root == root))
+    pub(crate) fn reaches(&self, root: &RootName) -> bool {
+        self.0.as_ref().is_none_or(|places| places.iter().any(|place| place.root == *root))
     }
 
     /// Whether a path below this one is asked for: a missing directory on the way has to be made.
-    pub(crate) fn leads_to(&self, root: &str, path: &RelPath) -> bool {
-        let leads = |place: &Place| place.root == root && place.path.as_ref().is_some_and(|p| p.is_in(path));
+    pub(crate) fn leads_to(&self, root: &RootName, path: &RelPath) -> bool {
+        let leads = |place: &Place| place.root == *root && place.path.as_ref().is_some_and(|p| p.is_in(path));
         self.0.as_ref().is_some_and(|places| places.iter().any(leads))
     }
 
@@ -78,7 +78,7 @@ impl PathFilter {
     /// # Errors
     /// Kind `Usage`, if a place outside is named.
     pub(crate) fn refuse_outside(&self) -> Result<()> {
-        match self.0.iter().flatten().find(|place| !place.root.is_empty()) {
+        match self.0.iter().flatten().find(|place| !place.root.is_workspace()) {
             Some(place) => {
                 Err(Error::new(ErrorKind::Usage, format!("`{}` lies outside the workspace", place.root))
                     .with_help("add --outside to write there too"))
@@ -96,8 +96,8 @@ fn place(path: &Path, here: Option<&RelPath>, workspace: &Path, sides: &[&Manife
             .with_help("give a path below the workspace root; `.` is all of it"));
     }
     let bytes = path.as_os_str().as_bytes();
-    let outside = sides.iter().flat_map(|m| &m.roots).filter(|r| !r.name.is_empty()).find_map(|root| {
-        let rest = bytes.strip_prefix(root.name.as_bytes())?.strip_prefix(b":")?;
+    let outside = sides.iter().flat_map(|m| &m.roots).filter(|r| !r.name.is_workspace()).find_map(|root| {
+        let rest = bytes.strip_prefix(root.name.as_str().as_bytes())?.strip_prefix(b":")?;
         Some((root.name.clone(), rest))
     });
     let below = match &outside {
@@ -136,7 +136,7 @@ fn tidy(path: &Path) -> PathBuf {
 
 fn unknown_path(place: &Place, sides: &[&Manifest], comparing: bool) -> Error {
     let path = place.path.as_ref().map_or_else(|| ".".to_owned(), ToString::to_string);
-    let text = if place.root.is_empty() { path } else { format!("{}:{path}", place.root) };
+    let text = if place.root.is_workspace() { path } else { format!("{}:{path}", place.root) };
     match sides {
         [manifest] if !comparing => {
             Error::new(ErrorKind::Usage, format!("--only {text}: {} holds no such path", manifest.backup_id))

@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Cursor, Tree};
-use crate::manifest::{Entry, FileKind, GitState, Manifest, Package, Place, Reason, RootPath};
+use crate::manifest::{Entry, FileKind, GitState, Manifest, Package, Place, Reason, RootName, RootPath};
 use crate::order;
 use crate::path::{RelPath, show_path};
 use crate::select::{Candidate, ProtectedSet, RootDirectory};
@@ -56,7 +56,7 @@ impl LiveTree {
     pub(crate) fn look(
         store: &Store,
         manifest: &Manifest,
-        reach: impl Fn(&str) -> bool,
+        reach: impl Fn(&RootName) -> bool,
         how: Look,
         context: &Context<'_>,
     ) -> Result<LiveTree> {
@@ -74,7 +74,7 @@ impl LiveTree {
         };
         for root in manifest.roots.iter().filter(|r| reach(&r.name)) {
             let directory = store.root_directory(root)?;
-            let there = directory.symlink_metadata().is_ok_and(|m| m.is_dir()) || root.name.is_empty();
+            let there = directory.symlink_metadata().is_ok_and(|m| m.is_dir()) || root.name.is_workspace();
             let root = RootDirectory { root: root.clone(), directory };
             if there { present.roots.push(root) } else { present.missing_roots.push(root) }
         }
@@ -96,23 +96,23 @@ impl LiveTree {
 
     /// The same without the roots outside the workspace.
     pub(crate) fn without_outside(mut self) -> LiveTree {
-        self.roots.retain(|r| r.root.name.is_empty());
-        self.known.retain(|(root, _), _| root.is_empty());
-        self.added.retain(|(root, _), _| root.is_empty());
-        self.left.retain(|(root, _), _| root.is_empty());
-        self.staying.retain(|(root, _)| root.is_empty());
+        self.roots.retain(|r| r.root.name.is_workspace());
+        self.known.retain(|(root, _), _| root.is_workspace());
+        self.added.retain(|(root, _), _| root.is_workspace());
+        self.left.retain(|(root, _), _| root.is_workspace());
+        self.staying.retain(|(root, _)| root.is_workspace());
         self
     }
 
     fn look_at_known(
         &mut self,
-        root: &str,
+        root: &RootName,
         tree: &Tree,
         manifest: &Manifest,
         how: Look,
         context: &Context<'_>,
     ) -> Result<()> {
-        let entries: Vec<_> = manifest.entries.iter().filter(|e| e.root == root).collect();
+        let entries: Vec<_> = manifest.entries.iter().filter(|e| e.root == *root).collect();
         let made = match how {
             Look::Whole => None,
             Look::Glance => manifest.made_at(),
@@ -137,7 +137,7 @@ impl LiveTree {
 
     fn take_additions(
         &mut self,
-        root: &str,
+        root: &RootName,
         tree: &Tree,
         additions: Additions,
         context: &Context<'_>,
@@ -151,7 +151,7 @@ impl LiveTree {
         }
         self.left.extend(additions.left.into_iter().map(|(path, why)| ((root.to_owned(), path), why)));
         self.staying.extend(additions.staying.into_iter().map(|path| (root.to_owned(), path)));
-        self.born.extend(additions.born.into_iter().map(|path| Place { root: root.into(), path }));
+        self.born.extend(additions.born.into_iter().map(|path| Place { root: root.clone(), path }));
         Ok(())
     }
 

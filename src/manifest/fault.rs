@@ -1,6 +1,6 @@
 //! What makes a manifest one that is not to be trusted.
 
-use super::{FORMAT, Id, Kind, Manifest, backup_id, root_hash, totals};
+use super::{FORMAT, Id, Kind, Manifest, RootName, backup_id, root_hash, totals};
 use crate::order;
 use crate::path::RelPath;
 
@@ -24,8 +24,8 @@ pub(crate) fn fault(manifest: &Manifest, id: &Id) -> Option<String> {
     let safe_name = |name: &str| {
         name.is_empty() || RelPath::new(name).is_ok_and(|p| p.parent().is_none() && !name.contains('\0'))
     };
-    if manifest.roots.first().is_none_or(|r| !r.name.is_empty())
-        || !manifest.roots.iter().all(|r| safe_name(&r.name))
+    if manifest.roots.first().is_none_or(|r| !r.name.is_workspace())
+        || !manifest.roots.iter().all(|r| safe_name(r.name.as_str()))
         || order::gather::<order::Set<_>, _>(manifest.roots.iter().map(|r| &r.name)).len()
             != manifest.roots.len()
     {
@@ -43,9 +43,9 @@ pub(crate) fn fault(manifest: &Manifest, id: &Id) -> Option<String> {
 /// Every entry stands in a directory that is an entry too, so that no path leads through a file or a link; and
 /// none stands in a version control directory.
 fn nesting_fault(manifest: &Manifest) -> Option<String> {
-    let mut directories: Vec<(&str, &RelPath)> = Vec::new();
+    let mut directories: Vec<(&RootName, &RelPath)> = Vec::new();
     for entry in &manifest.entries {
-        while directories.last().is_some_and(|(root, dir)| *root != entry.root || !entry.path.is_in(dir)) {
+        while directories.last().is_some_and(|(root, dir)| **root != entry.root || !entry.path.is_in(dir)) {
             directories.pop();
         }
         let inside = directories.last().map(|(_, dir)| *dir);

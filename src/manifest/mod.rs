@@ -4,6 +4,7 @@ mod fault;
 mod lines;
 mod members;
 mod names;
+mod rooted;
 mod scope;
 mod sums;
 
@@ -17,7 +18,8 @@ use crate::path::{LinkTarget, RelPath};
 pub(crate) use fault::fault;
 use lines::LineFormatter;
 pub use members::MemberGlobs;
-pub use names::{Id, InvalidId, Label, Mode, PRE_ROLLBACK, RootName};
+pub use names::{Id, InvalidId, Label, Mode, PRE_ROLLBACK};
+pub use rooted::RootName;
 pub use scope::{Origin, Pattern, Place, Scope};
 pub(crate) use sums::kind_fields;
 pub use sums::{root_hash, totals};
@@ -52,7 +54,7 @@ pub struct Package {
     /// Its version.
     pub version: String,
     /// The root that it lies in.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "RootName::is_workspace")]
     pub root: RootName,
     /// Its directory below the root; absent where it is the root itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,7 +141,7 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The root that it lies in; empty for the workspace.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "RootName::is_workspace")]
     pub root: RootName,
     /// Where it lies below its root.
     pub path: RelPath,
@@ -159,7 +161,7 @@ pub struct Entry {
 
 impl Entry {
     /// Where the entry stands among others: by root, then by path, bytewise.
-    pub fn key(&self) -> (&str, &RelPath) {
+    pub fn key(&self) -> (&RootName, &RelPath) {
         (&self.root, &self.path)
     }
 
@@ -190,16 +192,16 @@ impl Entry {
 }
 
 /// See [`Entry::stored_path`].
-pub(crate) fn stored_path(root: &str, path: &RelPath) -> RelPath {
+pub(crate) fn stored_path(root: &RootName, path: &RelPath) -> RelPath {
     let mut bytes =
-        if root.is_empty() { b"files/".to_vec() } else { format!("outside/{root}/").into_bytes() };
+        if root.is_workspace() { b"files/".to_vec() } else { format!("outside/{root}/").into_bytes() };
     bytes.extend_from_slice(path.as_bytes());
     RelPath::from_bytes(&bytes).unwrap_or_else(|_| path.clone())
 }
 
 /// See [`Entry::shown`].
-pub(crate) fn shown(root: &str, path: &RelPath) -> String {
-    if root.is_empty() { path.to_string() } else { format!("{root}:{path}") }
+pub(crate) fn shown(root: &RootName, path: &RelPath) -> String {
+    if root.is_workspace() { path.to_string() } else { format!("{root}:{path}") }
 }
 
 /// Sums over the entries.
@@ -324,12 +326,12 @@ impl Manifest {
     }
 
     /// The entry at `path` of `root`.
-    pub fn find(&self, root: &str, path: &RelPath) -> Option<&Entry> {
+    pub fn find(&self, root: &RootName, path: &RelPath) -> Option<&Entry> {
         self.index_of(root, path).map(|i| &self.entries[i])
     }
 
     /// The index in `entries` of what stands at `path` of `root`.
-    pub fn index_of(&self, root: &str, path: &RelPath) -> Option<usize> {
+    pub fn index_of(&self, root: &RootName, path: &RelPath) -> Option<usize> {
         self.entries.binary_search_by(|e| e.key().cmp(&(root, path))).ok()
     }
 

@@ -11,9 +11,6 @@ use crate::clock::{parse_stamp, stamp};
 /// The label of the restore points that a rollback makes of the present before it changes anything.
 pub const PRE_ROLLBACK: &str = "pre_rollback";
 
-/// The name of a root: empty for the workspace, otherwise that of a directory below `outside/`.
-pub type RootName = String;
-
 /// A restore point's id: the UTC second of its making, `YYYYMMDD_HHMMSS`. Ids only ever rise within a store.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(String);

@@ -62,7 +62,7 @@ pub struct Scope {
 #[serde(deny_unknown_fields)]
 pub struct Place {
     /// The root; empty for the workspace.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "RootName::is_workspace")]
     pub root: RootName,
     /// The path below it; `None` for the root itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,8 +71,8 @@ pub struct Place {
 
 impl Place {
     /// Whether `path` of root `root` is this place or lies below it.
-    pub fn holds(&self, root: &str, path: &RelPath) -> bool {
-        self.root == root && self.path.as_ref().is_none_or(|p| path.is_in(p))
+    pub fn holds(&self, root: &RootName, path: &RelPath) -> bool {
+        self.root == *root && self.path.as_ref().is_none_or(|p| path.is_in(p))
     }
 }
 

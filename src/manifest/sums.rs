@@ -30,7 +30,7 @@ pub fn root_hash(entries: &[Entry]) -> Digest {
         hasher.update(&[0]);
     };
     for entry in entries {
-        field(entry.root.as_bytes());
+        field(entry.root.as_ref());
         field(entry.path.as_bytes());
         let (kind, size, content) = kind_fields(&entry.kind);
         field(kind.as_bytes());

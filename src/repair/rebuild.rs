@@ -46,7 +46,7 @@ fn stage(
     json: &[u8],
     context: &Context<'_>,
 ) -> Result<u64> {
-    let roots = manifest.roots.iter().map(|r| r.name.as_str());
+    let roots = manifest.roots.iter().map(|r| &r.name);
     let directories = manifest.entries.iter().filter(|e| e.kind == Kind::Directory);
     staging.directories(roots, directories.map(Entry::stored_path))?;
     let archive = store.layout().archive(&manifest.label, &manifest.id);

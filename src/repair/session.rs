@@ -91,8 +91,7 @@ impl Hand<'_> {
 
     /// Directories first: what lies behind a link in place of one is not the session's.
     fn directories(&mut self, session: &Path, manifest: &Manifest) -> Result<()> {
-        let above =
-            frame(manifest.roots.iter().map(|r| r.name.as_str())).into_iter().map(|dir| session.join(dir));
+        let above = frame(manifest.roots.iter().map(|r| &r.name)).into_iter().map(|dir| session.join(dir));
         let entries = manifest.entries.iter().filter(|e| e.kind == Kind::Directory);
         let wanted = std::iter::once(session.to_path_buf())
             .chain(above)

@@ -2,13 +2,13 @@
 //! archive of ill will, may hold what would replace the executable that people are told to run.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{Root, shown};
+use crate::manifest::{Root, RootName, shown};
 use crate::path::{RelPath, canonical, show_path};
 use crate::store::Store;
 
 /// One path that a plan is about, and whether a directory is to stand there.
 pub(super) struct Target<'a> {
-    pub(super) root: &'a str,
+    pub(super) root: &'a RootName,
     pub(super) path: &'a RelPath,
     pub(super) is_directory: bool,
 }
@@ -29,9 +29,9 @@ pub(super) fn refuse_targets_in_store<'a>(
         // A root that is gone has nothing of the store in it.
         let Ok(directory) = canonical(&store.root_directory(root)?) else { continue };
         if directory.starts_with(&store_dir) {
-            places.push((root.name.as_str(), None));
+            places.push((&root.name, None));
         } else if let Some(place) = RelPath::strip(&directory, &store_dir) {
-            places.push((root.name.as_str(), Some(place)));
+            places.push((&root.name, Some(place)));
         }
     }
     let is_in_store = |target: &Target<'_>| {

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Fs, Tree};
 use crate::live_tree::FileState;
-use crate::manifest::{Mode, stored_path};
+use crate::manifest::{Mode, RootName, stored_path};
 use crate::order;
 use crate::path::RelPath;
 use crate::store::{Layout, STATE_IDLE, Store, StoreLock};
@@ -28,7 +28,7 @@ pub(super) type Identity = (u64, i64, i64, i64);
 pub(super) struct Transaction<'a> {
     pub(super) store: &'a Store,
     pub(super) journal: &'a Journal,
-    trees: order::Map<String, Tree>,
+    trees: order::Map<RootName, Tree>,
     pub(super) context: Context<'a>,
 }
 
@@ -78,7 +78,7 @@ impl<'a> Transaction<'a> {
         self.store.fs()
     }
 
-    pub(super) fn tree(&self, root: &str) -> Result<&Tree> {
+    pub(super) fn tree(&self, root: &RootName) -> Result<&Tree> {
         self.trees
             .get(root)
             .ok_or_else(|| Error::new(ErrorKind::Damaged, format!("the journal names no root `{root}`")))
@@ -152,7 +152,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    pub(super) fn open_directory(&self, root: &str, path: &RelPath, mode: Mode) -> Result<()> {
+    pub(super) fn open_directory(&self, root: &RootName, path: &RelPath, mode: Mode) -> Result<()> {
         let tree = self.tree(root)?;
         let stat = tree.stat(path).during("look at", tree.path().join(path))?;
         let kind = stat.map(|s| rustix::fs::FileType::from_raw_mode(s.st_mode));
@@ -165,11 +165,10 @@ impl<'a> Transaction<'a> {
 
     /// Gives directories the mode that they are to have, the deepest first.
     pub(super) fn lock_again(&self, side: impl Fn(&Action) -> Option<&FileState>) -> Result<()> {
-        let mut modes: order::Map<(&str, &RelPath), Mode> = order::gather(
-            self.journal.unlock.iter().map(|((root, path), mode)| ((root.as_str(), path), *mode)),
-        );
+        let mut modes: order::Map<(&RootName, &RelPath), Mode> =
+            order::gather(self.journal.unlock.iter().map(|((root, path), mode)| ((root, path), *mode)));
         for action in &self.journal.actions {
-            let key = (action.root.as_str(), &action.path);
+            let key = (&action.root, &action.path);
             match side(action) {
                 Some(FileState::Directory { mode }) => drop(modes.insert(key, *mode)),
                 _ => drop(modes.remove(&key)),

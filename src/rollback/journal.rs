@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::live_tree::FileState;
-use crate::manifest::{Id, Mode, Root, RootPath};
+use crate::manifest::{Id, Mode, Root, RootName, RootPath};
 use crate::path::{LinkTarget, RelPath, show_path, show_text};
 use crate::store::nul::{FieldReader, Fields};
 
@@ -46,7 +46,7 @@ pub enum Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
     /// The root; empty for the workspace.
-    pub root: String,
+    pub root: RootName,
     /// The path below it.
     pub path: RelPath,
     /// What stands there, and has to stand there when it begins.
@@ -267,11 +267,12 @@ fn decode(mut r: FieldReader<'_>) -> Option<Journal> {
     let roots = list(r, "roots", |r| {
         let root = Root { name: r.text()?.into(), path: r.text()?.into() };
         // What is moved out of a root goes to a directory of its name.
-        let safe = root.name.is_empty() || RelPath::new(&root.name).is_ok_and(|name| name.parent().is_none());
+        let safe = root.name.is_workspace()
+            || RelPath::new(root.name.as_str()).is_ok_and(|name| name.parent().is_none());
         safe.then_some(root)
     })?;
     let root_path = |r: &mut FieldReader<'_>| -> Option<RootPath> {
-        let (root, path) = (r.text()?.to_owned(), RelPath::from_bytes(r.next()?).ok()?);
+        let (root, path) = (r.text()?.into(), RelPath::from_bytes(r.next()?).ok()?);
         // No plan ever names one, so it was not a rollback that wrote this.
         (!crate::path::is_version_control(&path)).then_some((root, path))
     };
@@ -325,7 +326,7 @@ mod tests {
             sha256: Some(crate::digest::Digest::of(b"abc")),
         };
         let action = |p: &[u8], before, after, origin| Action {
-            root: String::new(),
+            root: RootName::Workspace,
             path: path(p),
             before,
             after,
@@ -336,9 +337,9 @@ mod tests {
             purpose: Purpose::Rollback { to: "20261123_054000".parse().unwrap() },
             pre_rollback: Some("20261123_053959".parse().unwrap()),
             created: "2026-11-23T05:40:01Z".into(),
-            roots: vec![Root { name: String::new(), path: ".".into() }],
-            unlock: vec![((String::new(), path(b"ro")), Mode::new(0o555))],
-            touch: vec![(String::new(), path(b"src/lib.rs"))],
+            roots: vec![Root { name: RootName::Workspace, path: ".".into() }],
+            unlock: vec![((RootName::Workspace, path(b"ro")), Mode::new(0o555))],
+            touch: vec![(RootName::Workspace, path(b"src/lib.rs"))],
             actions: vec![
                 action(b"end\n\xff", None, Some(file(0o644)), Origin::Session),
                 action(b"gone", Some(FileState::Special), None, Origin::None),

@@ -53,7 +53,7 @@ pub fn plan(
 ) -> Result<RollbackPlan> {
     store.refuse_cut_off()?;
     let manifest = store.manifest(listed)?;
-    let reached = |e: &&Entry| options.outside || e.root.is_empty();
+    let reached = |e: &&Entry| options.outside || e.root.is_workspace();
     let targets = manifest.entries.iter().filter(reached).map(|e| Target {
         root: &e.root,
         path: &e.path,
@@ -91,10 +91,10 @@ fn refuse_missing_roots(present: &LiveTree) -> Result<()> {
 
 /// What differs in roots outside the workspace, for the report.
 fn differences_outside(manifest: &Manifest, present: &LiveTree) -> Vec<String> {
-    let outside = manifest.entries.iter().filter(|e| !e.root.is_empty());
+    let outside = manifest.entries.iter().filter(|e| !e.root.is_workspace());
     let mut out: Vec<String> =
         outside.filter(|e| present.differs(e)).map(crate::manifest::Entry::shown).collect();
-    let added = present.added.iter().filter(|((root, _), t)| !root.is_empty() && !t.is_directory());
+    let added = present.added.iter().filter(|((root, _), t)| !root.is_workspace() && !t.is_directory());
     out.extend(added.map(|((root, path), _)| crate::manifest::shown(root, path)));
     out
 }

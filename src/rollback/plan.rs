@@ -3,7 +3,7 @@
 use super::journal::{Action, Origin, Purpose, Verb};
 use crate::error::{Error, ErrorKind, Result};
 use crate::live_tree::{Asked, FileState, LeftAlone, LiveTree, PathFilter};
-use crate::manifest::{GitState, Id, Manifest, Mode, Package, Reason, Root, RootPath, shown};
+use crate::manifest::{GitState, Id, Manifest, Mode, Package, Reason, Root, RootName, RootPath, shown};
 use crate::order;
 use crate::path::RelPath;
 use crate::validate::{From, Source, VerifiedSession};
@@ -194,7 +194,7 @@ fn plan_removals(
     actions: &mut order::Map<RootPath, Action>,
     left: &mut order::Map<RootPath, LeftAlone>,
 ) -> Result<()> {
-    let obstructs = |root: &str, path: &RelPath| {
+    let obstructs = |root: &RootName, path: &RelPath| {
         cleared.iter().any(|(r, dir)| r == root && path.is_in(dir) && path != dir)
     };
     let blocked: Vec<String> = present
@@ -215,11 +215,11 @@ fn plan_removals(
     }
     // A directory goes only where nothing in it stays.
     let mut occupied: order::Set<RootPath> = order::Set::new();
-    let mut occupy = |root: &str, path: &RelPath| {
+    let mut occupy = |root: &RootName, path: &RelPath| {
         occupied.extend(path.ancestors().map(|dir| (root.to_owned(), dir)));
     };
     present.staying.iter().for_each(|(root, path)| occupy(root, path));
-    let goes = |root: &str, path: &RelPath| {
+    let goes = |root: &RootName, path: &RelPath| {
         (selection.holds(root, path) && !options.keep_new) || obstructs(root, path)
     };
     for ((root, path), state) in &present.added {

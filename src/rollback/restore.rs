@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event, plural};
 use crate::fsx::Fs;
 use crate::live_tree::PathFilter;
-use crate::manifest::{Entry, Id, Kind};
+use crate::manifest::{Entry, Id, Kind, RootName};
 use crate::order;
 use crate::path::show_path;
 use crate::store::{Listed, Log, Store};
@@ -24,7 +24,7 @@ pub struct RestoreReport {
     /// Where it was restored to.
     pub directory: PathBuf,
     /// Where roots outside the workspace went: the name of each and its directory.
-    pub outside: Vec<(String, PathBuf)>,
+    pub outside: Vec<(RootName, PathBuf)>,
     /// Files that were written and read back.
     pub files: u64,
     /// Symbolic links.
@@ -91,7 +91,7 @@ pub(crate) fn extract(
             || (e.kind == Kind::Directory && selection.leads_to(&e.root, &e.path))
     };
     let wanted: Vec<usize> = (0..manifest.entries.len())
-        .filter(|i| manifest.entries[*i].root.is_empty() || options.outside)
+        .filter(|i| manifest.entries[*i].root.is_workspace() || options.outside)
         .filter(|i| asked(&manifest.entries[*i]))
         .collect();
     if wanted.is_empty() {
@@ -121,10 +121,10 @@ impl Restore<'_> {
         self.store.fs()
     }
 
-    fn root_directory(&self, root: &str) -> Result<PathBuf> {
-        let root = self.verified.manifest().roots.iter().find(|r| r.name == root);
+    fn root_directory(&self, root: &RootName) -> Result<PathBuf> {
+        let root = self.verified.manifest().roots.iter().find(|r| r.name == *root);
         match root {
-            Some(root) if !root.name.is_empty() => {
+            Some(root) if !root.name.is_workspace() => {
                 Ok(crate::path::clean(&self.directory.join(crate::store::unescape_root(&root.path)?)))
             }
             _ => Ok(self.directory.to_path_buf()),
@@ -132,7 +132,7 @@ impl Restore<'_> {
     }
 
     fn refuse_occupied(&self, outside: bool) -> Result<()> {
-        for root in self.verified.manifest().roots.iter().filter(|r| r.name.is_empty() || outside) {
+        for root in self.verified.manifest().roots.iter().filter(|r| r.name.is_workspace() || outside) {
             let directory = self.root_directory(&root.name)?;
             let occupied = match std::fs::read_dir(&directory) {
                 Ok(mut entries) => entries.next().is_some(),
@@ -158,10 +158,10 @@ impl Restore<'_> {
     }
 
     /// The roots outside the workspace that something is written to, and where they go.
-    fn outside(&self, wanted: &[usize]) -> Result<Vec<(String, PathBuf)>> {
+    fn outside(&self, wanted: &[usize]) -> Result<Vec<(RootName, PathBuf)>> {
         let entries = &self.verified.manifest().entries;
-        let names: order::Set<&String> =
-            order::gather(wanted.iter().map(|i| &entries[*i].root).filter(|root| !root.is_empty()));
+        let names: order::Set<&RootName> =
+            order::gather(wanted.iter().map(|i| &entries[*i].root).filter(|root| !root.is_workspace()));
         names.into_iter().map(|name| Ok((name.clone(), self.root_directory(name)?))).collect()
     }
 

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::Context;
 use crate::fsx::Tree;
 use crate::live_tree::{FileState, LeftAlone, LiveTree, Look};
-use crate::manifest::{Id, Manifest, Mode, RootPath, stored_path};
+use crate::manifest::{Id, Manifest, Mode, RootName, RootPath, stored_path};
 use crate::order;
 use crate::path::RelPath;
 use crate::store::Store;
@@ -79,7 +79,7 @@ fn present_set(
     context: &Context<'_>,
 ) -> Result<Option<crate::select::ProtectedSet>> {
     let Some(manifest) = scope_of(store, journal)? else { return Ok(None) };
-    let reach = |root: &str| journal.roots.iter().any(|r| r.name == root);
+    let reach = |root: &RootName| journal.roots.iter().any(|r| r.name == *root);
     let present = LiveTree::look(store, &manifest, reach, Look::Whole, context)?;
     Ok(Some(present.protected_set(&manifest)))
 }
@@ -97,7 +97,7 @@ fn scope_of(store: &Store, journal: &Journal) -> Result<Option<Manifest>> {
 struct Undo<'a> {
     store: &'a Store,
     journal: &'a Journal,
-    trees: order::Map<String, Tree>,
+    trees: order::Map<RootName, Tree>,
     actions: Vec<Action>,
     left: Vec<(String, LeftAlone)>,
     lost: Vec<String>,
@@ -127,7 +127,7 @@ impl<'a> Undo<'a> {
         })
     }
 
-    fn look(&self, root: &str, path: &RelPath) -> Result<Option<FileState>> {
+    fn look(&self, root: &RootName, path: &RelPath) -> Result<Option<FileState>> {
         let tree = self
             .trees
             .get(root)

@@ -28,7 +28,7 @@ pub(super) struct Area<'a> {
 
 impl Area<'_> {
     /// Its name, and the setting that made it a root.
-    pub(super) fn place(&self) -> (&str, Option<&str>) {
+    pub(super) fn place(&self) -> (&RootName, Option<&str>) {
         (&self.name, self.setting.as_deref())
     }
 }
@@ -44,7 +44,7 @@ pub(super) fn areas<'a>(workspace: &'a Workspace, store: &Path) -> Vec<Area<'a>>
         }
     }
     let mut names = order::Set::new();
-    let mut roots = vec![(RootName::new(), workspace.root.as_path())];
+    let mut roots = vec![(RootName::Workspace, workspace.root.as_path())];
     for dir in outside {
         let base = dir.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         let base = Label::from_text(&base).as_str().to_owned();
@@ -54,7 +54,7 @@ pub(super) fn areas<'a>(workspace: &'a Workspace, store: &Path) -> Vec<Area<'a>>
             name = format!("{base}-{number}");
             number += 1;
         }
-        roots.push((name, dir));
+        roots.push((name.into(), dir));
     }
     order::sort(&mut roots);
 

@@ -1,6 +1,6 @@
 //! What one protected path is, and why it is protected.
 
-use crate::manifest::{FileKind, Reason};
+use crate::manifest::{FileKind, Reason, RootName};
 use crate::order;
 use crate::path::RelPath;
 use crate::settings::ScopeSetting;
@@ -26,14 +26,14 @@ impl Chosen {
 /// The reasons that a path has by where it lies. The root comes with the setting that made it one, if one did.
 pub(super) fn reasons_of(
     workspace: &Workspace,
-    (root, outside): (&str, Option<&str>),
+    (root, outside): (&RootName, Option<&str>),
     path: &RelPath,
     is_dir: bool,
     owners: &[&LocalPackage],
 ) -> order::Set<Reason> {
     let reason = |p: &&LocalPackage| if p.member { Reason::Member } else { Reason::PathDependency };
     let mut reasons: order::Set<Reason> = order::gather(owners.iter().map(reason));
-    if root.is_empty() {
+    if root.is_workspace() {
         let mut components = path.components();
         let first = components.next();
         let steers = first.is_some_and(|name| STEERING.iter().any(|dir| name == *dir));

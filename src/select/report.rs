@@ -13,7 +13,7 @@ use crate::workspace::Workspace;
 pub(super) fn finish_skipped(area: &mut Area<'_>) {
     let by_directory = by_directory(&area.packages);
     for (path, why) in &area.gathered.walked.pruned {
-        let at_top = area.name.is_empty() && path.parent().is_none();
+        let at_top = area.name.is_workspace() && path.parent().is_none();
         let steers = path.components().next().is_some_and(|name| STEERING.iter().any(|dir| name == *dir));
         let in_protected = at_top || steers || !owners(&by_directory, path).is_empty();
         // A directory of which only a part is protected stays in the list: the rest of it is skipped.
@@ -58,7 +58,7 @@ pub(super) fn scope(areas: &[Area<'_>], whole_workspace: bool, excluded: Vec<Pat
     let mut scope = Scope { whole_workspace, excluded, ..Scope::default() };
     for area in areas {
         let place = |path: Option<RelPath>| Place { root: area.name.clone(), path };
-        let is_workspace = area.name.is_empty();
+        let is_workspace = area.name.is_workspace();
         if is_workspace {
             scope.git = area.gathered.git;
             if whole_workspace {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::error::{Error, ErrorKind};
-use crate::manifest::{FileKind, GitState, Pattern, Place, Reason};
+use crate::manifest::{FileKind, GitState, Pattern, Place, Reason, RootName};
 use crate::path::RelPath;
 use crate::workspace::{LoadOptions, load};
 
@@ -100,7 +100,7 @@ fn check(set: &ProtectedSet) {
         assert!(!entry.reasons.is_empty(), "{}", entry.path);
         assert!(entry.reasons.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", entry.reasons);
         for parent in entry.path.ancestors() {
-            let kind = find(set, &entry.root, &parent).map(|e| e.kind);
+            let kind = find(set, entry.root.as_str(), &parent).map(|e| e.kind);
             assert_eq!(kind, Some(FileKind::Directory), "{parent} above {}", entry.path);
         }
     }
@@ -111,7 +111,7 @@ fn rel(path: &str) -> RelPath {
 }
 
 fn find<'s>(set: &'s ProtectedSet, root: &str, path: &RelPath) -> Option<&'s Candidate> {
-    set.entries.iter().find(|e| e.root == root && e.path == *path)
+    set.entries.iter().find(|e| e.root.as_str() == root && e.path == *path)
 }
 
 fn has(set: &ProtectedSet, path: &str) -> bool {
@@ -124,16 +124,16 @@ fn reasons(set: &ProtectedSet, root: &str, path: &str) -> Vec<Reason> {
 
 /// The files of a root, not the directories.
 fn files(set: &ProtectedSet, root: &str) -> Vec<String> {
-    let files = set.entries.iter().filter(|e| e.root == root && e.kind != FileKind::Directory);
+    let files = set.entries.iter().filter(|e| e.root.as_str() == root && e.kind != FileKind::Directory);
     files.map(|e| e.path.to_string()).collect()
 }
 
 fn why(set: &ProtectedSet, path: &str) -> Option<SkipReason> {
-    set.skipped.iter().find(|s| s.root.is_empty() && s.path == rel(path)).map(|s| s.why.clone())
+    set.skipped.iter().find(|s| s.root.is_workspace() && s.path == rel(path)).map(|s| s.why.clone())
 }
 
 fn place(path: &str) -> Place {
-    Place { root: String::new(), path: Some(rel(path)) }
+    Place { root: RootName::Workspace, path: Some(rel(path)) }
 }
 
 fn noted(set: &ProtectedSet, part: &str) -> bool {
@@ -202,7 +202,7 @@ fn a_single_package_protects_all_of_its_directory_but_its_target() {
     assert_eq!(why(&set, "target"), Some(SkipReason::TargetDirectory));
     assert_eq!(why(&set, "nested/target"), Some(SkipReason::TargetDirectory));
     assert!(noted(&set, "no git repository") && !set.scope.git && set.git.is_none());
-    assert_eq!(set.scope.directories, [Place { root: String::new(), path: None }]);
+    assert_eq!(set.scope.directories, [Place { root: RootName::Workspace, path: None }]);
     assert!(set.unprotected.is_empty());
 }
 

@@ -47,7 +47,8 @@ impl Facts {
     fn held_package(&self, package: &Package) -> Option<Held> {
         let root = self.roots.iter().find(|root| root.name == package.root)?;
         let base = unescape_root(&root.path).ok()?;
-        let stored = if root.name.is_empty() { "files".to_owned() } else { format!("outside/{}", root.name) };
+        let stored =
+            if root.name.is_workspace() { "files".to_owned() } else { format!("outside/{}", root.name) };
         let (directory, files) = match &package.directory {
             Some(path) => (base.join(path.as_path()), stored_path(&root.name, path).as_path().to_path_buf()),
             None => (base, stored.into()),

@@ -60,7 +60,7 @@ impl Store {
     /// The patterns that a manifest without them left in the session: read where the content is the recorded one.
     fn members_of_older(&self, manifest: &Manifest) -> Option<MemberGlobs> {
         let entry =
-            manifest.entries.iter().find(|e| e.root.is_empty() && e.path.as_bytes() == b"Cargo.toml")?;
+            manifest.entries.iter().find(|e| e.root.is_workspace() && e.path.as_bytes() == b"Cargo.toml")?;
         let path = self.layout().session(&manifest.id).join(entry.stored_path());
         let bytes = std::fs::read(path).ok().filter(|bytes| Some(Digest::of(bytes)) == entry.sha256())?;
         MemberGlobs::read(&bytes)

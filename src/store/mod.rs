@@ -182,7 +182,7 @@ impl Store {
     /// # Errors
     /// Kind `Damaged` where the manifest's text for it is malformed.
     pub fn root_directory(&self, root: &crate::manifest::Root) -> Result<PathBuf> {
-        if root.name.is_empty() {
+        if root.name.is_workspace() {
             return Ok(self.root.clone());
         }
         Ok(clean(&self.root.join(unescape_root(&root.path)?)))

@@ -9,14 +9,15 @@ use super::{Store, write_private};
 use crate::digest::digest_of;
 use crate::error::{IoContext, Result, miswritten};
 use crate::event::{Context, Event};
-use crate::manifest::{Id, Kind, MANIFEST_FILE, Manifest, Mode};
+use crate::manifest::{Id, Kind, MANIFEST_FILE, Manifest, Mode, RootName};
 use crate::order;
 use crate::path::RelPath;
 
 /// The directories of a session above its entries: `files`, and for roots outside `outside` and one for each.
-pub(crate) fn frame<'n>(roots: impl Iterator<Item = &'n str>) -> Vec<PathBuf> {
+pub(crate) fn frame<'n>(roots: impl Iterator<Item = &'n RootName>) -> Vec<PathBuf> {
     let mut frame = vec![PathBuf::from("files")];
-    for name in roots.filter(|name| !name.is_empty()) {
+    for root in roots {
+        let RootName::Outside(name) = root else { continue };
         if frame.len() == 1 {
             frame.push("outside".into());
         }
@@ -45,7 +46,7 @@ impl<'a> Staging<'a> {
     /// Makes its directories anew: those of the roots, and the entries' in their order.
     pub(crate) fn directories<'n>(
         &self,
-        roots: impl Iterator<Item = &'n str>,
+        roots: impl Iterator<Item = &'n RootName>,
         directories: impl Iterator<Item = RelPath>,
     ) -> Result<()> {
         let (staging, fs) = (self.path(), self.store.fs());
@@ -96,7 +97,7 @@ impl<'a> Staging<'a> {
         let staging = self.path();
         let directories = manifest.entries.iter().rev().filter(|e| e.kind == Kind::Directory);
         let mut sealed: Vec<PathBuf> = directories.map(|e| staging.join(e.stored_path())).collect();
-        let frame = frame(manifest.roots.iter().map(|r| r.name.as_str()));
+        let frame = frame(manifest.roots.iter().map(|r| &r.name));
         sealed.extend(frame.iter().rev().map(|dir| staging.join(dir)));
         sealed.push(staging);
         let fs = self.store.fs();

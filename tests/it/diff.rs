@@ -97,7 +97,7 @@ fn roots_outside_are_compared_and_one_that_is_gone_is_named() {
     assert_eq!(told(&live(&world)), ["Content neighbour:src/lib.rs"]);
     remove(&neighbour);
     let diff = live(&world);
-    assert_eq!((diff.missing_roots, diff.changes.len()), (vec!["neighbour".to_owned()], 0));
+    assert_eq!((diff.missing_roots, diff.changes.len()), (vec!["neighbour".into()], 0));
     backstop(&world.root).args(["diff", "--only", "neighbour:"]).ends(1).prints("0 paths are the same");
 }
 

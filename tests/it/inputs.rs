@@ -53,7 +53,7 @@ fn build(world: &World) {
 
 fn reasons(set: &ProtectedSet, path: &str) -> Vec<Reason> {
     let path = RelPath::new(path).unwrap();
-    let found = set.entries.iter().find(|e| e.root.is_empty() && e.path == path);
+    let found = set.entries.iter().find(|e| e.root.is_workspace() && e.path == path);
     found.map(|e| e.reasons.clone()).unwrap_or_default()
 }
 
@@ -103,7 +103,8 @@ fn what_is_gone_or_excluded_is_not_brought_in_and_what_is_excluded_is_named() {
     assert!(gaps.contains(&(proto, InputGap::Excluded("**/*.proto".into()))), "{gaps:?}");
     // The setting makes the directory a root of its own.
     assert_eq!(gaps.len(), 3, "{gaps:?}");
-    let far = set.entries.iter().find(|e| e.root == "aside" && e.path == RelPath::new("far.txt").unwrap());
+    let far =
+        set.entries.iter().find(|e| e.root.as_str() == "aside" && e.path == RelPath::new("far.txt").unwrap());
     assert_eq!(far.unwrap().reasons, [Reason::Include("../aside".into())]);
     assert!(set.notes.iter().any(|n| n.contains("`../nowhere`")), "{:?}", set.notes);
 }

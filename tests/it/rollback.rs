@@ -273,7 +273,7 @@ fn roots_outside_the_workspace_are_reported_and_written_only_when_asked() {
     let edited = take();
     let plan = world.plan(&all());
     assert_eq!(plan.outside_differences, ["neighbour:src/lib.rs", "neighbour:src/new.rs"]);
-    assert!(plan.actions.iter().all(|a| a.root.is_empty()));
+    assert!(plan.actions.iter().all(|a| a.root.is_workspace()));
     world.apply_with(plan, &Fs::real()).unwrap();
     assert_same(&take().below("neighbour"), &edited.below("neighbour"), "not asked for");
     assert_same(&take().below("workspace"), &before.below("workspace"), "the workspace");

@@ -128,7 +128,7 @@ fn hint(out: &mut String, term: &Term, view: &DiffView<'_>) {
             Some(view.store.layout().session(&listed.id).join(stored))
         }
         // Where a root outside lies is nothing that a diff knows.
-        None if change.root.is_empty() => Some(view.store.root().join(&change.path)),
+        None if change.root.is_workspace() => Some(view.store.root().join(&change.path)),
         None => None,
     };
     if let (Some(a), Some(b)) = (place(view.a), place(view.b)) {

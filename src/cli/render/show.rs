@@ -56,12 +56,12 @@ pub(in crate::cli) fn show(
     field("Tools", fill(INDENT, listed(&tools)));
     field("Files", show_path(&store.layout().session(&m.id).join("files")));
     field("Archive", show_path(&store.layout().archive(&m.label, &m.id)));
-    for root in m.roots.iter().filter(|r| !r.name.is_empty()) {
+    for root in m.roots.iter().filter(|r| !r.name.is_workspace()) {
         field("Outside", format!("{}: {}", root.name, show_text(&root.path)));
     }
     for package in &m.packages {
         let dir = package.directory.as_ref().map_or_else(|| ".".into(), ToString::to_string);
-        let root = if package.root.is_empty() { String::new() } else { format!("{}:", package.root) };
+        let root = if package.root.is_workspace() { String::new() } else { format!("{}:", package.root) };
         let files = m.entries.iter().filter(|e| e.is_file() && e.package.as_deref() == Some(&package.name));
         let (count, size) = files.fold((0, 0), |(n, size), e| (n + 1, size + e.size()));
         let head = format!("{} {} in {root}{dir}", package.name, package.version);

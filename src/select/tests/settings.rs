@@ -37,7 +37,7 @@ fn include_adds_and_exclude_beats_every_reason() {
     assert_eq!(why(&set, "a/no/x"), None, "its directory stands for it");
     assert_eq!(why(&set, "a/t.snap"), Some(SkipReason::Excluded("**/*.snap".into())));
     assert!(noted(&set, "`none/*`"));
-    let base = Place { root: String::new(), path: None };
+    let base = Place { root: RootName::Workspace, path: None };
     assert_eq!(set.scope.excluded[0], Pattern { base, glob: "assets/big".into() });
     assert_eq!(set.scope.excluded[3].base, place("a"));
     assert_eq!(set.unprotected.iter().map(|u| u.path.to_string()).collect::<Vec<_>>(), ["no"]);
@@ -52,7 +52,7 @@ fn the_whole_workspace_is_protected_where_the_settings_say_so() {
     assert_eq!(reasons(&set, "", "docs/x.md"), [Reason::Scope]);
     assert_eq!(reasons(&set, "", "a/src/lib.rs"), [Reason::Member, Reason::Scope]);
     assert!(!has(&set, "x.log") && set.unprotected.is_empty() && set.scope.whole_workspace);
-    assert!(set.scope.directories.contains(&Place { root: String::new(), path: None }));
+    assert!(set.scope.directories.contains(&Place { root: RootName::Workspace, path: None }));
 }
 
 #[test]

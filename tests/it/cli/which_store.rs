@@ -141,7 +141,7 @@ fn a_package_outside_is_not_asked_for_by_its_name_alone() {
     let world = World::new("outside");
     backstop(&world.root).arg("backup").ends(0);
     let manifest = backstop::store::Store::manifest(&world.store(), &world.latest()).unwrap();
-    let outside = manifest.packages.iter().find(|p| !p.root.is_empty()).unwrap();
+    let outside = manifest.packages.iter().find(|p| !p.root.is_workspace()).unwrap();
     let run = backstop(&world.root).args(["rollback", "-t", "latest", "-f", "-p", &outside.name]).ends(2);
     run.complains("--outside");
 }
