@@ -4,7 +4,7 @@
 use crate::error::Result;
 use crate::event::Context;
 use crate::live_tree::{Asked, FileState, LeftAlone, LiveTree, Look, PathFilter};
-use crate::manifest::{Manifest, Package, Reason, RootName, shown};
+use crate::manifest::{Entry, Manifest, Package, Reason, RootName, RootedPath, shown};
 use crate::order;
 use crate::path::RelPath;
 use crate::store::{Listed, Store};
@@ -100,7 +100,7 @@ impl Diff {
     }
 }
 
-type Side = order::Map<(RootName, RelPath), FileState>;
+type Side = order::Map<RootedPath, FileState>;
 
 /// From a restore point to the workspace as it is now.
 ///
@@ -125,17 +125,17 @@ pub fn diff_live_part(
     let present = LiveTree::look(store, &manifest, |_| true, how, context)?;
     let live: Vec<_> = present.added.keys().collect();
     let filter = PathFilter::new(asked, store.root(), &[&manifest], &live, true)?;
-    let left = present.left.iter().filter(|((root, path), _)| filter.holds(root, path));
-    let left_alone = left.map(|((root, path), why)| (shown(root, path), why.clone())).collect();
+    let left = present.left.iter().filter(|(RootedPath { root, path }, _)| filter.holds(root, path));
+    let left_alone = left.map(|(at, why)| (at.shown(), why.clone())).collect();
     let mut missing: Vec<RootName> = present.missing_roots.iter().map(|r| r.root.name.clone()).collect();
     let mut before = side(&manifest, &filter);
-    before.retain(|(root, _), _| !missing.contains(root));
+    before.retain(|at, _| !missing.contains(&at.root));
     missing.retain(|root| filter.reaches(root));
     let after = present.known.into_iter().chain(present.added);
-    let after: Side = after.filter(|((root, path), _)| filter.holds(root, path)).collect();
+    let after: Side = after.filter(|(RootedPath { root, path }, _)| filter.holds(root, path)).collect();
     // A directory above protected files was never compared, only what is in it.
     let loose = manifest.entries.iter().filter(|e| e.reasons == [Reason::Parent]);
-    let loose = loose.map(|e| (e.root.clone(), e.path.clone())).collect();
+    let loose = loose.map(Entry::place).collect();
     let mut diff = compare(before, after, &loose, &manifest.packages);
     diff.left_alone = left_alone;
     diff.set_unreadable_apart();
@@ -161,7 +161,7 @@ pub fn diff_points_part(store: &Store, a: &Listed, b: &Listed, asked: &Asked) ->
     let packages: Vec<Package> = a.packages.iter().chain(&b.packages).cloned().collect();
     let parents = |m: &Manifest| {
         let only = m.entries.iter().filter(|e| e.reasons == [Reason::Parent]);
-        order::gather::<order::Set<_>, _>(only.map(|e| (e.root.clone(), e.path.clone())))
+        order::gather::<order::Set<_>, _>(only.map(Entry::place))
     };
     let mut loose = parents(&a);
     loose.extend(parents(&b));
@@ -170,18 +170,13 @@ pub fn diff_points_part(store: &Store, a: &Listed, b: &Listed, asked: &Asked) ->
 
 fn side(manifest: &Manifest, filter: &PathFilter) -> Side {
     let entries = manifest.entries.iter().filter(|e| filter.holds(&e.root, &e.path));
-    entries.map(|e| ((e.root.clone(), e.path.clone()), FileState::wanted(&e.kind, e.mode))).collect()
+    entries.map(|e| (e.place(), FileState::wanted(&e.kind, e.mode))).collect()
 }
 
-fn compare(
-    before: Side,
-    mut after: Side,
-    loose: &order::Set<(RootName, RelPath)>,
-    packages: &[Package],
-) -> Diff {
+fn compare(before: Side, mut after: Side, loose: &order::Set<RootedPath>, packages: &[Package]) -> Diff {
     let mut changes = Vec::new();
     let mut unchanged = 0;
-    let mut push = |(root, path): (RootName, RelPath), kind, before, after| {
+    let mut push = |RootedPath { root, path }: RootedPath, kind, before, after| {
         let package = owner(packages, &root, &path);
         changes.push(Change { root, path, kind, before, after, package });
     };
@@ -218,12 +213,12 @@ fn kind(old: &FileState, new: &FileState) -> Option<ChangeKind> {
 fn drop_implied(changes: &mut Vec<Change>) {
     let comes_or_goes = |c: &Change| matches!(c.kind, ChangeKind::Added | ChangeKind::Removed);
     let is_dir = |c: &Change| c.before.as_ref().or(c.after.as_ref()).is_some_and(FileState::is_directory);
-    let inhabited: order::Set<(RootName, RelPath)> = changes
+    let inhabited: order::Set<RootedPath> = changes
         .iter()
-        .flat_map(|c| c.path.ancestors().map(|dir| (c.root.clone(), dir)).collect::<Vec<_>>())
+        .flat_map(|c| c.path.ancestors().map(|dir| RootedPath::new(&c.root, &dir)).collect::<Vec<_>>())
         .collect();
     changes.retain(|c| {
-        !(comes_or_goes(c) && is_dir(c) && inhabited.contains(&(c.root.clone(), c.path.clone())))
+        !(comes_or_goes(c) && is_dir(c) && inhabited.contains(&RootedPath::new(&c.root, &c.path)))
     });
 }
 

@@ -268,8 +268,7 @@ impl Run<'_> {
     fn unstage_vanished(&self, kept: &[Entry]) -> Result<()> {
         let staging = self.store().layout().staging(self.id);
         let vanished = self.set.entries.iter().rev().filter(|c| {
-            let key = (&c.root, &c.path);
-            c.kind == FileKind::Directory && kept.binary_search_by(|e| e.key().cmp(&key)).is_err()
+            c.kind == FileKind::Directory && kept.binary_search_by(|e| e.cmp_place(&c.root, &c.path)).is_err()
         });
         vanished
             .map(|c| staging.join(c.stored_path()))

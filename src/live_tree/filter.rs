@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::{Manifest, Package, Place, RootName, RootPath};
+use crate::manifest::{Manifest, Package, Place, RootName, RootedPath};
 use crate::path::{RelPath, show_path, show_text};
 
 /// What the user names. Paths and packages add up; where nothing is named, all is asked for.
@@ -30,7 +30,7 @@ impl PathFilter {
         asked: &Asked,
         workspace: &Path,
         sides: &[&Manifest],
-        live: &[&RootPath],
+        live: &[&RootedPath],
         comparing: bool,
     ) -> Result<Self> {
         if asked.only.is_empty() && asked.packages.is_empty() {
@@ -40,7 +40,7 @@ impl PathFilter {
         for path in &asked.only {
             let place = place(path, asked.here.as_ref(), workspace, sides)?;
             let known = sides.iter().flat_map(|m| &m.entries).any(|e| place.holds(&e.root, &e.path))
-                || live.iter().any(|(root, path)| place.holds(root, path));
+                || live.iter().any(|at| place.holds(&at.root, &at.path));
             if !known {
                 return Err(unknown_path(&place, sides, comparing));
             }

@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Cursor, Tree};
-use crate::manifest::{Entry, FileKind, GitState, Manifest, Package, Place, Reason, RootName, RootPath};
+use crate::manifest::{Entry, FileKind, GitState, Manifest, Package, Place, Reason, RootName, RootedPath};
 use crate::order;
 use crate::path::{RelPath, show_path};
 use crate::select::{Candidate, ProtectedSet, RootDirectory};
@@ -38,13 +38,13 @@ pub(crate) struct LiveTree {
     /// Roots of the restore point that are gone.
     pub(crate) missing_roots: Vec<RootDirectory>,
     /// What stands at the restore point's paths.
-    pub(crate) known: order::Map<RootPath, FileState>,
+    pub(crate) known: order::Map<RootedPath, FileState>,
     /// What was added in the scope and may be displaced.
-    pub(crate) added: order::Map<RootPath, FileState>,
+    pub(crate) added: order::Map<RootedPath, FileState>,
     /// What was added and stays.
-    pub(crate) left: order::Map<RootPath, LeftAlone>,
+    pub(crate) left: order::Map<RootedPath, LeftAlone>,
     /// Everything that a directory would have to be emptied of before it can go, and that stays.
-    pub(crate) staying: order::Set<RootPath>,
+    pub(crate) staying: order::Set<RootedPath>,
     /// Packages born since, by directory.
     pub(crate) born: Vec<Place>,
     /// Where git stands now.
@@ -90,17 +90,17 @@ impl LiveTree {
     /// Whether the content that an entry asks for does not stand at its place; the mode does not count.
     pub(crate) fn differs(&self, entry: &Entry) -> bool {
         let wanted = FileState::wanted(&entry.kind, entry.mode);
-        let now = self.known.get(&(entry.root.clone(), entry.path.clone()));
+        let now = self.known.get(&entry.place());
         !now.is_some_and(|now| now.same_content(&wanted))
     }
 
     /// The same without the roots outside the workspace.
     pub(crate) fn without_outside(mut self) -> LiveTree {
         self.roots.retain(|r| r.root.name.is_workspace());
-        self.known.retain(|(root, _), _| root.is_workspace());
-        self.added.retain(|(root, _), _| root.is_workspace());
-        self.left.retain(|(root, _), _| root.is_workspace());
-        self.staying.retain(|(root, _)| root.is_workspace());
+        self.known.retain(|at, _| at.root.is_workspace());
+        self.added.retain(|at, _| at.root.is_workspace());
+        self.left.retain(|at, _| at.root.is_workspace());
+        self.staying.retain(|at| at.root.is_workspace());
         self
     }
 
@@ -129,7 +129,7 @@ impl LiveTree {
         )?;
         for (entry, state) in entries.iter().zip(states) {
             if let Some(state) = state {
-                self.known.insert((root.to_owned(), entry.path.clone()), state);
+                self.known.insert(entry.place(), state);
             }
         }
         Ok(())
@@ -146,19 +146,19 @@ impl LiveTree {
         let states = look_at_all(tree, &paths, |path| path, context, FileState::at)?;
         for (path, state) in additions.movable.iter().zip(states) {
             if let Some(state) = state {
-                self.added.insert((root.to_owned(), path.clone()), state);
+                self.added.insert(RootedPath::new(root, path), state);
             }
         }
-        self.left.extend(additions.left.into_iter().map(|(path, why)| ((root.to_owned(), path), why)));
-        self.staying.extend(additions.staying.into_iter().map(|path| (root.to_owned(), path)));
+        self.left.extend(additions.left.into_iter().map(|(path, why)| (RootedPath::new(root, &path), why)));
+        self.staying.extend(additions.staying.iter().map(|path| RootedPath::new(root, path)));
         self.born.extend(additions.born.into_iter().map(|path| Place { root: root.clone(), path }));
         Ok(())
     }
 
     /// The present as a set to protect: what the restore point of the present holds.
     pub(crate) fn protected_set(&self, manifest: &Manifest) -> ProtectedSet {
-        let mut entries: order::Map<RootPath, Candidate> = order::Map::new();
-        let mut add = |key: &RootPath, state: &FileState| {
+        let mut entries: order::Map<RootedPath, Candidate> = order::Map::new();
+        let mut add = |key: &RootedPath, state: &FileState| {
             let kind = match state {
                 FileState::File { .. } => FileKind::File,
                 FileState::Directory { .. } => FileKind::Directory,
@@ -166,10 +166,10 @@ impl LiveTree {
                 FileState::Special => return,
             };
             let size = if let FileState::File { size, .. } = state { *size } else { 0 };
-            let known = manifest.find(&key.0, &key.1);
+            let known = manifest.find(&key.root, &key.path);
             let candidate = Candidate {
-                root: key.0.clone(),
-                path: key.1.clone(),
+                root: key.root.clone(),
+                path: key.path.clone(),
                 kind,
                 size,
                 package: known.and_then(|e| e.package.clone()),
@@ -178,10 +178,10 @@ impl LiveTree {
             entries.insert(key.clone(), candidate);
         };
         self.known.iter().chain(&self.added).for_each(|(key, state)| add(key, state));
-        let keys: Vec<RootPath> = entries.keys().cloned().collect();
-        for (root, path) in keys {
+        let keys: Vec<RootedPath> = entries.keys().cloned().collect();
+        for RootedPath { root, path } in keys {
             for parent in path.ancestors() {
-                entries.entry((root.clone(), parent.clone())).or_insert_with(|| Candidate {
+                entries.entry(RootedPath::new(&root, &parent)).or_insert_with(|| Candidate {
                     root: root.clone(),
                     path: parent,
                     kind: FileKind::Directory,

@@ -1,8 +1,7 @@
 //! What makes a manifest one that is not to be trusted.
 
-use super::{FORMAT, Id, Kind, Manifest, RootName, backup_id, root_hash, totals};
+use super::{Entry, FORMAT, Id, Kind, Manifest, backup_id, root_hash, totals};
 use crate::order;
-use crate::path::RelPath;
 
 /// Why a copy of a manifest is not to be trusted.
 pub(crate) fn fault(manifest: &Manifest, id: &Id) -> Option<String> {
@@ -12,7 +11,9 @@ pub(crate) fn fault(manifest: &Manifest, id: &Id) -> Option<String> {
     if manifest.id != *id || manifest.backup_id != backup_id(&manifest.label, &manifest.id) {
         return Some("names another restore point".into());
     }
-    if let Some(pair) = manifest.entries.windows(2).find(|pair| pair[0].key() >= pair[1].key()) {
+    if let Some(pair) =
+        manifest.entries.windows(2).find(|pair| pair[0].cmp_place(&pair[1].root, &pair[1].path).is_ge())
+    {
         return Some(format!("has entries out of order or twice: {}", pair[1].shown()));
     }
     if let Some(entry) = manifest.entries.iter().find(|e| !manifest.roots.iter().any(|r| r.name == e.root)) {
@@ -21,11 +22,8 @@ pub(crate) fn fault(manifest: &Manifest, id: &Id) -> Option<String> {
     if let Some(fault) = nesting_fault(manifest) {
         return Some(fault);
     }
-    let safe_name = |name: &str| {
-        name.is_empty() || RelPath::new(name).is_ok_and(|p| p.parent().is_none() && !name.contains('\0'))
-    };
     if manifest.roots.first().is_none_or(|r| !r.name.is_workspace())
-        || !manifest.roots.iter().all(|r| safe_name(r.name.as_str()))
+        || !manifest.roots.iter().all(|r| r.name.is_safe())
         || order::gather::<order::Set<_>, _>(manifest.roots.iter().map(|r| &r.name)).len()
             != manifest.roots.len()
     {
@@ -43,12 +41,12 @@ pub(crate) fn fault(manifest: &Manifest, id: &Id) -> Option<String> {
 /// Every entry stands in a directory that is an entry too, so that no path leads through a file or a link; and
 /// none stands in a version control directory.
 fn nesting_fault(manifest: &Manifest) -> Option<String> {
-    let mut directories: Vec<(&RootName, &RelPath)> = Vec::new();
+    let mut directories: Vec<&Entry> = Vec::new();
     for entry in &manifest.entries {
-        while directories.last().is_some_and(|(root, dir)| **root != entry.root || !entry.path.is_in(dir)) {
+        while directories.last().is_some_and(|dir| dir.root != entry.root || !entry.path.is_in(&dir.path)) {
             directories.pop();
         }
-        let inside = directories.last().map(|(_, dir)| *dir);
+        let inside = directories.last().map(|dir| &dir.path);
         if entry.path.parent().as_ref() != inside {
             // Siblings such as `a-b` sort between `a` and `a/b`: look the parent up before calling it missing.
             let parent = entry.path.parent();
@@ -63,7 +61,7 @@ fn nesting_fault(manifest: &Manifest) -> Option<String> {
             return Some(format!("has an entry of a version control system: {}", entry.shown()));
         }
         if entry.kind == Kind::Directory {
-            directories.push((&entry.root, &entry.path));
+            directories.push(entry);
         }
     }
     None

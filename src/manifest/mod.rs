@@ -8,6 +8,7 @@ mod rooted;
 mod scope;
 mod sums;
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ pub(crate) use fault::fault;
 use lines::LineFormatter;
 pub use members::MemberGlobs;
 pub use names::{Id, InvalidId, Label, Mode, PRE_ROLLBACK};
-pub use rooted::RootName;
+pub use rooted::{RootName, RootedPath};
 pub use scope::{Origin, Pattern, Place, Scope};
 pub(crate) use sums::kind_fields;
 pub use sums::{root_hash, totals};
@@ -31,9 +32,6 @@ pub const FORMAT: u32 = 1;
 
 /// The manifest's name in a session directory and in the archive.
 pub const MANIFEST_FILE: &str = "backup_manifest.json";
-
-/// A path of a root.
-pub(crate) type RootPath = (RootName, RelPath);
 
 /// A directory whose files a restore point holds: the workspace, or a package outside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,9 +158,14 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Where the entry stands among others: by root, then by path, bytewise.
-    pub fn key(&self) -> (&RootName, &RelPath) {
-        (&self.root, &self.path)
+    /// How it stands to `path` of `root` in the order of entries: by root, then by path, bytewise.
+    pub fn cmp_place(&self, root: &RootName, path: &RelPath) -> Ordering {
+        self.root.cmp(root).then_with(|| self.path.cmp(path))
+    }
+
+    /// Where it lies.
+    pub fn place(&self) -> RootedPath {
+        RootedPath::new(&self.root, &self.path)
     }
 
     /// Whether it is a regular file.
@@ -312,7 +315,7 @@ pub struct Manifest {
     /// path is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub target_directories: Vec<String>,
-    /// Everything protected, in the order of [`Entry::key`].
+    /// Everything protected, in the order of [`Entry::cmp_place`].
     pub entries: Vec<Entry>,
     /// The archive; absent in the copy that the archive itself holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -332,7 +335,7 @@ impl Manifest {
 
     /// The index in `entries` of what stands at `path` of `root`.
     pub fn index_of(&self, root: &RootName, path: &RelPath) -> Option<usize> {
-        self.entries.binary_search_by(|e| e.key().cmp(&(root, path))).ok()
+        self.entries.binary_search_by(|e| e.cmp_place(root, path)).ok()
     }
 
     /// The JSON text, one entry a line, with a newline at its end.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::path::RelPath;
+
 /// A directory that paths count from. As text, in JSON and in the records of a store, the workspace has no name.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RootName {
@@ -26,6 +28,14 @@ impl RootName {
     /// Whether it is the workspace.
     pub fn is_workspace(&self) -> bool {
         matches!(self, RootName::Workspace)
+    }
+
+    /// Whether it names a directory right below the one that it is joined to: what comes from outside may not.
+    pub(crate) fn is_safe(&self) -> bool {
+        match self {
+            RootName::Workspace => true,
+            RootName::Outside(name) => RelPath::new(name).is_ok_and(|path| path.parent().is_none()),
+        }
     }
 }
 
@@ -68,5 +78,26 @@ impl Serialize for RootName {
 impl<'de> Deserialize<'de> for RootName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self::from)
+    }
+}
+
+/// A path of a root.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RootedPath {
+    /// The directory that it counts from.
+    pub root: RootName,
+    /// The path below that.
+    pub path: RelPath,
+}
+
+impl RootedPath {
+    /// `path` of `root`.
+    pub fn new(root: &RootName, path: &RelPath) -> Self {
+        RootedPath { root: root.clone(), path: path.clone() }
+    }
+
+    /// The path as it is shown: below the workspace root, or `ROOT:path` outside it.
+    pub fn shown(&self) -> String {
+        super::shown(&self.root, &self.path)
     }
 }

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Fs, Tree};
 use crate::live_tree::FileState;
-use crate::manifest::{Mode, RootName, stored_path};
+use crate::manifest::{Mode, RootName, RootedPath, stored_path};
 use crate::order;
 use crate::path::RelPath;
 use crate::store::{Layout, STATE_IDLE, Store, StoreLock};
@@ -55,7 +55,7 @@ impl<'a> Transaction<'a> {
             is_directory: a.after.as_ref().is_some_and(FileState::is_directory),
         });
         let opened = journal.unlock.iter().map(|(key, _)| key).chain(&journal.touch);
-        let opened = opened.map(|(root, path)| Target { root, path, is_directory: true });
+        let opened = opened.map(|RootedPath { root, path }| Target { root, path, is_directory: true });
         refuse_targets_in_store(store, &journal.roots, changed.chain(opened))?;
         let mut trees = order::Map::new();
         for root in &journal.roots {
@@ -146,7 +146,7 @@ impl<'a> Transaction<'a> {
 
     /// Opens directories that forbid writing.
     pub(super) fn unlock(&self) -> Result<()> {
-        for ((root, path), mode) in &self.journal.unlock {
+        for (RootedPath { root, path }, mode) in &self.journal.unlock {
             self.open_directory(root, path, *mode)?;
         }
         Ok(())
@@ -165,21 +165,20 @@ impl<'a> Transaction<'a> {
 
     /// Gives directories the mode that they are to have, the deepest first.
     pub(super) fn lock_again(&self, side: impl Fn(&Action) -> Option<&FileState>) -> Result<()> {
-        let mut modes: order::Map<(&RootName, &RelPath), Mode> =
-            order::gather(self.journal.unlock.iter().map(|((root, path), mode)| ((root, path), *mode)));
+        let mut modes: order::Map<RootedPath, Mode> = order::gather(self.journal.unlock.iter().cloned());
         for action in &self.journal.actions {
-            let key = (&action.root, &action.path);
+            let key = action.place();
             match side(action) {
                 Some(FileState::Directory { mode }) => drop(modes.insert(key, *mode)),
                 _ => drop(modes.remove(&key)),
             }
         }
-        for ((root, path), mode) in modes.into_iter().rev() {
-            let tree = self.tree(root)?;
-            let full = tree.path().join(path);
-            let now = FileState::at(&mut tree.cursor(), path).during("look at", &full)?;
+        for (RootedPath { root, path }, mode) in modes.into_iter().rev() {
+            let tree = self.tree(&root)?;
+            let full = tree.path().join(&path);
+            let now = FileState::at(&mut tree.cursor(), &path).during("look at", &full)?;
             if now.as_ref().and_then(FileState::mode).is_some_and(|now| now != mode) {
-                tree.set_mode(path, mode).during("change the mode of", &full)?;
+                tree.set_mode(&path, mode).during("change the mode of", &full)?;
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::event::Event;
 use crate::fsx::Tree;
 use crate::live_tree::FileState;
-use crate::manifest::Mode;
+use crate::manifest::{Mode, RootedPath};
 use crate::path::RelPath;
 
 impl Transaction<'_> {
@@ -201,7 +201,7 @@ impl Transaction<'_> {
 
     /// See [`Transaction::touch`]: those whose own content stays.
     pub(super) fn touch_crate_roots(&self) -> Result<()> {
-        for (root, path) in &self.journal.touch {
+        for RootedPath { root, path } in &self.journal.touch {
             let tree = self.tree(root)?;
             match tree.set_mtime(path, self.present()) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::live_tree::FileState;
-use crate::manifest::{Id, Mode, Root, RootName, RootPath};
+use crate::manifest::{Id, Mode, Root, RootName, RootedPath};
 use crate::path::{LinkTarget, RelPath, show_path, show_text};
 use crate::store::nul::{FieldReader, Fields};
 
@@ -100,6 +100,11 @@ impl Action {
         }
     }
 
+    /// Where it is done.
+    pub(crate) fn place(&self) -> RootedPath {
+        RootedPath::new(&self.root, &self.path)
+    }
+
     /// The path as it is shown.
     pub fn shown(&self) -> String {
         crate::manifest::shown(&self.root, &self.path)
@@ -132,9 +137,9 @@ pub struct Journal {
     /// The roots that it may touch.
     pub roots: Vec<Root>,
     /// Directories that forbid writing, which it opens for a while, and the mode that they get back.
-    pub unlock: Vec<(RootPath, Mode)>,
+    pub unlock: Vec<(RootedPath, Mode)>,
     /// Files whose content stays and whose modification time becomes the present, so that Cargo looks again.
-    pub touch: Vec<RootPath>,
+    pub touch: Vec<RootedPath>,
     /// What it does, in the order of root and path.
     pub actions: Vec<Action>,
 }
@@ -159,11 +164,11 @@ impl Journal {
             f.push(&root.name).push(&root.path);
         }
         f.push("unlock").push(self.unlock.len().to_string());
-        for ((root, path), mode) in &self.unlock {
+        for (RootedPath { root, path }, mode) in &self.unlock {
             f.push(root).push(path.as_bytes()).push(mode.to_string());
         }
         f.push("touch").push(self.touch.len().to_string());
-        for (root, path) in &self.touch {
+        for RootedPath { root, path } in &self.touch {
             f.push(root).push(path.as_bytes());
         }
         f.push("actions").push(self.actions.len().to_string());
@@ -267,19 +272,17 @@ fn decode(mut r: FieldReader<'_>) -> Option<Journal> {
     let roots = list(r, "roots", |r| {
         let root = Root { name: r.text()?.into(), path: r.text()?.into() };
         // What is moved out of a root goes to a directory of its name.
-        let safe = root.name.is_workspace()
-            || RelPath::new(root.name.as_str()).is_ok_and(|name| name.parent().is_none());
-        safe.then_some(root)
+        root.name.is_safe().then_some(root)
     })?;
-    let root_path = |r: &mut FieldReader<'_>| -> Option<RootPath> {
-        let (root, path) = (r.text()?.into(), RelPath::from_bytes(r.next()?).ok()?);
+    let root_path = |r: &mut FieldReader<'_>| -> Option<RootedPath> {
+        let at = RootedPath { root: r.text()?.into(), path: RelPath::from_bytes(r.next()?).ok()? };
         // No plan ever names one, so it was not a rollback that wrote this.
-        (!crate::path::is_version_control(&path)).then_some((root, path))
+        (!crate::path::is_version_control(&at.path)).then_some(at)
     };
     let unlock = list(r, "unlock", |r| Some((root_path(r)?, r.parse()?)))?;
     let touch = list(r, "touch", root_path)?;
     let actions = list(r, "actions", |r| {
-        let (root, path) = root_path(r)?;
+        let RootedPath { root, path } = root_path(r)?;
         let (before, after) = (pop_state(r)?, pop_state(r)?);
         let origin = match r.text()? {
             "" => Origin::None,
@@ -338,8 +341,8 @@ mod tests {
             pre_rollback: Some("20261123_053959".parse().unwrap()),
             created: "2026-11-23T05:40:01Z".into(),
             roots: vec![Root { name: RootName::Workspace, path: ".".into() }],
-            unlock: vec![((RootName::Workspace, path(b"ro")), Mode::new(0o555))],
-            touch: vec![(RootName::Workspace, path(b"src/lib.rs"))],
+            unlock: vec![(RootedPath { root: RootName::Workspace, path: path(b"ro") }, Mode::new(0o555))],
+            touch: vec![RootedPath { root: RootName::Workspace, path: path(b"src/lib.rs") }],
             actions: vec![
                 action(b"end\n\xff", None, Some(file(0o644)), Origin::Session),
                 action(b"gone", Some(FileState::Special), None, Origin::None),

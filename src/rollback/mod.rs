@@ -94,8 +94,8 @@ fn differences_outside(manifest: &Manifest, present: &LiveTree) -> Vec<String> {
     let outside = manifest.entries.iter().filter(|e| !e.root.is_workspace());
     let mut out: Vec<String> =
         outside.filter(|e| present.differs(e)).map(crate::manifest::Entry::shown).collect();
-    let added = present.added.iter().filter(|((root, _), t)| !root.is_workspace() && !t.is_directory());
-    out.extend(added.map(|((root, path), _)| crate::manifest::shown(root, path)));
+    let added = present.added.iter().filter(|(at, t)| !at.root.is_workspace() && !t.is_directory());
+    out.extend(added.map(|(at, _)| at.shown()));
     out
 }
 

@@ -3,7 +3,7 @@
 use super::journal::{Action, Origin, Purpose, Verb};
 use crate::error::{Error, ErrorKind, Result};
 use crate::live_tree::{Asked, FileState, LeftAlone, LiveTree, PathFilter};
-use crate::manifest::{GitState, Id, Manifest, Mode, Package, Reason, Root, RootName, RootPath, shown};
+use crate::manifest::{GitState, Id, Manifest, Mode, Package, Reason, Root, RootName, RootedPath};
 use crate::order;
 use crate::path::RelPath;
 use crate::validate::{From, Source, VerifiedSession};
@@ -56,9 +56,9 @@ pub struct RollbackPlan {
     /// What is done, in the order of root and path.
     pub actions: Vec<Action>,
     /// Files that are touched so that Cargo looks at their package again.
-    pub touch: Vec<RootPath>,
+    pub touch: Vec<RootedPath>,
     /// Read-only directories that have to be opened for a while.
-    pub unlock: Vec<(RootPath, Mode)>,
+    pub unlock: Vec<(RootedPath, Mode)>,
     /// What was added and stays, with the reason.
     pub left_alone: Vec<(String, LeftAlone)>,
     /// Differences in roots outside the workspace that are not written, for want of `--outside`.
@@ -111,10 +111,10 @@ pub(crate) fn plan(
     outside_differences: Vec<String>,
 ) -> Result<RollbackPlan> {
     let manifest = verified.manifest();
-    let mut actions: order::Map<RootPath, Action> = order::Map::new();
+    let mut actions: order::Map<RootedPath, Action> = order::Map::new();
     let mut unchanged = 0;
     for (index, entry) in manifest.entries.iter().enumerate() {
-        let key = (entry.root.clone(), entry.path.clone());
+        let key = entry.place();
         if !present.roots.iter().any(|r| r.root.name == entry.root) {
             continue;
         }
@@ -149,8 +149,8 @@ pub(crate) fn plan(
         let origin = if action.verb() == Verb::ChangeMode { Origin::None } else { action.origin.clone() };
         actions.insert(key, Action { origin, ..action });
     }
-    let mut left: order::Map<RootPath, LeftAlone> = present.left.clone();
-    left.retain(|(root, path), _| selection.holds(root, path));
+    let mut left: order::Map<RootedPath, LeftAlone> = present.left.clone();
+    left.retain(|at, _| selection.holds(&at.root, &at.path));
     let cleared = in_the_way(&actions);
     plan_removals(present, selection, options, &cleared, &mut actions, &mut left)?;
     let actions: Vec<Action> = actions.into_values().collect();
@@ -164,7 +164,7 @@ pub(crate) fn plan(
         message: manifest.message.clone(),
         touch,
         unlock,
-        left_alone: left.into_iter().map(|((root, path), why)| (shown(&root, &path), why)).collect(),
+        left_alone: left.into_iter().map(|(at, why)| (at.shown(), why)).collect(),
         outside_differences,
         counts,
         git_then: manifest.git.clone(),
@@ -176,7 +176,7 @@ pub(crate) fn plan(
 }
 
 /// Directories that have to make way for a file or a link.
-fn in_the_way(actions: &order::Map<RootPath, Action>) -> Vec<RootPath> {
+fn in_the_way(actions: &order::Map<RootedPath, Action>) -> Vec<RootedPath> {
     let is_dir = |t: &Option<FileState>| t.as_ref().is_some_and(FileState::is_directory);
     actions
         .iter()
@@ -190,20 +190,18 @@ fn plan_removals(
     present: &LiveTree,
     selection: &PathFilter,
     options: &RollbackOptions,
-    cleared: &[RootPath],
-    actions: &mut order::Map<RootPath, Action>,
-    left: &mut order::Map<RootPath, LeftAlone>,
+    cleared: &[RootedPath],
+    actions: &mut order::Map<RootedPath, Action>,
+    left: &mut order::Map<RootedPath, LeftAlone>,
 ) -> Result<()> {
     let obstructs = |root: &RootName, path: &RelPath| {
-        cleared.iter().any(|(r, dir)| r == root && path.is_in(dir) && path != dir)
+        cleared.iter().any(|at| at.root == *root && path.is_in(&at.path) && *path != at.path)
     };
     let blocked: Vec<String> = present
         .staying
         .iter()
-        .filter(|(root, path)| obstructs(root, path))
-        .map(|(root, path)| {
-            format!("{}: would have to make way, and is not the rollback's to move", shown(root, path))
-        })
+        .filter(|at| obstructs(&at.root, &at.path))
+        .map(|at| format!("{}: would have to make way, and is not the rollback's to move", at.shown()))
         .collect();
     if !blocked.is_empty() {
         return Err(Error::new(
@@ -214,23 +212,23 @@ fn plan_removals(
         .with_help("move these out of the directory yourself, then roll back again"));
     }
     // A directory goes only where nothing in it stays.
-    let mut occupied: order::Set<RootPath> = order::Set::new();
+    let mut occupied: order::Set<RootedPath> = order::Set::new();
     let mut occupy = |root: &RootName, path: &RelPath| {
-        occupied.extend(path.ancestors().map(|dir| (root.to_owned(), dir)));
+        occupied.extend(path.ancestors().map(|dir| RootedPath::new(root, &dir)));
     };
-    present.staying.iter().for_each(|(root, path)| occupy(root, path));
+    present.staying.iter().for_each(|RootedPath { root, path }| occupy(root, path));
     let goes = |root: &RootName, path: &RelPath| {
         (selection.holds(root, path) && !options.keep_new) || obstructs(root, path)
     };
-    for ((root, path), state) in &present.added {
+    for (RootedPath { root, path }, state) in &present.added {
         if !goes(root, path) {
             occupy(root, path);
             if !state.is_directory() && selection.holds(root, path) {
-                left.insert((root.clone(), path.clone()), LeftAlone::KeptNew);
+                left.insert(RootedPath::new(root, path), LeftAlone::KeptNew);
             }
         }
     }
-    for (key @ (root, path), state) in &present.added {
+    for (key @ RootedPath { root, path }, state) in &present.added {
         if goes(root, path) && !(state.is_directory() && occupied.contains(key)) {
             actions.insert(
                 key.clone(),
@@ -249,7 +247,7 @@ fn plan_removals(
 
 /// Cargo sees a changed `.rs` file by its time. What a build script or a macro read, a link that points elsewhere,
 /// or a file that went, it sees only through the crate roots of the package (cargo's mtime rule).
-fn crate_roots_to_touch(actions: &[Action], manifest: &Manifest, present: &LiveTree) -> Vec<RootPath> {
+fn crate_roots_to_touch(actions: &[Action], manifest: &Manifest, present: &LiveTree) -> Vec<RootedPath> {
     let mut packages: Vec<&Package> = manifest.packages.iter().collect();
     // The innermost package first.
     let depth = |p: &Package| p.directory.as_ref().map_or(0, |d| d.as_bytes().len());
@@ -268,22 +266,22 @@ fn crate_roots_to_touch(actions: &[Action], manifest: &Manifest, present: &LiveT
             .iter()
             .find(|p| p.root == action.root && p.directory.as_ref().is_none_or(|dir| action.path.is_in(dir)));
         let roots =
-            owner.iter().flat_map(|p| p.crate_roots.iter().map(|path| (p.root.clone(), path.clone())));
+            owner.iter().flat_map(|p| p.crate_roots.iter().map(|path| RootedPath::new(&p.root, path)));
         touch.extend(roots.filter(|key| matches!(present.known.get(key), Some(FileState::File { .. }))));
     }
     // What is replaced anyway gets its time then.
     for action in actions.iter().filter(|a| a.places() || a.displaces()) {
-        touch.remove(&(action.root.clone(), action.path.clone()));
+        touch.remove(&action.place());
     }
     touch.into_iter().collect()
 }
 
 /// Directories that exist, forbid their owner to write, and hold something that changes.
-fn read_only_parents(actions: &[Action], present: &LiveTree) -> Vec<(RootPath, Mode)> {
+fn read_only_parents(actions: &[Action], present: &LiveTree) -> Vec<(RootedPath, Mode)> {
     let mut unlock = order::Map::new();
     for action in actions.iter().filter(|a| a.verb() != Verb::ChangeMode) {
         let Some(parent) = action.path.parent() else { continue };
-        let key = (action.root.clone(), parent);
+        let key = RootedPath { root: action.root.clone(), path: parent };
         let now = present.known.get(&key).or_else(|| present.added.get(&key));
         if let Some(FileState::Directory { mode }) = now
             && mode.bits() & 0o300 != 0o300

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::Context;
 use crate::fsx::Tree;
 use crate::live_tree::{FileState, LeftAlone, LiveTree, Look};
-use crate::manifest::{Id, Manifest, Mode, RootName, RootPath, stored_path};
+use crate::manifest::{Id, Manifest, Mode, RootName, RootedPath, stored_path};
 use crate::order;
 use crate::path::RelPath;
 use crate::store::Store;
@@ -102,8 +102,8 @@ struct Undo<'a> {
     left: Vec<(String, LeftAlone)>,
     lost: Vec<String>,
     unchanged: u64,
-    unlock: order::Map<RootPath, Mode>,
-    touch: Vec<RootPath>,
+    unlock: order::Map<RootedPath, Mode>,
+    touch: Vec<RootedPath>,
 }
 
 impl<'a> Undo<'a> {
@@ -197,7 +197,7 @@ impl<'a> Undo<'a> {
         if let Some(FileState::Directory { mode }) = self.look(&done.root, &parent)?
             && mode.bits() & 0o300 != 0o300
         {
-            self.unlock.insert((done.root.clone(), parent), mode);
+            self.unlock.insert(RootedPath::new(&done.root, &parent), mode);
         }
         Ok(())
     }
@@ -208,7 +208,7 @@ impl<'a> Undo<'a> {
         git_now: Option<crate::manifest::GitState>,
     ) -> Result<RollbackPlan> {
         self.keep_occupied_directories()?;
-        let placed = |key: &RootPath| self.actions.iter().any(|a| a.root == key.0 && a.path == key.1);
+        let placed = |key: &RootedPath| self.actions.iter().any(|a| a.root == key.root && a.path == key.path);
         let touch = self.touch.iter().filter(|key| !placed(key)).cloned().collect();
         let target = match &self.journal.purpose {
             Purpose::Rollback { to } => format!("the state before the rollback to {to}"),
@@ -234,13 +234,9 @@ impl<'a> Undo<'a> {
 
     /// A directory that the rollback made goes only where everything in it goes.
     fn keep_occupied_directories(&mut self) -> Result<()> {
-        let going: order::Set<RootPath> = self
-            .actions
-            .iter()
-            .filter(|a| a.after.is_none())
-            .map(|a| (a.root.clone(), a.path.clone()))
-            .collect();
-        let mut kept: Vec<RootPath> = Vec::new();
+        let going: order::Set<RootedPath> =
+            self.actions.iter().filter(|a| a.after.is_none()).map(Action::place).collect();
+        let mut kept: Vec<RootedPath> = Vec::new();
         for action in self.actions.iter().rev() {
             let leaves =
                 action.before.as_ref().is_some_and(FileState::is_directory) && action.after.is_none();
@@ -252,15 +248,15 @@ impl<'a> Undo<'a> {
             let occupied = std::fs::read_dir(&full).during("read directory", &full)?.flatten().any(|entry| {
                 let path = action.path.join(entry.file_name()).ok();
                 path.is_none_or(|p| {
-                    let key = (action.root.clone(), p);
+                    let key = RootedPath::new(&action.root, &p);
                     !going.contains(&key) || kept.contains(&key)
                 })
             });
             if occupied {
-                kept.push((action.root.clone(), action.path.clone()));
+                kept.push(action.place());
             }
         }
-        self.actions.retain(|a| !(a.after.is_none() && kept.contains(&(a.root.clone(), a.path.clone()))));
+        self.actions.retain(|a| !(a.after.is_none() && kept.contains(&a.place())));
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //! them lies in the store.
 
 use super::Candidate;
-use crate::manifest::{FileKind, RootName};
+use crate::manifest::{FileKind, RootedPath};
 use crate::path::RelPath;
 
 /// Whole names, in lower case.
@@ -48,9 +48,9 @@ const ENDS: [&str; 10] =
 const TEMPLATES: [&str; 7] = ["example", "sample", "template", "dist", "default", "defaults", "schema"];
 
 /// The files among `entries` whose names are those of secrets.
-pub(super) fn among(entries: &[Candidate]) -> Vec<(RootName, RelPath)> {
+pub(super) fn among(entries: &[Candidate]) -> Vec<RootedPath> {
     let files = entries.iter().filter(|e| e.kind == FileKind::File);
-    files.filter(|e| looks_secret(&e.path)).map(|e| (e.root.clone(), e.path.clone())).collect()
+    files.filter(|e| looks_secret(&e.path)).map(|e| RootedPath::new(&e.root, &e.path)).collect()
 }
 
 fn looks_secret(path: &RelPath) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::inputs::Reader;
-use crate::manifest::{FileKind, GitState, Package, Reason, Root, RootName, Scope};
+use crate::manifest::{FileKind, GitState, Package, Reason, Root, RootName, RootedPath, Scope};
 use crate::path::RelPath;
 
 /// The files that a restore point is to hold.
@@ -34,7 +34,7 @@ pub struct ProtectedSet {
     /// What a build read and the set does not hold.
     pub unprotected_inputs: Vec<UnprotectedInput>,
     /// Protected files that look as if they held secrets: root and path.
-    pub secrets: Vec<(RootName, RelPath)>,
+    pub secrets: Vec<RootedPath>,
     /// What the user should know: that git does not work, that a clock is off.
     pub notes: Vec<String>,
 }

@@ -71,7 +71,7 @@ impl Archive {
     fn renamed(&mut self, from: &str, to: &str) {
         self.entry(from).path = RelPath::new(to).unwrap();
         set_name(self.header(&format!("files/{from}")), &format!("files/{to}"));
-        let order = |a: &Entry, b: &Entry| a.key().cmp(&b.key());
+        let order = |a: &Entry, b: &Entry| a.cmp_place(&b.root, &b.path);
         self.manifest.entries.sort_by(order);
         let places: Vec<Vec<u8>> =
             self.manifest.entries.iter().map(|e| [b"files/", e.path.as_bytes()].concat()).collect();

@@ -127,7 +127,7 @@ fn files_that_look_like_secrets_are_protected_and_named() {
     write(world.at("crates/alpha/.env"), "TOKEN=x\n");
     write(world.at("crates/alpha/.env.example"), "TOKEN=\n");
     let set = world.set();
-    let named: Vec<_> = set.secrets.iter().map(|(_, path)| path.to_string()).collect();
+    let named: Vec<_> = set.secrets.iter().map(|at| at.path.to_string()).collect();
     assert_eq!(named, ["crates/alpha/.env"]);
     assert_eq!(reasons(&set, "crates/alpha/.env"), [Reason::Member]);
 }

@@ -12,7 +12,7 @@ use crate::cli::{exit, render};
 use crate::diff::diff_live;
 use crate::error::{Error, ErrorKind, Result};
 use crate::live_tree::Look;
-use crate::manifest::{Id, Totals};
+use crate::manifest::{Id, RootedPath, Totals};
 use crate::select::{ProtectedSet, select};
 use crate::store::{DrillLevel, EXECUTABLE, Listed, SCRIPTS, Selector, Store, Trial, prove_executable};
 use crate::validate::{FILE_INTEGRITY, InodeCache, record, validate};
@@ -148,8 +148,7 @@ impl Session<'_> {
             context.note(render::unprotected_input(input));
         }
         if !set.secrets.is_empty() {
-            let names: Vec<String> =
-                set.secrets.iter().map(|(root, path)| crate::manifest::shown(root, path)).collect();
+            let names: Vec<String> = set.secrets.iter().map(RootedPath::shown).collect();
             context.note(format!(
                 "by their names these hold secrets, and the store a copy: {}",
                 names.join(", ")

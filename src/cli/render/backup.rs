@@ -8,7 +8,7 @@ use super::{BringBack, object};
 use crate::backup::{BackupOutcome, BackupReport};
 use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, fill, listed, plural};
 use crate::clock::show_duration;
-use crate::manifest::{Totals, shown};
+use crate::manifest::{RootedPath, Totals, shown};
 use crate::order;
 use crate::path::show_path;
 use crate::quote::toml_string;
@@ -204,7 +204,7 @@ fn secrets(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::Resul
     if set.secrets.is_empty() {
         return Ok(());
     }
-    let names: Vec<String> = set.secrets.iter().map(|(root, path)| shown(root, path)).collect();
+    let names: Vec<String> = set.secrets.iter().map(RootedPath::shown).collect();
     let pieces =
         std::iter::once("by their names; the store, which only you can read, holds a copy:".to_owned());
     writeln!(out, "{} {}", term.out(YELLOW, "      Secrets"), fill(INDENT, pieces.chain(some(&names))))
@@ -241,7 +241,7 @@ pub(in crate::cli) fn backup_json(view: &BackupView<'_>) -> String {
         .map(|u| json!({ "path": u.path.to_string(), "directory": u.directory, "files": u.files }))
         .collect();
     let inputs = inputs_json(set);
-    let secrets: Vec<_> = set.secrets.iter().map(|(root, path)| shown(root, path)).collect();
+    let secrets: Vec<_> = set.secrets.iter().map(RootedPath::shown).collect();
     let fields = match view.outcome {
         BackupOutcome::Made(report) => {
             let m = &report.manifest;

@@ -17,7 +17,7 @@ use crate::clock::{parse_rfc3339, show_age, show_duration};
 use crate::diff::Diff;
 use crate::drill::DrillReport;
 use crate::error::Error;
-use crate::manifest::{Totals, shown};
+use crate::manifest::{RootedPath, Totals};
 use crate::order;
 use crate::path::{show_path, show_text};
 use crate::select::ProtectedSet;
@@ -125,7 +125,7 @@ pub(in crate::cli) fn preflight_json(view: &PreflightView<'_>, code: u8) -> Stri
         "files": view.totals.files,
         "verified": view.verified,
         "unprotected_inputs": inputs_json(view.set),
-        "secrets": view.set.secrets.iter().map(|(root, path)| shown(root, path)).collect::<Vec<_>>(),
+        "secrets": view.set.secrets.iter().map(RootedPath::shown).collect::<Vec<_>>(),
         "checkpoints": view.checkpoints.checkpoints.iter().map(check_json).collect::<Vec<_>>(),
         "validations": validations,
         "drill": drill_json(view.drill),
