@@ -48,7 +48,16 @@ pub(crate) fn tool(program: &OsStr, dir: &Path, args: &[&OsStr]) -> Result<Answe
 pub(crate) fn interpreter(program: &str, dir: &Path, args: &[&OsStr]) -> Result<Answer> {
     let shell = shell(dir)?;
     let mut command = cmd!(shell, "{program} {args...}");
-    for name in ["BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"] {
+    for name in [
+        "BASH_ENV",
+        "ENV",
+        "SHELLOPTS",
+        "BASHOPTS",
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PYTHONSTARTUP",
+        "BACKSTOP_STORE",
+    ] {
         command = command.env_remove(name);
     }
     run(command)

@@ -168,7 +168,7 @@ impl Scratch {
             None => path.clone().into(),
         };
         args.extend(["rollback"].iter().filter(|_| road.interpreter.is_none()).map(OsString::from));
-        args.extend(["-t", listed.id.as_str(), "--force", "--quiet"].map(OsString::from));
+        args.extend(["-t", listed.id.as_str(), "--force"].map(OsString::from));
         let env = [("BACKSTOP_STORE", "")].map(|(k, v)| (OsString::from(k), OsString::from(v))).into();
         let job = Job {
             program: &program,

@@ -265,6 +265,9 @@ impl<'a> Transaction<'a> {
         let displaced = self.layout().displaced(&self.journal.id);
         // What was put back left empty directories; a file that is still there is somebody's, and stays.
         self.fs().remove_empty_directories(&displaced).during("clear", &displaced)?;
+        // A script's record of a rollback that was taken back would be undone as if it stood.
+        let record = self.layout().displaced_list(&self.journal.id);
+        self.fs().remove_file_if_there(&record).during("remove", &record)?;
         self.fs().remove_file_if_there(&journal).during("remove", &journal)?;
         self.end();
         Ok(())

@@ -145,6 +145,8 @@ pub struct Journal {
 }
 
 const MAGIC: &str = "backstop-journal";
+/// How a script's record of what it displaced begins; the rest is encoded as a journal is.
+const RECORD_MAGIC: &str = "backstop-displaced";
 const VERSION: &str = "1";
 /// What is appended when everything is staged.
 pub(crate) const COMMITTED: &[u8] = b"committed\0";
@@ -192,6 +194,10 @@ impl Journal {
     /// Kind `Damaged`; `UnknownVersion` if it is sealed and another version wrote it. A commit mark that is itself cut
     /// off counts as none; one behind it counts.
     pub(crate) fn read(path: &Path) -> Result<(Journal, bool)> {
+        Journal::read_as(MAGIC, path)
+    }
+
+    fn read_as(magic: &str, path: &Path) -> Result<(Journal, bool)> {
         let bytes = std::fs::read(path).during("read", path)?;
         let damaged = || {
             Error::new(ErrorKind::Damaged, format!("the journal `{}` is damaged", show_path(path))).with_help(
@@ -199,7 +205,7 @@ impl Journal {
             )
         };
         let (mut reader, tail) = FieldReader::sealed(&bytes).ok_or_else(damaged)?;
-        let version = reader.text().filter(|magic| *magic == MAGIC).and_then(|_| reader.text());
+        let version = reader.text().filter(|found| *found == magic).and_then(|_| reader.text());
         match version {
             Some(VERSION) => {}
             Some(other) => {
@@ -215,6 +221,18 @@ impl Journal {
         }
         let journal = decode(reader).ok_or_else(damaged)?;
         Ok((journal, tail.ends_with(COMMITTED)))
+    }
+
+    /// Reads the record that a script keeps of its rollback over all runs that were interrupted: in it, `before` is
+    /// what stood there before the first of them. `None` if no script made this rollback.
+    ///
+    /// # Errors
+    /// As [`Journal::read`].
+    pub(crate) fn read_record(path: &Path) -> Result<Option<Journal>> {
+        match path.symlink_metadata() {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            _ => Journal::read_as(RECORD_MAGIC, path).map(|(journal, _)| Some(journal)),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub fn plan_undo(store: &Store, context: &Context<'_>) -> Result<RollbackPlan> {
         Error::new(ErrorKind::NoRestorePoint, "no rollback was made here, so there is none to undo")
             .with_help("`list` shows the restore points")
     })?;
-    let (journal, _) = Journal::read(&store.layout().closed_journal(&of))?;
+    let journal = ended(store, &of)?;
     let mut undo = Undo::open(store, &journal)?;
     for action in &journal.actions {
         context.interrupt.check()?;
@@ -41,6 +41,14 @@ pub fn plan_undo(store: &Store, context: &Context<'_>) -> Result<RollbackPlan> {
     }
     let keep = present_set(store, &journal, context)?;
     undo.into_plan(keep, crate::select::git::state(store.root()))
+}
+
+/// What a rollback that ended did. Where a script went on after it was interrupted, its last journal alone does not
+/// tell the tree before the first of its runs: its record does.
+fn ended(store: &Store, id: &Id) -> Result<Journal> {
+    let (journal, _) = Journal::read(&store.layout().closed_journal(id))?;
+    let record = Journal::read_record(&store.layout().displaced_list(id))?;
+    Ok(record.map_or(journal.clone(), |record| Journal { touch: journal.touch, ..record }))
 }
 
 /// The newest rollback whose journal was closed.

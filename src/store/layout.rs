@@ -139,6 +139,11 @@ impl Layout {
         self.rollback_dir().join(format!("displaced_{id}"))
     }
 
+    /// The record of a script's rollback: each path's first state before it, over all runs that were interrupted.
+    pub fn displaced_list(&self, id: &Id) -> PathBuf {
+        self.rollback_dir().join(format!("displaced_{id}.list"))
+    }
+
     /// Where a rollback puts new files before it moves them into place.
     pub fn rollback_stage(&self, id: &Id) -> PathBuf {
         self.rollback_dir().join(format!("stage_{id}"))

@@ -132,12 +132,14 @@ impl Script {
             Trial::Proven => {}
             other => return other,
         }
-        let dir = store.layout().dir();
-        let root = store.root().join("Cargo.toml");
+        // It lies in the store, and so it is this store's and no other's that it reads.
         let mut args: Vec<&OsStr> = vec![path.as_os_str()];
-        args.extend(["-t", id.as_str(), "--dry-run", "--quiet", "--store"].map(OsStr::new));
-        // Named too, for the workspace may have another store.
-        args.extend([dir.as_os_str(), OsStr::new("--manifest-path"), root.as_os_str()]);
+        args.extend(["-t", id.as_str(), "--dry-run"].map(OsStr::new));
+        let root = store.root().join("Cargo.toml");
+        if self.name == ROLLBACK_SH {
+            // It reads store.json, and is told in case that says nothing.
+            args.extend([OsStr::new("--manifest-path"), root.as_os_str()]);
+        }
         match self.run(store, &args) {
             Ok(answer) if answer.ok => Trial::Proven,
             // A script names another road where this machine lacks what it needs.

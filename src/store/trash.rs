@@ -73,7 +73,12 @@ fn parts(layout: &Layout, label: &Label, id: &Id) -> Vec<(PathBuf, PathBuf)> {
 
 /// What belongs to a rollback.
 fn rollback_parts(layout: &Layout, id: &Id) -> Vec<(PathBuf, PathBuf)> {
-    let paths = [layout.closed_journal(id), layout.rollback_report(id), layout.displaced(id)];
+    let paths = [
+        layout.closed_journal(id),
+        layout.rollback_report(id),
+        layout.displaced_list(id),
+        layout.displaced(id),
+    ];
     paths.map(|path| (path.clone(), PathBuf::from(path.file_name().unwrap_or_default()))).to_vec()
 }
 

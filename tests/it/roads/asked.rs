@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::row::{BACK, Row, Tree, row};
+use super::row::{BACK, Row, SHORT, Tree, row};
 use crate::cli::spoil;
 use crate::support::World;
 use crate::support::edit::{remove, write};
@@ -185,7 +185,8 @@ fn undoing() -> Vec<Row> {
         row("an undo of what only one file got", change)
             .runs(&["-t", "latest", "-f", "--only", LIB], 0)
             .then(UNDO, 0)
-            .leaves(Tree::Untouched),
+            .leaves(Tree::Untouched)
+            .without(SHORT),
         row("an undo of links, modes, directories and kinds", |w| {
             spoil(&w.root);
             remove(w.at("crates/alpha/src/util.rs"));

@@ -31,7 +31,7 @@ fn at_a_terminal_each_road_asks_and_does_what_is_answered() {
             assert_same(&store(), &before, &format!("{road:?} {answer:?}"));
         }
         for answer in ["y\n", "YES\n"] {
-            ask(&["-t", "latest"], answer, "").unwrap().ended(0).prints("Rolled back:");
+            ask(&["-t", "latest"], answer, "").unwrap().ended(0).prints("Rolled back: ");
             assert_same(&world.picture(), &ground.good, &format!("{road:?} {answer:?}"));
             ask(&["--undo"], answer, "").unwrap().ended(0).prints("Undone:");
             assert_same(&world.picture(), &spoilt, &format!("{road:?} undone"));

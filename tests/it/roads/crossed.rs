@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use backstop::fsx::Fs;
@@ -19,23 +19,29 @@ use crate::support::temp::remove_tree;
 use crate::support::tree::{What, assert_same, copy_tree};
 use crate::support::{Picture, TempDir, World};
 
-const UNDO: &[&str] = &["--undo", "-f"];
+pub(super) const UNDO: &[&str] = &["--undo", "-f"];
 const RESUME: &[&str] = &["--resume"];
 const ABORT: &[&str] = &["--abort"];
 
-fn all() -> bool {
+/// Those that resume and take back: the scripts of few flags have a test of their own.
+fn roads() -> &'static [Road] {
+    static ROADS: OnceLock<Vec<Road>> = OnceLock::new();
+    ROADS.get_or_init(|| Road::here().iter().copied().filter(|road| road.has_all_flags()).collect())
+}
+
+pub(super) fn all() -> bool {
     std::env::var_os("BACKSTOP_TEST_ALL_CUTS").is_some()
 }
 
 /// A workspace that was backed up and vandalised; `old` is what it is now, `new` what a rollback makes of it.
-struct Scene {
-    world: World,
-    old: Picture,
-    new: Picture,
+pub(super) struct Scene {
+    pub(super) world: World,
+    pub(super) old: Picture,
+    pub(super) new: Picture,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let world = World::on(TempDir::fast(), "virtual");
         furnish(&world.root);
         let new = world.picture();
@@ -60,32 +66,37 @@ impl Scene {
         self.world.temp.path().join(format!("saved-{name}"))
     }
 
-    fn save(&self, name: &str) {
+    pub(super) fn save(&self, name: &str) {
         remove_tree(&self.saved(name));
         // What is put there anew each time need not be copied.
         remove(self.world.dir.join("scripts/backstop"));
         copy_tree(&self.world.root, &self.saved(name));
     }
 
-    fn load(&self, name: &str) {
+    pub(super) fn load(&self, name: &str) {
         remove_tree(&self.world.root);
         copy_tree(&self.saved(name), &self.world.root);
         install(&self.world.dir);
     }
 
     #[track_caller]
-    fn run(&self, road: Road, args: &[&str], when: &str) -> Run {
+    pub(super) fn run(&self, road: Road, args: &[&str], when: &str) -> Run {
         let run = road.start(&self.world.dir).args(args).run();
         assert!(run.code == Some(0), "{when}: {road:?} {args:?}: {run:#?}");
         run
     }
 
-    fn is_cut_off(&self) -> bool {
+    /// Runs a road, however that ends.
+    pub(super) fn run_any(&self, road: Road, args: &[&str]) -> Run {
+        road.start(&self.world.dir).args(args).run()
+    }
+
+    pub(super) fn is_cut_off(&self) -> bool {
         self.world.dir.join("rollback/journal").exists()
     }
 
     #[track_caller]
-    fn assert_ended(&self, tree: &Picture, when: &str) {
+    pub(super) fn assert_ended(&self, tree: &Picture, when: &str) {
         assert_same(&self.world.picture(), tree, when);
         assert!(!self.is_cut_off(), "{when}: still cut off");
         assert_eq!(fs::read(self.world.dir.join("state")).unwrap(), b"idle\n", "{when}");
@@ -100,7 +111,7 @@ impl Scene {
     /// From a state between: each road finishes it and takes it back, or for a sample one does each.
     #[track_caller]
     fn assert_both_ways(&self, state: &str, number: usize, when: &str) {
-        let roads = Road::here();
+        let roads = roads();
         for (i, road) in roads.iter().enumerate() {
             if all() || i == number % roads.len() {
                 let when = format!("{when}, resumed by {road:?}");
@@ -127,7 +138,7 @@ impl Scene {
     fn assert_whole(&self, number: usize, when: &str) -> bool {
         if self.is_cut_off() {
             // No road begins another, and each names both ways out.
-            for road in Road::here().iter().filter(|_| all() || number == 0) {
+            for road in roads().iter().filter(|_| all() || number == 0) {
                 let run = road.start(&self.world.dir).args(BACK).ends(4);
                 assert!(run.err.contains("--resume") && run.err.contains("--abort"), "{when}: {run:?}");
             }
@@ -140,14 +151,14 @@ impl Scene {
             assert_same(&found, &self.old, &format!("{when}: neither new nor"));
         }
         // Whoever comes next clears what is left.
-        let road = Road::here()[number % Road::here().len()];
+        let road = roads()[number % roads().len()];
         self.run(road, ABORT, when);
         self.assert_ended(&found, when);
         false
     }
 
     /// Cuts what the executable does, in the library, after so many of its calls.
-    fn cut_executable(&self, plan: &RollbackPlan, calls: u64) -> Arc<Cutter> {
+    pub(super) fn cut_executable(&self, plan: &RollbackPlan, calls: u64) -> Arc<Cutter> {
         self.load("before");
         let cutter = Arc::new(Cutter::after(calls));
         let _ = self.world.apply_with(plan.clone(), &Fs::probed(cutter.clone()));
@@ -156,7 +167,7 @@ impl Scene {
 
     /// Runs a road and kills it before its Nth call that changes a file. Gives how many it saw, and whether it killed;
     /// `None` where that cannot be done here.
-    fn cut(&self, road: Road, args: &[&str], calls: u64) -> Option<(u64, bool)> {
+    pub(super) fn cut(&self, road: Road, args: &[&str], calls: u64) -> Option<(u64, bool)> {
         let python = python()?;
         let report = self.world.temp.path().join("calls");
         let cutter = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/roads/cutter.py");
@@ -211,7 +222,7 @@ struct Tally {
 }
 
 /// The calls at which the executable is cut: around the journal's coming, its commit and its end, and between.
-fn points(scene: &Scene, plan: &RollbackPlan) -> Vec<u64> {
+pub(super) fn points(scene: &Scene, plan: &RollbackPlan) -> Vec<u64> {
     scene.load("before");
     let recorder = Arc::new(Recorder::default());
     scene.world.apply_with(plan.clone(), &Fs::probed(recorder.clone())).unwrap();
@@ -263,7 +274,7 @@ fn an_undo_of_the_executable_that_was_cut_off_is_ended_by_each_road() {
     let points = points(&scene, &plan);
     scene.cut_executable(&plan, points[points.len() - 3]);
     scene.save("between");
-    for road in Road::here() {
+    for road in roads() {
         scene.load("between");
         scene.run(*road, RESUME, "cut at its end");
         scene.assert_ended(&scene.new, &format!("cut at its end, resumed by {road:?}"));
@@ -273,7 +284,7 @@ fn an_undo_of_the_executable_that_was_cut_off_is_ended_by_each_road() {
 #[test]
 #[ignore = "part of torture: crossed"]
 fn a_rollback_of_a_script_that_was_cut_off_is_ended_by_each_road() {
-    for road in Road::here().iter().filter(|road| **road != Road::Executable) {
+    for road in roads().iter().filter(|road| **road != Road::Executable) {
         let tally = Scene::new().cut_road(*road, BACK, 12);
         assert!(tally.cuts == 0 || tally.between >= 4, "{road:?}: {tally:?}");
     }
@@ -282,7 +293,7 @@ fn a_rollback_of_a_script_that_was_cut_off_is_ended_by_each_road() {
 #[test]
 #[ignore = "part of torture: crossed"]
 fn an_undo_of_a_script_that_was_cut_off_is_ended_by_each_road() {
-    for road in Road::here().iter().filter(|road| **road != Road::Executable) {
+    for road in roads().iter().filter(|road| **road != Road::Executable) {
         let tally = Scene::rolled_back().cut_road(*road, UNDO, 8);
         assert!(tally.cuts == 0 || tally.between >= 2, "{road:?}: {tally:?}");
     }
@@ -298,7 +309,7 @@ fn a_resume_and_an_abort_of_a_script_that_were_cut_off_are_ended_by_each_road() 
     scene.cut_executable(&plan, points[points.len() / 2 + 1]);
     assert!(scene.is_cut_off());
     scene.save("first");
-    for road in Road::here().iter().filter(|road| **road != Road::Executable) {
+    for road in roads().iter().filter(|road| **road != Road::Executable) {
         for args in [RESUME, ABORT] {
             scene.load("first");
             let Some((total, _)) = scene.cut(*road, args, 0) else { continue };
@@ -318,8 +329,8 @@ fn a_resume_and_an_abort_of_a_script_that_were_cut_off_are_ended_by_each_road() 
 #[ignore = "part of torture: crossed"]
 fn what_one_road_did_each_road_undoes() {
     let scene = Scene::new();
-    for first in Road::here() {
-        for second in Road::here() {
+    for first in roads() {
+        for second in roads() {
             scene.load("before");
             let when = format!("{first:?}, undone by {second:?}");
             scene.run(*first, BACK, &when);
@@ -353,7 +364,7 @@ fn edits_after_a_cut_are_met_alike_by_each_road() {
         scene.save("edited");
         for args in [RESUME, ABORT] {
             let mut seen: Vec<(Road, Option<i32>, Picture, Vec<String>)> = Vec::new();
-            for road in Road::here() {
+            for road in roads() {
                 scene.load("edited");
                 let run = road.start(&scene.world.dir).args(args).run();
                 let kept = texts(&scene.world.dir.join("rollback"));

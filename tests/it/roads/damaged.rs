@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::road::Road;
-use super::row::{Row, row};
+use super::row::{Row, SHORT, row};
 use crate::cli::spoil;
 use crate::support::World;
 use crate::support::edit::{chmod, opened, overwrite, remove, write};
@@ -22,6 +22,10 @@ fn archive(world: &World) -> PathBuf {
 
 fn conf(world: &World) -> PathBuf {
     world.dir.join("rollback/it_backup_20261123_054000.conf")
+}
+
+fn list(world: &World) -> PathBuf {
+    world.dir.join("rollback/it_backup_20261123_054000.list")
 }
 
 fn metadata(world: &World) -> PathBuf {
@@ -180,6 +184,21 @@ fn texts() -> Vec<Row> {
             lose(conf(w));
         })
         .may_be_refused_by(&[Road::Bash]),
+        row("the scripts' list damaged", |w| {
+            spoil(&w.root);
+            flip(list(w));
+        })
+        .refused_by(SHORT, 3),
+        row("the scripts' list cut off", |w| {
+            spoil(&w.root);
+            overwrite(list(w), |bytes| bytes.truncate(400));
+        })
+        .refused_by(SHORT, 3),
+        row("the scripts' list lost", |w| {
+            spoil(&w.root);
+            lose(list(w));
+        })
+        .refused_by(SHORT, 3),
         row("store.json lost and the workspace named", |w| {
             spoil(&w.root);
             remove(w.dir.join("store.json"));
@@ -195,6 +214,7 @@ fn texts() -> Vec<Row> {
             remove(w.dir.join("store.json"));
         })
         .refused(3)
+        .without(SHORT)
         .in_its_own_words(),
         row("a store of a newer format", |w| {
             spoil(&w.root);
@@ -203,7 +223,8 @@ fn texts() -> Vec<Row> {
                 *bytes = text.replace("\"backstop_store\": 1", "\"backstop_store\": 99").into_bytes();
             });
         })
-        .refused(3),
+        .refused(3)
+        .without(SHORT),
     ]
 }
 
@@ -214,7 +235,7 @@ fn journals() -> Vec<Row> {
         write(w.dir.join("state"), "rollback 20261123_060000\n");
     };
     vec![
-        row("a damaged journal stands in the way of a rollback", DAMAGED).refused(4).cut_off(),
+        row("a damaged journal stands in the way of a rollback", DAMAGED).refused(4).cut_off().without(SHORT),
         row("a damaged journal stands in the way of an undo", DAMAGED)
             .runs(&["--undo", "-f"], 4)
             .refused(4)

@@ -95,8 +95,14 @@ fn plant(world: &World, path: &str) {
 
 /// The fields that the scripts read, sealed anew.
 fn plant_fields(world: &World, path: &str, digest: &str, root_hash: &str) {
-    let conf = world.dir.join("rollback/it_backup_20261123_054000.conf");
-    let bytes = fs::read(&conf).unwrap();
+    for kind in ["conf", "list"] {
+        let fields = world.dir.join(format!("rollback/it_backup_20261123_054000.{kind}"));
+        plant_in(fields, path, digest, root_hash);
+    }
+}
+
+fn plant_in(file: PathBuf, path: &str, digest: &str, root_hash: &str) {
+    let bytes = fs::read(&file).unwrap();
     let mut fields: Vec<Vec<u8>> = bytes.split(|b| *b == 0).map(<[u8]>::to_vec).collect();
     fields.truncate(fields.len() - 3);
     fields[5] = root_hash.as_bytes().to_vec();
@@ -110,7 +116,7 @@ fn plant_fields(world: &World, path: &str, digest: &str, root_hash: &str) {
     entries.sort_by(|a, b| a[1].cmp(&b[1]));
     fields[at + 1] = (count + 1).to_string().into_bytes();
     fields.splice(at + 2..at + 2 + 7 * count, entries.into_iter().flatten());
-    replace(conf, &sealed(&fields));
+    replace(file, &sealed(&fields));
 }
 
 fn replace(path: PathBuf, bytes: &[u8]) {

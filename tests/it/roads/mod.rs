@@ -5,6 +5,7 @@
 //! A road whose interpreter is missing is skipped aloud. `BACKSTOP_TEST_ROLLBACK_SH` and `BACKSTOP_TEST_ROLLBACK_PY`
 //! name other scripts than this project's, `BACKSTOP_TEST_ROW` picks rows by a part of their name.
 
+mod again;
 mod asked;
 mod asking;
 mod changed;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::row::{Row, Tree, row};
+use super::row::{Row, SHORT, Tree, row};
 use crate::cli::{program, spoil};
 use crate::support::World;
 use crate::support::edit::{self, mkdir, remove, write};
@@ -208,7 +208,8 @@ fn held() -> Vec<Row> {
                 drop(file);
             });
             cli
-        }),
+        })
+        .refused_by(SHORT, 5),
         row("a lock file that was left by nobody", change).with(|w| {
             w.backup();
             write(w.dir.join("lock"), "");

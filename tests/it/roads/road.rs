@@ -70,6 +70,12 @@ impl Road {
         }
     }
 
+    /// Whether it takes the flags of the executable, writes a report and a log, and says the same words. What a script
+    /// of few flags leaves is held against the row, the tree and the actions of the executable.
+    pub(super) fn has_all_flags(self) -> bool {
+        self != Road::Python
+    }
+
     /// The road that lies in a store. The executable gets its command's name: the scripts know no other.
     pub(super) fn start(self, store: &Path) -> Cli {
         let file = store.join("scripts").join(self.file());

@@ -50,7 +50,30 @@ pub(super) struct Row {
     pub(super) may_refuse: &'static [Road],
     /// The newest closed journal was damaged by the row.
     pub(super) journal_lost: bool,
+    /// Roads that end otherwise here, which a test of their own says.
+    pub(super) without: &'static [Road],
+    /// How a road that does less ends instead of the row's way: with this exit code, and nothing changed.
+    pub(super) instead: Option<(&'static [Road], i32)>,
 }
+
+/// What the scripts of few flags do not take.
+pub(super) const DROPPED: &[&str] = &[
+    "--only",
+    "--keep-new",
+    "--outside",
+    "--no-wait",
+    "--resume",
+    "--abort",
+    "--store",
+    "--manifest-path",
+    "--quiet",
+    "--verbose",
+    "-q",
+    "-v",
+];
+
+/// The scripts of few flags.
+pub(super) const SHORT: &[Road] = &[Road::Python];
 
 pub(super) const BACK: &[&str] = &["-t", "latest", "-f"];
 
@@ -73,6 +96,8 @@ pub(super) fn row(name: &'static str, edit: fn(&World)) -> Row {
         own_words: false,
         may_refuse: &[],
         journal_lost: false,
+        without: &[],
+        instead: None,
     }
 }
 
@@ -143,6 +168,14 @@ impl Row {
 
     pub(super) fn may_be_refused_by(self, roads: &'static [Road]) -> Self {
         Row { may_refuse: roads, ..self }
+    }
+
+    pub(super) fn without(self, roads: &'static [Road]) -> Self {
+        Row { without: roads, ..self }
+    }
+
+    pub(super) fn refused_by(self, roads: &'static [Road], code: i32) -> Self {
+        Row { instead: Some((roads, code)), ..self }
     }
 
     pub(super) fn in_its_own_words(self) -> Self {

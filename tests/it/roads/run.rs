@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use backstop::rollback::{Journal, read_journal};
 
 use super::road::{NOBODY, Road, install};
-use super::row::{Row, Tree};
+use super::row::{DROPPED, Row, Tree};
 use crate::cli::Run;
 use crate::support::edit::is_root;
 use crate::support::temp::remove_tree;
@@ -48,7 +48,7 @@ pub(super) fn run_rows(rows: Vec<Row>) {
         if let Some(((_, first), others)) = seen.split_first() {
             for (road, other) in others.iter().filter(|(_, other)| !other.refused) {
                 complaints.extend(
-                    compare(first, other, row)
+                    compare(first, other, *road, row)
                         .into_iter()
                         .map(|text| format!("{road:?} and the executable: {text}")),
                 );
@@ -148,7 +148,7 @@ fn run_row(row: &Row) -> Vec<(Road, Seen)> {
         if !able {
             eprintln!("skipped: {}: nobody but root can run {road:?}", row.name);
         }
-        able
+        able && !row.without.contains(road)
     });
     roads
         .map(|road| {
@@ -181,11 +181,13 @@ fn run_road(road: Road, row: &Row, ground: &Ground) -> Seen {
     let git = git_picture(&root);
     let points = points(&dir);
     let begun = SystemTime::now();
+    let mut commands = Vec::new();
     let runs: Vec<Run> = row
         .runs
         .iter()
         .map(|(args, _)| {
             let cli = (row.start)(road.start(&dir).at(&root), world).args(*args);
+            commands.push(cli.words());
             let bound = row.bound && is_root();
             cli.with(|c| {
                 if bound {
@@ -206,9 +208,24 @@ fn run_road(road: Road, row: &Row, ground: &Ground) -> Seen {
         complaints: Vec::new(),
         refused: false,
     };
-    seen.refused = row.may_refuse.contains(&road) && seen.runs.iter().all(|run| run.code == Some(3));
-    let allowed = Row { says: Vec::new(), ..row.clone().refused(3) };
-    let row = if seen.refused { &allowed } else { row };
+    let words: Vec<String> = commands
+        .iter()
+        .flatten()
+        .map(|w| w.to_string_lossy().split('=').next().unwrap().to_owned())
+        .collect();
+    let dropped = !road.has_all_flags() && words.iter().any(|word| DROPPED.contains(&word.as_str()));
+    let instead = row.instead.filter(|(roads, _)| roads.contains(&road)).map(|(_, code)| code);
+    let instead = if dropped { Some(2) } else { instead };
+    let may = row.may_refuse.contains(&road) && seen.runs.iter().all(|run| run.code == Some(3));
+    seen.refused = instead.is_some() || may;
+    let mut own = row.clone();
+    if let Some(code) = instead.or(may.then_some(3)) {
+        own = Row { says: Vec::new(), ..own.refused(code) };
+    }
+    if !road.has_all_flags() {
+        own.says.clear();
+    }
+    let row = &own;
     seen.judge_runs(row);
     let expected = expected(row.tree, &ground.good, &timeless(&start));
     let diff = expected.diff(&seen.tree);
@@ -224,7 +241,7 @@ fn run_road(road: Road, row: &Row, ground: &Ground) -> Seen {
     if !lost.is_empty() {
         seen.complaints.push(format!("restore points changed:\n{lost}"));
     }
-    seen.judge_store(row, &dir);
+    seen.judge_store(road, row, &dir);
     if world.temp.path().join("escape").symlink_metadata().is_ok() {
         seen.complaints.push("it wrote outside of the workspace".into());
         remove_tree(&world.temp.path().join("escape"));
@@ -271,7 +288,7 @@ impl Seen {
         }
     }
 
-    fn judge_store(&mut self, row: &Row, dir: &Path) {
+    fn judge_store(&mut self, road: Road, row: &Row, dir: &Path) {
         let rollback = dir.join("rollback");
         let names = |d: &Path| -> Vec<String> {
             let entries = fs::read_dir(d).into_iter().flatten().flatten();
@@ -304,6 +321,9 @@ impl Seen {
             Ok((_, false)) => self.complaints.push("its closed journal was not committed".into()),
             Err(e) => self.complaints.push(e.to_string()),
         }
+        if !road.has_all_flags() {
+            return;
+        }
         match fs::read(rollback.join(format!("rollback_{id}.json"))).map(|b| serde_json::from_slice(&b)) {
             Ok(Ok(report)) => self.report = Some(report),
             other => self.complaints.push(format!("its report: {other:?}")),
@@ -324,8 +344,11 @@ fn is_log_line(line: &str) -> bool {
 }
 
 /// What one road did otherwise than the executable.
-fn compare(first: &Seen, other: &Seen, row: &Row) -> Vec<String> {
+fn compare(first: &Seen, other: &Seen, road: Road, row: &Row) -> Vec<String> {
     let mut out = Vec::new();
+    if !road.has_all_flags() {
+        return compare_what_counts(first, other);
+    }
     let mut say = |what: &str, a: String, b: String| {
         if a != b {
             out.push(format!("{what} differ:\n    executable: {a}\n    other:      {b}"));
@@ -350,6 +373,35 @@ fn compare(first: &Seen, other: &Seen, row: &Row) -> Vec<String> {
             say("the reports' words", words(&a.out), words(&b.out));
             say("the errors' words", error(&a.err), error(&b.err));
         }
+    }
+    out
+}
+
+/// Of a script of few flags: it may touch more crate roots, and writes down directories that it opens for a while.
+fn compare_what_counts(first: &Seen, other: &Seen) -> Vec<String> {
+    let mut out = Vec::new();
+    for (what, diff) in
+        [("trees", first.tree.diff(&other.tree)), ("displaced", first.displaced.diff(&other.displaced))]
+    {
+        if !diff.is_empty() {
+            out.push(format!("the {what} differ:\n{diff}"));
+        }
+    }
+    for path in first.fresh.iter().filter(|path| !other.fresh.contains(path)) {
+        out.push(format!("{} keeps its old time", path.display()));
+    }
+    let actions = |seen: &Seen| {
+        let actions = seen.journal.iter().flat_map(|j| &j.actions).filter(|a| a.before != a.after);
+        let mut actions: Vec<String> = actions.map(|a| format!("\n      {a:?}")).collect();
+        actions.sort();
+        actions.concat()
+    };
+    if actions(first) != actions(other) {
+        out.push(format!(
+            "the actions differ:\n    executable: {}\n    other:      {}",
+            actions(first),
+            actions(other)
+        ));
     }
     out
 }
@@ -450,7 +502,7 @@ fn displaced(dir: &Path) -> Picture {
         let Some(first) = parts.next().map(|c| c.as_os_str().to_string_lossy().into_owned()) else {
             continue;
         };
-        if first.starts_with("displaced_") {
+        if first.starts_with("displaced_") && !first.ends_with(".list") {
             let next = numbers.len();
             let number = *numbers.entry(first).or_insert(next);
             out.0.insert(PathBuf::from(number.to_string()).join(parts.as_path()), node);
@@ -459,25 +511,27 @@ fn displaced(dir: &Path) -> Picture {
     out
 }
 
-fn expected(tree: Tree, good: &Picture, start: &Picture) -> Picture {
-    let mix = |base: &Picture, other: &Picture, paths: &[&str]| {
-        let inside = |path: &Path| paths.iter().any(|p| path.starts_with(p));
-        let mut out: BTreeMap<PathBuf, Node> =
-            base.0.iter().filter(|(p, _)| !inside(p)).map(|(p, n)| (p.clone(), n.clone())).collect();
-        out.extend(other.0.iter().filter(|(p, _)| inside(p)).map(|(p, n)| (p.clone(), n.clone())));
-        // And the directories that lead there.
-        for (path, node) in &other.0 {
-            if other.0.keys().any(|p| inside(p) && p.starts_with(path)) {
-                out.entry(path.clone()).or_insert_with(|| node.clone());
-            }
+/// One tree, but these paths as another has them.
+fn mixed(base: &Picture, other: &Picture, paths: &[&str]) -> Picture {
+    let inside = |path: &Path| paths.iter().any(|p| path.starts_with(p));
+    let mut out: BTreeMap<PathBuf, Node> =
+        base.0.iter().filter(|(p, _)| !inside(p)).map(|(p, n)| (p.clone(), n.clone())).collect();
+    out.extend(other.0.iter().filter(|(p, _)| inside(p)).map(|(p, n)| (p.clone(), n.clone())));
+    // And the directories that lead there.
+    for (path, node) in &other.0 {
+        if other.0.keys().any(|p| inside(p) && p.starts_with(path)) {
+            out.entry(path.clone()).or_insert_with(|| node.clone());
         }
-        Picture(out)
-    };
+    }
+    Picture(out)
+}
+
+fn expected(tree: Tree, good: &Picture, start: &Picture) -> Picture {
     match tree {
         Tree::Back => good.clone(),
-        Tree::BackBut(paths) => mix(good, start, paths),
+        Tree::BackBut(paths) => mixed(good, start, paths),
         Tree::Untouched => start.clone(),
-        Tree::UntouchedBut(paths) => mix(start, good, paths),
+        Tree::UntouchedBut(paths) => mixed(start, good, paths),
         Tree::With(files) => {
             let mut out = start.clone();
             for (path, text) in files {

@@ -1,0 +1,263 @@
+//! A script of few flags is killed at its calls that change a file. Then the same command gives the new tree exactly,
+//! and its undo, by the script and by the executable, the old one; the executable ends, takes back and undoes it too.
+//! An executable that was killed is met by a script with `-f`. `BACKSTOP_TEST_ALL_CUTS` takes every call.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use backstop::rollback::RollbackOptions;
+
+use super::crossed::{Scene, UNDO, all, points};
+use super::road::Road;
+use super::row::{BACK, SHORT};
+use crate::support::edit::write;
+use crate::support::tree::{What, assert_same};
+use crate::support::{Picture, World};
+
+/// Those of the scripts of few flags that can be tested here.
+fn scripts() -> impl Iterator<Item = Road> {
+    Road::here().iter().copied().filter(|road| SHORT.contains(road))
+}
+
+/// One in which a script has rolled back, for its undo to begin: old and new change places.
+fn rolled_back(by: Road) -> Scene {
+    let scene = Scene::new();
+    scene.load("before");
+    scene.run(by, BACK, "at the start");
+    scene.save("before");
+    Scene { old: scene.new, new: scene.old, world: scene.world }
+}
+
+/// How many rollbacks have ended.
+fn ended(world: &World) -> usize {
+    let names = fs::read_dir(world.dir.join("rollback")).unwrap().flatten().map(|e| e.file_name());
+    names.filter(|name| name.to_string_lossy().ends_with(".journal")).count()
+}
+
+/// Kills a script at points spread over all its calls, and leaves each state by each way.
+fn kill_everywhere(scene: &Scene, script: Road, args: &[&str], few: u64) {
+    scene.load("before");
+    let Some((total, _)) = scene.cut(script, args, 0) else {
+        return eprintln!("skipped: processes cannot be killed here");
+    };
+    scene.assert_ended(&scene.new, "not killed");
+    let (mut kills, mut between, mut open) = (0, 0, 0);
+    let points = if all() { total } else { few };
+    for i in 0..points {
+        let call = if all() { i + 1 } else { (2 * i + 1) * total / (2 * points) + 1 };
+        scene.load("before");
+        let before = ended(&scene.world);
+        if !scene.cut(script, args, call).is_some_and(|(_, killed)| killed) {
+            continue;
+        }
+        kills += 1;
+        let when = format!("{script:?} {args:?} killed at call {call} of {total}");
+        let (found, is_open) = (scene.world.picture(), scene.is_cut_off());
+        between += u64::from(found != scene.old && found != scene.new);
+        open += u64::from(is_open);
+        scene.save("between");
+        if ended(&scene.world) > before {
+            assert_same(&found, &scene.new, &format!("{when}: closed"));
+            scene.load("between");
+            scene.run(Road::Executable, &["--abort"], &when);
+            scene.assert_ended(&scene.new, &when);
+        } else {
+            leave_by_each_way(scene, script, args, is_open, &when);
+        }
+    }
+    eprintln!(
+        "{script:?} {args:?}: {total} calls, {kills} kills, {open} with a journal, {between} between old and new"
+    );
+    assert!(kills + 2 >= points && between * 4 >= kills, "{kills} kills of {points}, {between} between");
+}
+
+fn leave_by_each_way(scene: &Scene, script: Road, args: &[&str], is_open: bool, when: &str) {
+    for undo in [script, Road::Executable] {
+        scene.load("between");
+        scene.run(script, args, when);
+        scene.assert_ended(&scene.new, &format!("{when}, then the same again"));
+        scene.run(undo, UNDO, when);
+        scene.assert_ended(&scene.old, &format!("{when}, then the same again, undone by {undo:?}"));
+    }
+    if !is_open {
+        return;
+    }
+    if args == BACK {
+        scene.load("between");
+        let found = scene.world.picture();
+        let undone = scene.run_any(script, UNDO);
+        let as_it_was = found == scene.old && undone.out.contains("Nothing to do");
+        assert!(undone.code == Some(0) || as_it_was, "{when}, undone at once: {undone:?}");
+        assert_same(&scene.world.picture(), &scene.old, &format!("{when}, undone at once"));
+    }
+    scene.load("between");
+    scene.run(Road::Executable, &["--resume"], when);
+    scene.assert_ended(&scene.new, &format!("{when}, resumed by the executable"));
+    scene.run(Road::Executable, UNDO, when);
+    scene.assert_ended(&scene.old, &format!("{when}, resumed and undone by the executable"));
+    scene.load("between");
+    scene.run(Road::Executable, &["--abort"], when);
+    scene.assert_ended(&scene.old, &format!("{when}, taken back by the executable"));
+    scene.run(script, args, when);
+    scene.assert_ended(&scene.new, &format!("{when}, taken back, then once more"));
+}
+
+#[test]
+fn a_script_that_was_killed_goes_on_with_the_same_command_and_is_undone_to_the_byte() {
+    for script in scripts() {
+        kill_everywhere(&Scene::new(), script, BACK, 9);
+    }
+}
+
+#[test]
+fn an_undo_of_a_script_that_was_killed_goes_on_with_the_same_command() {
+    for script in scripts() {
+        kill_everywhere(&rolled_back(script), script, UNDO, 5);
+    }
+}
+
+#[test]
+#[ignore = "part of torture: crossed"]
+fn a_script_is_killed_at_every_call_and_each_way_out_is_exact() {
+    for script in scripts() {
+        kill_everywhere(&Scene::new(), script, BACK, 40);
+        kill_everywhere(&rolled_back(script), script, UNDO, 25);
+    }
+}
+
+/// Killed again in the run that was to go on.
+fn kill_twice(few: u64) {
+    for script in scripts() {
+        let scene = Scene::new();
+        scene.load("before");
+        let Some((total, _)) = scene.cut(script, BACK, 0) else { return };
+        for first in [total / 3, total / 2, total * 3 / 4] {
+            scene.load("before");
+            scene.cut(script, BACK, first);
+            scene.save("first");
+            let Some((rest, _)) = scene.cut(script, BACK, 0) else { return };
+            let points = if all() { rest } else { few };
+            for i in 0..points {
+                let call = if all() { i + 1 } else { (2 * i + 1) * rest / (2 * points) + 1 };
+                scene.load("first");
+                let before = ended(&scene.world);
+                scene.cut(script, BACK, call);
+                if ended(&scene.world) == before {
+                    scene.save("between");
+                    let when = format!("{script:?} killed at {first}, then at {call} of {rest}");
+                    leave_by_each_way(&scene, script, BACK, scene.is_cut_off(), &when);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_script_that_was_killed_twice_is_still_undone_to_the_byte() {
+    kill_twice(2);
+}
+
+#[test]
+#[ignore = "part of torture: crossed"]
+fn a_script_is_killed_at_every_call_of_the_run_that_was_to_go_on() {
+    kill_twice(12);
+}
+
+/// The content of every file below a directory.
+fn contents(dir: &Path) -> BTreeSet<Vec<u8>> {
+    let files = Picture::take(dir, &[]).0.into_values();
+    files.filter_map(|node| if let What::File(text) = node.what { Some(text) } else { None }).collect()
+}
+
+/// Without owners: the executable gives a directory its owner after it made it.
+fn ownerless(picture: &Picture) -> Picture {
+    let mut out = Picture(picture.0.clone());
+    out.0.values_mut().for_each(|node| node.owner = (0, 0));
+    out
+}
+
+fn meet_a_killed_executable(few: usize) {
+    let scene = Scene::new();
+    let plan = scene.world.plan(&RollbackOptions::default());
+    let points = points(&scene, &plan);
+    for script in scripts() {
+        for calls in points.iter().step_by(points.len().div_ceil(few).max(1)) {
+            scene.cut_executable(&plan, *calls);
+            let when = format!("the executable killed after {calls} calls, then {script:?}");
+            if scene.is_cut_off() {
+                let run = scene.run_any(script, &["-t", "latest"]);
+                assert!(run.code == Some(4) && run.err.contains("--resume | --abort"), "{when}: {run:?}");
+                assert_eq!(scene.run_any(script, UNDO).code, Some(4), "{when}");
+            }
+            let found = scene.world.picture();
+            scene.run(script, BACK, &when);
+            assert_same(&ownerless(&scene.world.picture()), &ownerless(&scene.new), &when);
+            assert!(!scene.is_cut_off(), "{when}");
+            let kept = contents(&scene.world.root);
+            for (path, node) in &scene.old.0 {
+                let What::File(text) = &node.what else { continue };
+                assert!(kept.contains(text), "{when}: the content of {} is gone", path.display());
+            }
+            if found != scene.new {
+                scene.run(script, UNDO, &when);
+                let now = scene.world.picture();
+                assert_same(&ownerless(&now), &ownerless(&found), &format!("{when}, undone"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_script_with_force_makes_the_restore_point_of_what_an_executable_left_and_keeps_every_byte() {
+    meet_a_killed_executable(5);
+}
+
+#[test]
+#[ignore = "part of torture: crossed"]
+fn an_executable_is_killed_at_every_call_then_a_script_goes_back_with_force() {
+    meet_a_killed_executable(usize::MAX);
+}
+
+#[test]
+fn what_was_written_between_the_runs_is_kept_and_the_first_state_is_what_an_undo_gives() {
+    for script in scripts() {
+        let scene = Scene::new();
+        scene.load("before");
+        let Some((total, _)) = scene.cut(script, BACK, 0) else { return };
+        for call in [total / 2, total * 4 / 5] {
+            scene.load("before");
+            scene.cut(script, BACK, call);
+            let edited = b"written between the runs\n".to_vec();
+            for path in ["crates/alpha/src/lib.rs", "crates/alpha/src/fresh.rs", "crates/beta/run.sh"] {
+                write(scene.world.at(path), &edited);
+            }
+            scene.run(script, BACK, "edited between the runs");
+            scene.assert_ended(&scene.new, "edited between the runs");
+            assert!(contents(&scene.world.dir.join("rollback")).contains(&edited), "killed at {call}");
+        }
+    }
+}
+
+#[test]
+fn neither_a_damaged_journal_nor_a_damaged_record_stops_a_script_with_force() {
+    for script in scripts() {
+        let scene = Scene::new();
+        for (journal, record) in [(true, false), (false, true), (true, true)] {
+            scene.load("before");
+            let Some((total, _)) = scene.cut(script, BACK, 0) else { return };
+            scene.load("before");
+            scene.cut(script, BACK, total * 2 / 3);
+            let dir = scene.world.dir.join("rollback");
+            for entry in fs::read_dir(&dir).unwrap().flatten().map(|e| e.path()) {
+                let name = entry.file_name().unwrap().to_string_lossy().into_owned();
+                let is_record = name.starts_with("displaced_") && name.ends_with(".list");
+                if (journal && name == "journal") || (record && is_record) {
+                    crate::support::edit::overwrite(&entry, |bytes| bytes[20] ^= 1);
+                }
+            }
+            scene.run(script, BACK, "damaged");
+            scene.assert_ended(&scene.new, &format!("journal damaged: {journal}, record damaged: {record}"));
+        }
+    }
+}
