@@ -97,6 +97,11 @@ impl FileState {
         matches!(self, FileState::Directory { .. })
     }
 
+    /// Whether it is a directory whose owner may not change what is in it.
+    pub(crate) fn is_read_only(&self) -> bool {
+        matches!(self, FileState::Directory { mode } if mode.bits() & 0o300 != 0o300)
+    }
+
     /// Its permission bits, where it has any of its own.
     pub fn mode(&self) -> Option<Mode> {
         match self {

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::apart::{Target, refuse_targets_in_store};
 use super::journal::{Action, COMMITTED, Journal};
+use super::trees::Trees;
 use crate::clock::Mtime;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
@@ -28,7 +29,7 @@ pub(super) type Identity = (u64, i64, i64, i64);
 pub(super) struct Transaction<'a> {
     pub(super) store: &'a Store,
     pub(super) journal: &'a Journal,
-    trees: order::Map<RootName, Tree>,
+    pub(super) trees: Trees,
     pub(super) context: Context<'a>,
 }
 
@@ -57,12 +58,7 @@ impl<'a> Transaction<'a> {
         let opened = journal.unlock.iter().map(|(key, _)| key).chain(&journal.touch);
         let opened = opened.map(|RootedPath { root, path }| Target { root, path, is_directory: true });
         refuse_targets_in_store(store, &journal.roots, changed.chain(opened))?;
-        let mut trees = order::Map::new();
-        for root in &journal.roots {
-            let directory = store.root_directory(root)?;
-            let tree = Tree::open(&directory, store.fs()).during("open directory", &directory)?;
-            trees.insert(root.name.clone(), tree);
-        }
+        let trees = Trees::open(store, &journal.roots)?;
         Ok(Transaction { store, journal, trees, context: *context })
     }
 
@@ -79,9 +75,7 @@ impl<'a> Transaction<'a> {
     }
 
     pub(super) fn tree(&self, root: &RootName) -> Result<&Tree> {
-        self.trees
-            .get(root)
-            .ok_or_else(|| Error::new(ErrorKind::Damaged, format!("the journal names no root `{root}`")))
+        self.trees.of(root)
     }
 
     pub(super) fn staged(&self, index: usize) -> PathBuf {
@@ -144,27 +138,28 @@ impl<'a> Transaction<'a> {
         fs.sync(&layout.rollback_dir()).during("sync", layout.rollback_dir())
     }
 
-    /// Opens directories that forbid writing.
-    pub(super) fn unlock(&self) -> Result<()> {
-        for (RootedPath { root, path }, mode) in &self.journal.unlock {
-            self.open_directory(root, path, *mode)?;
+    /// Opens directories that forbid writing: those that stood there, and those that this rollback made before it was
+    /// cut off, which may have their final mode already.
+    pub(super) fn open_directories(&self) -> Result<()> {
+        let made =
+            self.journal.actions.iter().filter(|a| a.after.as_ref().is_some_and(FileState::is_read_only));
+        let made = made.filter_map(|a| Some((a.place(), a.after.as_ref()?.mode()?)));
+        for (RootedPath { root, path }, mode) in self.journal.unlock.iter().cloned().chain(made) {
+            let tree = self.tree(&root)?;
+            let full = tree.path().join(&path);
+            let stat = tree.stat(&path).during("look at", &full)?;
+            let kind = stat.map(|s| rustix::fs::FileType::from_raw_mode(s.st_mode));
+            if kind.is_some_and(|k| k.is_dir()) {
+                let open = Mode::new(mode.bits() | 0o700);
+                tree.set_mode(&path, open).during("change the mode of", &full)?;
+            }
         }
         Ok(())
     }
 
-    pub(super) fn open_directory(&self, root: &RootName, path: &RelPath, mode: Mode) -> Result<()> {
-        let tree = self.tree(root)?;
-        let stat = tree.stat(path).during("look at", tree.path().join(path))?;
-        let kind = stat.map(|s| rustix::fs::FileType::from_raw_mode(s.st_mode));
-        if kind.is_some_and(|k| k.is_dir()) {
-            let open = Mode::new(mode.bits() | 0o700);
-            tree.set_mode(path, open).during("change the mode of", tree.path().join(path))?;
-        }
-        Ok(())
-    }
-
-    /// Gives directories the mode that they are to have, the deepest first.
-    pub(super) fn lock_again(&self, side: impl Fn(&Action) -> Option<&FileState>) -> Result<()> {
+    /// Ends a walk through the steps: directories get the mode that they are to have, the deepest first, Cargo is made
+    /// to look, and all of it becomes durable.
+    pub(super) fn settle(&self, side: impl Fn(&Action) -> Option<&FileState>) -> Result<()> {
         let mut modes: order::Map<RootedPath, Mode> = order::gather(self.journal.unlock.iter().cloned());
         for action in &self.journal.actions {
             let key = action.place();
@@ -179,6 +174,21 @@ impl<'a> Transaction<'a> {
             let now = FileState::at(&mut tree.cursor(), &path).during("look at", &full)?;
             if now.as_ref().and_then(FileState::mode).is_some_and(|now| now != mode) {
                 tree.set_mode(&path, mode).during("change the mode of", &full)?;
+            }
+        }
+        self.touch_crate_roots()?;
+        self.sync()
+    }
+
+    /// Gives crate roots whose own content stays the present as their time.
+    fn touch_crate_roots(&self) -> Result<()> {
+        for RootedPath { root, path } in &self.journal.touch {
+            let tree = self.tree(root)?;
+            match tree.set_mtime(path, self.present()) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("touch", &tree.path().join(path), e));
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -227,7 +237,7 @@ impl<'a> Transaction<'a> {
 
     /// Makes both sides durable, directories too, before anything says that it is done.
     pub(super) fn sync(&self) -> Result<()> {
-        for (root, tree) in &self.trees {
+        for (root, tree) in self.trees.iter() {
             let changed: Vec<RelPath> =
                 self.journal.actions.iter().filter(|a| a.root == *root).map(|a| a.path.clone()).collect();
             tree.barrier(&changed).during("sync", tree.path())?;
@@ -293,6 +303,12 @@ impl<'a> Transaction<'a> {
         fs.set_directory_modes(&displaced, Mode::new(0o500)).during("change the mode of", &displaced)
     }
 
+    /// Announces a walk through all changes.
+    pub(super) fn count_changes(&self, verb: &'static str) {
+        let n = self.journal.actions.len() as u64;
+        self.phase(verb, crate::event::plural(n, "change", "changes"), n);
+    }
+
     pub(super) fn phase(&self, verb: &'static str, what: String, total: u64) {
         self.context.observer.on(&Event::Phase { verb, what, total });
     }
@@ -313,7 +329,7 @@ impl<'a> Transaction<'a> {
             let text = format!("{}: a directory above it became a link or a file", action.shown());
             return changed_error(vec![text]).with_source(e);
         }
-        let tree = self.trees.get(&action.root).map_or(Path::new(""), Tree::path);
+        let tree = self.trees.of(&action.root).map_or(Path::new(""), Tree::path);
         Error::io(what, &tree.join(&action.path), e)
     }
 }

@@ -5,7 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 use super::apply::{Transaction, changed_error};
-use super::journal::{Action, Verb};
+use super::journal::Action;
+use super::steps::{Step, StepKind};
 use crate::error::{IoContext, Result};
 use crate::live_tree::FileState;
 use crate::manifest::{Mode, stored_path};
@@ -14,62 +15,45 @@ use crate::path::show_path;
 impl Transaction<'_> {
     /// Takes back whatever [`Transaction::forward`] did. May be begun again after a cut.
     pub(super) fn backward(&self) -> Result<()> {
-        let actions = &self.journal.actions;
-        self.phase(
-            "Taking back",
-            crate::event::plural(actions.len() as u64, "change", "changes"),
-            actions.len() as u64,
-        );
-        let is_dir = |t: &Option<FileState>| t.as_ref().is_some_and(FileState::is_directory);
-        self.unlock()?;
-        self.unlock_created()?;
+        self.count_changes("Taking back");
+        self.open_directories()?;
         self.drop_parts()?;
-        for action in actions.iter().filter(|a| a.verb() == Verb::ChangeMode) {
-            match self.change_mode(action, action.before.as_ref()) {
-                Err(e) if e.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => {
-                    self.context.note(format!("{} was removed since", action.shown()));
+        for Step { kind, action, index } in self.journal.steps().into_iter().rev() {
+            match kind {
+                StepKind::MoveOut => self.put_back(index, action)?,
+                StepKind::RemoveDirectory => self.make_directory_again(action)?,
+                StepKind::CreateDirectory => self.remove_created_directory(action)?,
+                StepKind::Place => {
+                    self.take_back(index, action)?;
+                    self.put_back(index, action)?;
                 }
-                other => other?,
+                StepKind::ChangeMode => self.change_mode_back(action)?,
             }
         }
-        for (i, action) in actions.iter().enumerate().filter(|(_, a)| a.places()) {
-            self.take_back(i, action)?;
-        }
-        for action in actions.iter().rev().filter(|a| !is_dir(&a.before) && is_dir(&a.after)) {
-            self.remove_created_directory(action)?;
-        }
-        for action in actions.iter().filter(|a| is_dir(&a.before) && !is_dir(&a.after)) {
-            let tree = self.tree(&action.root)?;
-            match tree.create_dir(&action.path, Mode::new(0o700)) {
-                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(self.failed("create", action, e));
-                }
-                _ => self.give_to_owner(tree, &action.path, None)?,
-            }
-        }
-        for (i, action) in actions.iter().enumerate().filter(|(_, a)| a.displaces()) {
-            self.put_back(i, action)?;
-        }
-        self.lock_again(|a| a.before.as_ref())?;
-        // A build may have looked meanwhile.
-        self.touch_crate_roots()?;
-        self.sync()
+        // A build may have looked meanwhile, so the crate roots are touched here too.
+        self.settle(|a| a.before.as_ref())
     }
 
-    /// Opens the directories that this rollback made, which may already have their final mode.
-    pub(super) fn unlock_created(&self) -> Result<()> {
-        for action in &self.journal.actions {
-            if let (Some(FileState::Directory { mode }), true) =
-                (&action.after, mode_forbids(action.after.as_ref()))
-            {
-                self.open_directory(&action.root, &action.path, *mode)?;
+    fn change_mode_back(&self, action: &Action) -> Result<()> {
+        match self.change_mode(action, action.before.as_ref()) {
+            Err(e) if e.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => {
+                self.context.note(format!("{} was removed since", action.shown()));
+                Ok(())
             }
+            other => other,
         }
-        Ok(())
+    }
+
+    fn make_directory_again(&self, action: &Action) -> Result<()> {
+        let tree = self.tree(&action.root)?;
+        match tree.create_dir(&action.path, Mode::new(0o700)) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(self.failed("create", action, e)),
+            _ => self.give_to_owner(tree, &action.path, None),
+        }
     }
 
     /// Moves a file that was put in place back to the stage.
-    pub(super) fn take_back(&self, index: usize, action: &Action) -> Result<()> {
+    fn take_back(&self, index: usize, action: &Action) -> Result<()> {
         let staged = self.staged(index);
         let tree = self.tree(&action.root)?;
         let now =
@@ -104,7 +88,7 @@ impl Transaction<'_> {
     }
 
     /// Where a file goes that somebody wrote after the rollback was cut off, and that has to make way.
-    pub(super) fn edited_since(&self, action: &Action) -> Result<PathBuf> {
+    fn edited_since(&self, action: &Action) -> Result<PathBuf> {
         let base = self.layout().displaced(&self.journal.id).join("edited_since");
         let to = base.join(stored_path(&action.root, &action.path));
         if let Some(parent) = to.parent() {
@@ -118,11 +102,11 @@ impl Transaction<'_> {
         Ok(to)
     }
 
-    /// Moves a displaced file back to where it stood, with the present as its time: a build may have looked
-    /// meanwhile.
-    pub(super) fn put_back(&self, index: usize, action: &Action) -> Result<()> {
+    /// Moves what was displaced back to where it stood, with the present as its time: a build may have looked meanwhile.
+    fn put_back(&self, index: usize, action: &Action) -> Result<()> {
         let from = self.displaced(action);
-        if !Self::exists(&from) {
+        // Where a directory made way, what stands there is the store's own directory of what was in it.
+        if !action.displaces() || !Self::exists(&from) {
             return Ok(());
         }
         let tree = self.tree(&action.root)?;
@@ -147,7 +131,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    pub(super) fn remove_created_directory(&self, action: &Action) -> Result<()> {
+    fn remove_created_directory(&self, action: &Action) -> Result<()> {
         let tree = self.tree(&action.root)?;
         let stat = tree.stat(&action.path).map_err(|e| self.failed("look at", action, e))?;
         if !stat.is_some_and(|s| rustix::fs::FileType::from_raw_mode(s.st_mode).is_dir()) {
@@ -161,8 +145,4 @@ impl Transaction<'_> {
             other => other.map_err(|e| self.failed("remove", action, e)),
         }
     }
-}
-
-fn mode_forbids(state: Option<&FileState>) -> bool {
-    state.and_then(FileState::mode).is_some_and(|m| m.bits() & 0o300 != 0o300)
 }

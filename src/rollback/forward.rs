@@ -4,65 +4,48 @@ use std::io;
 use std::path::Path;
 
 use super::apply::{Identity, Stopped, Transaction, changed_error, identity};
-use super::journal::{Action, Verb};
+use super::journal::Action;
+use super::steps::{Step, StepKind};
 use crate::error::{Error, IoContext, Result};
 use crate::event::Event;
 use crate::fsx::Tree;
 use crate::live_tree::FileState;
-use crate::manifest::{Mode, RootedPath};
+use crate::manifest::Mode;
 use crate::path::RelPath;
 
 impl Transaction<'_> {
     /// Moves everything into place. May be begun again after a cut; then `seen` is empty.
     pub(super) fn forward(&self, seen: &[Option<Identity>]) -> Result<(), Stopped> {
-        let actions = &self.journal.actions;
-        self.phase(
-            "Rolling back",
-            crate::event::plural(actions.len() as u64, "change", "changes"),
-            actions.len() as u64,
-        );
-        let mut done = 0;
-        let mut step = |action: &Action| -> Result<(), Stopped> {
-            done += 1;
-            self.context.observer.on(&Event::Progress { done });
-            self.tell(action, action.verb().past());
-            if self.context.interrupt.is_set() { Err(Stopped::Interrupted) } else { Ok(()) }
-        };
-        self.unlock()?;
+        self.count_changes("Rolling back");
+        self.open_directories()?;
         if seen.is_empty() {
             self.drop_parts()?;
         }
-        let is_dir = |t: &Option<FileState>| t.as_ref().is_some_and(FileState::is_directory);
-        for (i, action) in actions.iter().enumerate().filter(|(_, a)| a.displaces() && !a.places()) {
-            self.move_out(i, action, seen)?;
-            step(action)?;
-        }
-        for action in actions.iter().rev().filter(|a| is_dir(&a.before) && !is_dir(&a.after)) {
-            self.remove_directory(action)?;
-            if !action.places() {
-                step(action)?;
+        let mut done = 0;
+        for step in self.journal.steps() {
+            let Step { kind, action, index } = step;
+            match kind {
+                StepKind::MoveOut => self.move_out(index, action, seen)?,
+                StepKind::RemoveDirectory => self.remove_directory(action)?,
+                StepKind::CreateDirectory => self.create_directory(action)?,
+                StepKind::Place => self.place(index, action, seen)?,
+                StepKind::ChangeMode => self.change_mode(action, action.after.as_ref())?,
+            }
+            if step.is_last() {
+                done += 1;
+                self.context.observer.on(&Event::Progress { done });
+                self.tell(action, action.verb().past());
+            }
+            if self.context.interrupt.is_set() {
+                return Err(Stopped::Interrupted);
             }
         }
-        for action in actions.iter().filter(|a| !is_dir(&a.before) && is_dir(&a.after)) {
-            self.create_directory(action)?;
-            step(action)?;
-        }
-        for (i, action) in actions.iter().enumerate().filter(|(_, a)| a.places()) {
-            self.place(i, action, seen)?;
-            step(action)?;
-        }
-        for action in actions.iter().filter(|a| a.verb() == Verb::ChangeMode) {
-            self.change_mode(action, action.after.as_ref())?;
-            step(action)?;
-        }
-        self.lock_again(|a| a.after.as_ref())?;
-        self.touch()?;
-        self.sync()?;
-        Ok(())
+        self.touch_placed()?;
+        Ok(self.settle(|a| a.after.as_ref())?)
     }
 
     /// Moves the old content of a target out, unless that was done before.
-    pub(super) fn move_out(&self, index: usize, action: &Action, seen: &[Option<Identity>]) -> Result<()> {
+    fn move_out(&self, index: usize, action: &Action, seen: &[Option<Identity>]) -> Result<()> {
         let to = self.displaced(action);
         let tree = self.tree(&action.root)?;
         let stands = tree.stat(&action.path).during("look at", tree.path().join(&action.path))?.is_some();
@@ -109,14 +92,14 @@ impl Transaction<'_> {
         Ok(matches!((now, copy), (Some(a), Some(b)) if a.same_content(&b)))
     }
 
-    pub(super) fn thing_in_store(&self, path: &Path) -> Result<Option<FileState>> {
+    fn thing_in_store(&self, path: &Path) -> Result<Option<FileState>> {
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
         let Ok(tree) = Tree::open(dir, self.fs()) else { return Ok(None) };
         let Ok(name) = RelPath::new(name) else { return Ok(None) };
         FileState::at(&mut tree.cursor(), &name).during("look at", path)
     }
 
-    pub(super) fn remove_directory(&self, action: &Action) -> Result<()> {
+    fn remove_directory(&self, action: &Action) -> Result<()> {
         let tree = self.tree(&action.root)?;
         let stat = tree.stat(&action.path).map_err(|e| self.failed("look at", action, e))?;
         // Gone, or already replaced by what is to stand there.
@@ -132,7 +115,7 @@ impl Transaction<'_> {
         }
     }
 
-    pub(super) fn create_directory(&self, action: &Action) -> Result<()> {
+    fn create_directory(&self, action: &Action) -> Result<()> {
         let tree = self.tree(&action.root)?;
         let now =
             FileState::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
@@ -151,7 +134,7 @@ impl Transaction<'_> {
     }
 
     /// Puts the staged file or link in place, the old one out of the way first.
-    pub(super) fn place(&self, index: usize, action: &Action, seen: &[Option<Identity>]) -> Result<()> {
+    fn place(&self, index: usize, action: &Action, seen: &[Option<Identity>]) -> Result<()> {
         let staged = self.staged(index);
         let tree = self.tree(&action.root)?;
         let before_a_cut =
@@ -176,7 +159,7 @@ impl Transaction<'_> {
     }
 
     /// After a cut: whether a copy across file systems had come to its end, and only what was staged is left.
-    pub(super) fn finish_cut_place(&self, tree: &Tree, action: &Action, staged: &Path) -> Result<bool> {
+    fn finish_cut_place(&self, tree: &Tree, action: &Action, staged: &Path) -> Result<bool> {
         let now =
             FileState::at(&mut tree.cursor(), &action.path).map_err(|e| self.failed("look at", action, e))?;
         let done = now.is_some_and(|now| action.after.as_ref().is_some_and(|after| now.same_content(after)))
@@ -187,27 +170,13 @@ impl Transaction<'_> {
         Ok(done)
     }
 
-    /// Gives what was put in place, and the crate roots that have to be looked at again, the present as their
-    /// time. Only now: a build that ran meanwhile has an older mark than that.
-    pub(super) fn touch(&self) -> Result<()> {
+    /// Gives what was put in place the present as its time. Only now: a build that ran meanwhile has an older mark
+    /// than that.
+    fn touch_placed(&self) -> Result<()> {
         for action in self.journal.actions.iter().filter(|a| a.places()) {
             if let Some(FileState::File { .. }) = &action.after {
                 let tree = self.tree(&action.root)?;
                 tree.set_mtime(&action.path, self.present()).map_err(|e| self.failed("touch", action, e))?;
-            }
-        }
-        self.touch_crate_roots()
-    }
-
-    /// See [`Transaction::touch`]: those whose own content stays.
-    pub(super) fn touch_crate_roots(&self) -> Result<()> {
-        for RootedPath { root, path } in &self.journal.touch {
-            let tree = self.tree(root)?;
-            match tree.set_mtime(path, self.present()) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::io("touch", &tree.path().join(path), e));
-                }
-                _ => {}
             }
         }
         Ok(())

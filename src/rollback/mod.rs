@@ -15,6 +15,8 @@ mod journal;
 mod plan;
 mod restore;
 mod stage;
+mod steps;
+mod trees;
 mod undo;
 
 use std::path::PathBuf;
@@ -158,19 +160,9 @@ pub fn apply(lock: &StoreLock<'_>, plan: RollbackPlan, context: &Context<'_>) ->
         actions: plan.actions,
     };
     let context = context.with(&*log);
-    let result = run(lock, &journal, &context).map(|(verified, mismatches)| {
-        let counts = plan.counts;
-        outcome(
-            lock,
-            &journal,
-            counts,
-            (verified, mismatches),
-            unreadable,
-            log.path().clone(),
-            started,
-            &context,
-        )
-    });
+    let result = Transaction::open(lock, &journal, &context)
+        .and_then(|transaction| carry_out(&transaction, Reached::Nothing))
+        .map(|verified| outcome(lock, &journal, plan.counts, verified, unreadable, &log, started, &context));
     log.end(&result, |o| format!("{} changes verified, {} mismatches", o.verified, o.mismatches.len()));
     result
 }
@@ -188,24 +180,32 @@ fn keep_present(
     backup_present(lock, set, what, context)
 }
 
-/// Journal, stage, check, commit, move, verify, close.
-fn run(lock: &StoreLock<'_>, journal: &Journal, context: &Context<'_>) -> Result<(u64, Vec<String>)> {
-    let transaction = Transaction::open(lock, journal, context)?;
-    let prepared = transaction.begin().and_then(|()| prepare(&transaction, context));
-    let seen = match prepared {
-        Ok(seen) => seen,
-        Err(e) => return Err(give_up(&transaction, e)),
+/// How far a transaction had come.
+enum Reached {
+    Nothing,
+    Journal,
+    Commit,
+}
+
+/// What is left of journal, stage, check, commit, move, verify, close.
+fn carry_out(transaction: &Transaction<'_>, reached: Reached) -> Result<(u64, Vec<String>)> {
+    let prepared = match reached {
+        Reached::Nothing => transaction.begin().and_then(|()| prepare(transaction)),
+        Reached::Journal => prepare(transaction),
+        Reached::Commit => return finish(transaction, transaction.forward(&[]), false),
     };
-    finish(&transaction, transaction.forward(&seen), true)
+    match prepared {
+        Ok(seen) => finish(transaction, transaction.forward(&seen), true),
+        Err(e) => Err(give_up(transaction, e)),
+    }
 }
 
 /// Ends a rollback that touched nothing of the workspace.
 fn give_up(transaction: &Transaction<'_>, e: Error) -> Error {
     match transaction.forget() {
         Err(second) if transaction.store().is_cut_off() => {
-            cut_off(transaction, "the rollback failed before it changed anything, and so did ending it")
-                .with_details([e.to_string(), second.to_string()])
-                .with_source(e)
+            let text = "the rollback failed before it changed anything, and so did ending it";
+            cut_off(transaction, text, e, Some(&second))
         }
         // What is left in the store, the next writer clears.
         _ => e,
@@ -213,10 +213,10 @@ fn give_up(transaction: &Transaction<'_>, e: Error) -> Error {
 }
 
 /// Everything up to the commit.
-fn prepare(transaction: &Transaction<'_>, context: &Context<'_>) -> Result<Vec<Option<Identity>>> {
+fn prepare(transaction: &Transaction<'_>) -> Result<Vec<Option<Identity>>> {
     transaction.stage()?;
     let seen = transaction.recheck()?;
-    context.interrupt.check()?;
+    transaction.context.interrupt.check()?;
     transaction.commit()?;
     Ok(seen)
 }
@@ -228,32 +228,23 @@ fn finish(
     take_back: bool,
 ) -> Result<(u64, Vec<String>)> {
     match moved {
-        Ok(()) => {
-            let ended = transaction.verify().and_then(|verified| transaction.close().map(|()| verified));
-            ended.map_err(|e| {
-                cut_off(transaction, "the rollback is done but for its end")
-                    .with_details([e.to_string()])
-                    .with_source(e)
-            })
-        }
-        Err(Stopped::Interrupted) => Err(cut_off(transaction, "the rollback was stopped between two states")),
+        Ok(()) => transaction
+            .verify()
+            .and_then(|verified| transaction.close().map(|()| verified))
+            .map_err(|e| cut_off(transaction, "the rollback is done but for its end", e, None)),
+        Err(Stopped::Interrupted) => Err(stopped(transaction, "the rollback was stopped between two states")),
         Err(Stopped::Failed(e)) if take_back => {
             match transaction.backward().and_then(|()| transaction.forget()) {
                 Ok(()) => Err(taken_back(e)),
                 // Everything was put back, and only the journal's directory could not be cleared.
                 Err(_) if !transaction.store().is_cut_off() => Err(e),
-                Err(second) => Err(cut_off(transaction, "the rollback failed, and so did taking it back")
-                    .with_details([e.to_string(), second.to_string()])
-                    .with_source(e)),
+                Err(second) => {
+                    let text = "the rollback failed, and so did taking it back";
+                    Err(cut_off(transaction, text, e, Some(&second)))
+                }
             }
         }
-        Err(Stopped::Failed(e)) => {
-            let details: Vec<String> =
-                std::iter::once(e.to_string()).chain(e.details().iter().cloned()).collect();
-            Err(cut_off(transaction, "the rollback could not be finished")
-                .with_details(details)
-                .with_source(e))
-        }
+        Err(Stopped::Failed(e)) => Err(cut_off(transaction, "the rollback could not be finished", e, None)),
     }
 }
 
@@ -263,7 +254,14 @@ fn taken_back(e: Error) -> Error {
     if helped { e } else { e.with_help("mend the cause, then roll back again") }
 }
 
-fn cut_off(transaction: &Transaction<'_>, text: &str) -> Error {
+fn cut_off(transaction: &Transaction<'_>, text: &str, e: Error, second: Option<&Error>) -> Error {
+    let mut details = vec![e.to_string()];
+    details.extend(e.details().iter().cloned());
+    details.extend(second.map(ToString::to_string));
+    stopped(transaction, text).with_details(details).with_source(e)
+}
+
+fn stopped(transaction: &Transaction<'_>, text: &str) -> Error {
     match transaction.store().refuse_cut_off() {
         Err(e) => Error::new(ErrorKind::CutOff, text).with_help(e.help().unwrap_or_default()),
         Ok(()) => Error::new(ErrorKind::Io, text),
@@ -277,7 +275,7 @@ fn outcome(
     counts: Counts,
     (verified, mismatches): (u64, Vec<String>),
     unreadable: Vec<String>,
-    log: PathBuf,
+    log: &Log<'_>,
     started: std::time::SystemTime,
     context: &Context<'_>,
 ) -> RollbackOutcome {
@@ -292,7 +290,7 @@ fn outcome(
         mismatches,
         unreadable,
         displaced: displaced.exists().then_some(displaced),
-        log,
+        log: log.path().clone(),
         elapsed: context.clock.now().duration_since(started).unwrap_or_default(),
     };
     // The report repeats what the journal and the log say; a rollback that is done is not failed for it.
@@ -333,17 +331,10 @@ pub fn resume(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<Roll
     log.line(if committed { "resumed after its commit" } else { "resumed before its commit" });
     let inner = context.with(&*log);
     let transaction = Transaction::open(lock, &journal, &inner)?;
-    let result = if committed {
-        finish(&transaction, transaction.forward(&[]), false)
-    } else {
-        match prepare(&transaction, &inner) {
-            Ok(seen) => finish(&transaction, transaction.forward(&seen), true),
-            Err(e) => Err(give_up(&transaction, e)),
-        }
-    };
-    let result = result.map(|verified| {
+    let reached = if committed { Reached::Commit } else { Reached::Journal };
+    let result = carry_out(&transaction, reached).map(|verified| {
         let counts = plan::count(&journal.actions, 0, 0);
-        Some(outcome(lock, &journal, counts, verified, Vec::new(), log.path().clone(), started, &inner))
+        Some(outcome(lock, &journal, counts, verified, Vec::new(), &log, started, &inner))
     });
     log.end(&result, |_| "resumed and done".into());
     result
@@ -373,11 +364,9 @@ pub fn abort(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<Abort
     let inner = context.with(&*log);
     let transaction = Transaction::open(lock, &journal, &inner)?;
     let taken_back = if committed { transaction.backward() } else { Ok(()) };
-    let result = taken_back.and_then(|()| transaction.forget()).map_err(|e| {
-        let details: Vec<String> =
-            std::iter::once(e.to_string()).chain(e.details().iter().cloned()).collect();
-        cut_off(&transaction, "the rollback could not be taken back").with_details(details).with_source(e)
-    });
+    let result = taken_back
+        .and_then(|()| transaction.forget())
+        .map_err(|e| cut_off(&transaction, "the rollback could not be taken back", e, None));
     let result = result.map(|()| {
         Some(AbortOutcome {
             id: journal.id.clone(),

@@ -154,8 +154,10 @@ pub(crate) fn plan(
     let cleared = in_the_way(&actions);
     plan_removals(present, selection, options, &cleared, &mut actions, &mut left)?;
     let actions: Vec<Action> = actions.into_values().collect();
-    let touch = crate_roots_to_touch(&actions, manifest, present);
-    let unlock = read_only_parents(&actions, present);
+    let touch = not_placed(crate_roots_to_touch(&actions, manifest, present), &actions);
+    let unlock = read_only_parents(&actions, |at| {
+        Ok(present.known.get(at).or_else(|| present.added.get(at)).cloned())
+    })?;
     let counts = count(&actions, left.len() as u64, unchanged);
     Ok(RollbackPlan {
         purpose: Purpose::Rollback { to: manifest.id.clone() },
@@ -247,7 +249,11 @@ fn plan_removals(
 
 /// Cargo sees a changed `.rs` file by its time. What a build script or a macro read, a link that points elsewhere,
 /// or a file that went, it sees only through the crate roots of the package (cargo's mtime rule).
-fn crate_roots_to_touch(actions: &[Action], manifest: &Manifest, present: &LiveTree) -> Vec<RootedPath> {
+fn crate_roots_to_touch(
+    actions: &[Action],
+    manifest: &Manifest,
+    present: &LiveTree,
+) -> order::Set<RootedPath> {
     let mut packages: Vec<&Package> = manifest.packages.iter().collect();
     // The innermost package first.
     let depth = |p: &Package| p.directory.as_ref().map_or(0, |d| d.as_bytes().len());
@@ -269,27 +275,33 @@ fn crate_roots_to_touch(actions: &[Action], manifest: &Manifest, present: &LiveT
             owner.iter().flat_map(|p| p.crate_roots.iter().map(|path| RootedPath::new(&p.root, path)));
         touch.extend(roots.filter(|key| matches!(present.known.get(key), Some(FileState::File { .. }))));
     }
-    // What is replaced anyway gets its time then.
+    touch
+}
+
+/// The files to touch without those that are replaced or go: what is placed gets its time then.
+pub(super) fn not_placed(mut touch: order::Set<RootedPath>, actions: &[Action]) -> Vec<RootedPath> {
     for action in actions.iter().filter(|a| a.places() || a.displaces()) {
         touch.remove(&action.place());
     }
     touch.into_iter().collect()
 }
 
-/// Directories that exist, forbid their owner to write, and hold something that changes.
-fn read_only_parents(actions: &[Action], present: &LiveTree) -> Vec<(RootedPath, Mode)> {
+/// Directories that exist, forbid their owner to write, and hold something that changes. `now` says what stands where.
+pub(super) fn read_only_parents(
+    actions: &[Action],
+    now: impl Fn(&RootedPath) -> Result<Option<FileState>>,
+) -> Result<Vec<(RootedPath, Mode)>> {
     let mut unlock = order::Map::new();
     for action in actions.iter().filter(|a| a.verb() != Verb::ChangeMode) {
-        let Some(parent) = action.path.parent() else { continue };
-        let key = RootedPath { root: action.root.clone(), path: parent };
-        let now = present.known.get(&key).or_else(|| present.added.get(&key));
-        if let Some(FileState::Directory { mode }) = now
-            && mode.bits() & 0o300 != 0o300
+        let Some(path) = action.path.parent() else { continue };
+        let parent = RootedPath { root: action.root.clone(), path };
+        if let Some(state) = now(&parent)?
+            && let (true, Some(mode)) = (state.is_read_only(), state.mode())
         {
-            unlock.insert(key, *mode);
+            unlock.insert(parent, mode);
         }
     }
-    unlock.into_iter().collect()
+    Ok(unlock.into_iter().collect())
 }
 
 /// Counts what actions do.

@@ -2,14 +2,14 @@
 //! be undone in turn.
 
 use super::journal::{Action, Journal, Origin, Purpose};
-use super::plan::{RollbackPlan, count};
+use super::plan::{RollbackPlan, count, not_placed, read_only_parents};
+use super::trees::Trees;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::Context;
 use crate::fsx::Tree;
 use crate::live_tree::{FileState, LeftAlone, LiveTree, Look};
-use crate::manifest::{Id, Manifest, Mode, RootName, RootedPath, stored_path};
+use crate::manifest::{Id, Manifest, RootName, RootedPath, stored_path};
 use crate::order;
-use crate::path::RelPath;
 use crate::store::Store;
 
 /// Plans the undoing of the newest rollback that ended.
@@ -105,47 +105,29 @@ fn scope_of(store: &Store, journal: &Journal) -> Result<Option<Manifest>> {
 struct Undo<'a> {
     store: &'a Store,
     journal: &'a Journal,
-    trees: order::Map<RootName, Tree>,
+    trees: Trees,
     actions: Vec<Action>,
     left: Vec<(String, LeftAlone)>,
     lost: Vec<String>,
     unchanged: u64,
-    unlock: order::Map<RootedPath, Mode>,
-    touch: Vec<RootedPath>,
 }
 
 impl<'a> Undo<'a> {
     fn open(store: &'a Store, journal: &'a Journal) -> Result<Self> {
-        let mut trees = order::Map::new();
-        for root in &journal.roots {
-            let directory = store.root_directory(root)?;
-            let tree = Tree::open(&directory, store.fs()).during("open directory", &directory)?;
-            trees.insert(root.name.clone(), tree);
-        }
         Ok(Undo {
             store,
             journal,
-            trees,
+            trees: Trees::open(store, &journal.roots)?,
             actions: Vec::new(),
             left: Vec::new(),
             lost: Vec::new(),
             unchanged: 0,
-            unlock: order::Map::new(),
-            touch: journal.touch.clone(),
         })
-    }
-
-    fn look(&self, root: &RootName, path: &RelPath) -> Result<Option<FileState>> {
-        let tree = self
-            .trees
-            .get(root)
-            .ok_or_else(|| Error::new(ErrorKind::Damaged, format!("the journal names no root `{root}`")))?;
-        FileState::at(&mut tree.cursor(), path).during("read", tree.path().join(path))
     }
 
     /// Plans the inverse of one action.
     fn take(&mut self, done: &Action) -> Result<()> {
-        let now = self.look(&done.root, &done.path)?;
+        let now = self.trees.look(&done.root, &done.path)?;
         let moved_out = done.displaces();
         let wanted = if moved_out { self.displaced(done)? } else { done.before.clone() };
         if moved_out && wanted.is_none() {
@@ -179,7 +161,6 @@ impl<'a> Undo<'a> {
             self.left.push((done.shown(), why));
             return Ok(());
         }
-        self.note_read_only_parent(done)?;
         let action = Action {
             root: done.root.clone(),
             path: done.path.clone(),
@@ -200,24 +181,12 @@ impl<'a> Undo<'a> {
         FileState::at(&mut tree.cursor(), &path).during("read", dir.join(&path))
     }
 
-    fn note_read_only_parent(&mut self, done: &Action) -> Result<()> {
-        let Some(parent) = done.path.parent() else { return Ok(()) };
-        if let Some(FileState::Directory { mode }) = self.look(&done.root, &parent)?
-            && mode.bits() & 0o300 != 0o300
-        {
-            self.unlock.insert(RootedPath::new(&done.root, &parent), mode);
-        }
-        Ok(())
-    }
-
     fn into_plan(
         mut self,
         keep: Option<crate::select::ProtectedSet>,
         git_now: Option<crate::manifest::GitState>,
     ) -> Result<RollbackPlan> {
         self.keep_occupied_directories()?;
-        let placed = |key: &RootedPath| self.actions.iter().any(|a| a.root == key.root && a.path == key.path);
-        let touch = self.touch.iter().filter(|key| !placed(key)).cloned().collect();
         let target = match &self.journal.purpose {
             Purpose::Rollback { to } => format!("the state before the rollback to {to}"),
             Purpose::Undo { of } => format!("the state before the undo of {of}"),
@@ -228,9 +197,9 @@ impl<'a> Undo<'a> {
             target_created: self.journal.created.clone(),
             message: None,
             counts: count(&self.actions, self.left.len() as u64, self.unchanged),
+            touch: not_placed(self.journal.touch.iter().cloned().collect(), &self.actions),
+            unlock: read_only_parents(&self.actions, |at| self.trees.look(&at.root, &at.path))?,
             actions: self.actions,
-            touch,
-            unlock: self.unlock.into_iter().collect(),
             left_alone: self.left,
             outside_differences: Vec::new(),
             git_then: None,
@@ -251,7 +220,7 @@ impl<'a> Undo<'a> {
             if !leaves {
                 continue;
             }
-            let Some(tree) = self.trees.get(&action.root) else { continue };
+            let tree = self.trees.of(&action.root)?;
             let full = tree.path().join(&action.path);
             let occupied = std::fs::read_dir(&full).during("read directory", &full)?.flatten().any(|entry| {
                 let path = action.path.join(entry.file_name()).ok();
