@@ -14,6 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) ok: bool,
+    /// The exit code; `None` where a signal ended it.
+    pub(crate) code: Option<i32>,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,
 }
@@ -33,6 +35,7 @@ fn run(command: xshell::Cmd<'_>) -> Result<Answer> {
         })?;
     Ok(Answer {
         ok: output.status.success(),
+        code: output.status.code(),
         stdout: output.stdout,
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     })
@@ -63,8 +66,13 @@ pub(crate) fn interpreter(program: &str, dir: &Path, args: &[&OsStr]) -> Result<
     run(command)
 }
 
-/// The variables of git's that are kept: where the user's own configuration lies.
-const USERS_OWN: [&str; 3] = ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"];
+/// The variables of git's that are kept: the user's own configuration, whether it lies in a file or in the variables
+/// themselves (`GIT_CONFIG_COUNT`, `GIT_CONFIG_PARAMETERS`: `safe.directory`, `core.excludesFile`), and how far up a
+/// repository is searched for. What [`GIT_OPTIONS`] sets comes after it and wins.
+fn is_users_own(name: &[u8]) -> bool {
+    name.starts_with(b"GIT_CONFIG_")
+        || matches!(name, b"GIT_CEILING_DIRECTORIES" | b"GIT_DISCOVERY_ACROSS_FILESYSTEM")
+}
 
 /// A repository's configuration belongs to whoever wrote it, and names programs: so git fetches no missing object
 /// (`remote.X.uploadpack`, also by the ways of older versions that know no `GIT_NO_LAZY_FETCH`), and writes nothing.
@@ -99,7 +107,7 @@ pub(crate) fn git(dir: &Path, args: &[&OsStr], stdin: Option<Vec<u8>>) -> Result
     let shell = shell(dir)?;
     let mut command = cmd!(shell, "git {GIT_OPTIONS...} {args...}");
     for (name, _) in std::env::vars_os() {
-        if name.as_bytes().starts_with(b"GIT_") && !USERS_OWN.iter().any(|own| name == *own) {
+        if name.as_bytes().starts_with(b"GIT_") && !is_users_own(name.as_bytes()) {
             command = command.env_remove(name);
         }
     }

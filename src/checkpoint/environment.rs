@@ -131,25 +131,28 @@ fn writable(store: &Store) -> Option<(String, String)> {
 struct Git {
     dir: String,
     inside: bool,
-    ignored: bool,
+    /// Whether it is ignored; the reason where git does not say.
+    ignored: std::result::Result<bool, String>,
 }
 
 impl Git {
     fn of(store: &Store) -> Self {
         let dir = store.layout().dir();
         let inside = dir.ancestors().skip(1).any(|d| d.join(".git").symlink_metadata().is_ok());
-        let ignored = dir.parent().zip(dir.file_name()).is_some_and(|(parent, name)| {
+        let ignored = dir.parent().zip(dir.file_name()).map_or(Ok(false), |(parent, name)| {
             // A file in the store: the store's own rule ignores what is in it, not the directory.
-            let file = Path::new(name).join("store.json");
-            let args = [OsStr::new("check-ignore"), OsStr::new("-q"), OsStr::new("--"), file.as_os_str()];
-            crate::process::git(parent, &args, None).is_ok_and(|answer| answer.ok)
+            crate::select::git::is_ignored(parent, &Path::new(name).join("store.json"))
         });
         Git { dir: show_path(dir), inside, ignored }
     }
 
     fn tracked(&self) -> Option<(String, String)> {
-        (self.inside && !self.ignored)
-            .then(|| (self.dir.clone(), "is not ignored by git: `git add` would take it".into()))
+        let problem = match &self.ignored {
+            Ok(true) => return None,
+            Ok(false) => "is not ignored by git: `git add` would take it".into(),
+            Err(why) => format!("git does not say whether it is ignored: {why}"),
+        };
+        self.inside.then(|| (self.dir.clone(), problem))
     }
 
     fn swept(&self) -> Option<String> {

@@ -12,7 +12,7 @@ use super::planner::{Planner, is_older, read_toml};
 use crate::error::{Error, ErrorKind, Result};
 use crate::order;
 use crate::path::show_path;
-use crate::process;
+use crate::select::git::is_ignored;
 
 /// The alias `xtask`.
 pub(super) enum Alias {
@@ -266,12 +266,7 @@ impl Planner<'_> {
     }
 
     pub(super) fn notes_on_git(&mut self, changes: &[Change]) {
-        let ask = |args: &[&str]| {
-            let args: Vec<&std::ffi::OsStr> = args.iter().map(std::ffi::OsStr::new).collect();
-            process::git(&self.root, &args, None).ok()
-        };
-        let inside = ask(&["rev-parse", "--is-inside-work-tree"]).is_some_and(|a| a.ok);
-        if !inside {
+        if !self.root.ancestors().any(|dir| dir.join(".git").symlink_metadata().is_ok()) {
             let store = self.store();
             self.note(format!(
                 "there is no git here: `cargo package` would take `{store}/` into the package; `store` in \
@@ -281,9 +276,16 @@ impl Planner<'_> {
         }
         let mut ignored = Vec::new();
         for change in changes.iter().filter(|c| c.before.is_none()) {
-            let path = change.path.to_string_lossy();
-            if ask(&["check-ignore", "-q", "--", &path]).is_some_and(|a| a.ok) {
-                ignored.push(format!("`{}`", show_path(&change.path)));
+            match is_ignored(&self.root, &change.path) {
+                Ok(true) => ignored.push(format!("`{}`", show_path(&change.path))),
+                Ok(false) => {}
+                Err(why) => {
+                    self.note(format!(
+                        "git does not say what it ignores in `{}`: {why}",
+                        show_path(&self.root)
+                    ));
+                    return;
+                }
             }
         }
         if !ignored.is_empty() {

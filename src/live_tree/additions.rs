@@ -18,8 +18,8 @@ pub enum LeftAlone {
     Ignored,
     /// Git ignored it when the restore point was made.
     IgnoredThen,
-    /// Git does not work here, so nobody can say whether it is ignored.
-    Unjudged,
+    /// Git does not work here, so nobody can say whether it is ignored; what git says, where it does.
+    Unjudged(String),
     /// A pattern of the settings kept it out of the restore point.
     Excluded,
     /// It belongs to a package that was there and not protected.
@@ -37,7 +37,10 @@ impl std::fmt::Display for LeftAlone {
         f.write_str(match self {
             LeftAlone::Ignored => "git ignores it",
             LeftAlone::IgnoredThen => "git ignored it then",
-            LeftAlone::Unjudged => "git does not work here, so it cannot be judged",
+            LeftAlone::Unjudged(why) if why.is_empty() => "git does not work here, so it cannot be judged",
+            LeftAlone::Unjudged(why) => {
+                return write!(f, "git does not work here, so it cannot be judged: {why}");
+            }
             LeftAlone::Excluded => "the settings excluded it",
             LeftAlone::ForeignPackage => "it belongs to a package that was not protected",
             LeftAlone::Special => "it is no file",
@@ -62,12 +65,16 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
     let scope = &manifest.scope;
     let rules = Rules::ask(&root.directory);
     let (rules, unjudged) = match rules.answer {
-        GitAnswer::Working => (rules, false),
+        GitAnswer::Working => (rules, None),
         // As it was judged when the restore point was made: a rule from above was not meant for the workspace.
-        GitAnswer::Swallowed if !scope.git => (rules.set_aside(), false),
-        GitAnswer::Swallowed | GitAnswer::Broken(_) => (rules, true),
+        GitAnswer::Swallowed if !scope.git => (rules.set_aside(), None),
+        GitAnswer::Swallowed => (rules, Some(String::new())),
+        GitAnswer::Broken(ref why) => {
+            let why = why.clone();
+            (rules, Some(why))
+        }
         // The repository is gone: what it ignored in the meantime, nobody can say.
-        GitAnswer::NoRepository => (rules, scope.git),
+        GitAnswer::NoRepository => (rules, scope.git.then(String::new)),
     };
     let skip: [(PathBuf, SkipReason); 1] = [(store.layout().dir().to_path_buf(), SkipReason::Store)];
     let walk = Walk { root: &root.directory, skip: &skip, ask_embedded: true };
@@ -91,8 +98,11 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
             Some(LeftAlone::Excluded)
         } else if scoped.is_foreign(path) {
             Some(LeftAlone::ForeignPackage)
-        } else if unjudged || walked.unjudged.iter().any(|(dir, _)| path.is_in(dir)) {
-            Some(LeftAlone::Unjudged)
+        } else if let Some(why) = unjudged
+            .as_ref()
+            .or_else(|| walked.unjudged.iter().find(|(dir, _)| path.is_in(dir)).map(|(_, why)| why))
+        {
+            Some(LeftAlone::Unjudged(why.clone()))
         } else if found.kind.is_err() {
             Some(LeftAlone::Special)
         } else {

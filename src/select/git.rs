@@ -65,7 +65,7 @@ impl Rules {
             let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
             match process::git(directory, &args, None) {
                 Ok(answer) if answer.ok => Ok(answer.stdout),
-                Ok(answer) => Err(first_line(&answer.stderr)),
+                Ok(answer) => Err(message(&answer.stderr)),
                 Err(error) => Err(error.to_string()),
             }
         };
@@ -161,10 +161,29 @@ fn has(paths: &[Box<[u8]>], path: &[u8]) -> bool {
     paths.binary_search_by(|p| (**p).cmp(path)).is_ok()
 }
 
-fn first_line(stderr: &str) -> String {
-    let line =
-        stderr.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("git fails without a word");
-    show_text(line.strip_prefix("fatal: ").unwrap_or(line))
+/// What git says of a failure, on one line: the command that mends it stands below the first (`safe.directory`).
+fn message(stderr: &str) -> String {
+    let mut out = String::new();
+    for line in stderr.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let joint = match out.chars().last() {
+            None => "",
+            Some(':') => " ",
+            Some(_) => "; ",
+        };
+        out = out + joint + line.strip_prefix("fatal: ").unwrap_or(line);
+    }
+    if out.is_empty() { "git fails without a word".into() } else { show_text(&out) }
+}
+
+/// Whether git ignores a path of `directory`; the reason where git does not say.
+pub(crate) fn is_ignored(directory: &Path, path: &Path) -> Result<bool, String> {
+    let args = [OsStr::new("check-ignore"), OsStr::new("-q"), OsStr::new("--"), path.as_os_str()];
+    match process::git(directory, &args, None) {
+        Ok(answer) if answer.ok => Ok(true),
+        Ok(answer) if answer.code == Some(1) => Ok(false),
+        Ok(answer) => Err(message(&answer.stderr)),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Where git stands in `directory`; `None` where it does not work.

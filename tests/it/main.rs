@@ -28,6 +28,7 @@ mod retention;
 mod roads;
 mod rollback;
 mod support;
+mod users_own;
 mod validate;
 
 /// A test file that nobody compiles passes for ever.
