@@ -19,6 +19,20 @@ pub struct Finding {
     pub problem: String,
 }
 
+/// What kept a check from going on that is not the fault of what it looks at, or that has a remedy of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// The disk that it writes to is full.
+    FullDisk,
+    /// `Cargo.lock` does not fit the manifests.
+    Lockfile,
+    /// Not all dependencies are on this machine.
+    Offline,
+    /// Something needs a nightly compiler.
+    Nightly,
+}
+
 /// What a check comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -58,6 +72,8 @@ pub struct Check {
     pub notes: Vec<String>,
     /// What to do where something is wrong.
     pub remedy: Option<String>,
+    /// What kept it from going on, where that is known.
+    pub obstacle: Option<Obstacle>,
     /// The command that was run, where one was.
     pub command: Option<String>,
     /// Why this machine cannot run it, where that is so.

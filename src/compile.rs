@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::check::Finding;
+use crate::check::{Finding, Obstacle};
 use crate::error::Result;
 use crate::event::Context;
 use crate::job::{Ended, Job};
@@ -46,6 +46,8 @@ pub(crate) struct Answer {
     pub(crate) tests_passed: u64,
     /// What is wrong; at least one where it is not ok.
     pub(crate) findings: Vec<Finding>,
+    /// What kept it from ending well, where that is known.
+    pub(crate) obstacle: Option<Obstacle>,
     /// Errors of the compiler that have no place, such as a full disk.
     placeless: Vec<Finding>,
     /// How many tests each run said it has that has given no result yet.
@@ -138,6 +140,16 @@ impl Cargo<'_> {
 
 const JSON: &str = "--message-format=json";
 
+/// rustc's code for `#![feature]` on a compiler that is no nightly.
+const NO_NIGHTLY: &str = "E0554";
+
+/// What cargo, rustc and linkers say in words alone. No other place reads these.
+const WORDS: [(&str, Obstacle); 3] = [
+    ("No space left on device", Obstacle::FullDisk),
+    ("--locked was passed", Obstacle::Lockfile),
+    ("--offline", Obstacle::Offline),
+];
+
 fn check_words(build: &BuildSetting) -> impl Iterator<Item = &str> {
     ["check", JSON].into_iter().chain(build.check.iter().map(String::as_str))
 }
@@ -170,8 +182,14 @@ enum Message {
 struct Diagnostic {
     level: String,
     message: String,
+    code: Option<Code>,
     #[serde(default)]
     spans: Vec<Span>,
+}
+
+#[derive(Deserialize)]
+struct Code {
+    code: String,
 }
 
 #[derive(Deserialize)]
@@ -200,6 +218,9 @@ impl Answer {
         // The last of them only counts the others.
         if diagnostic.message.starts_with("aborting due to") {
             return;
+        }
+        if diagnostic.code.as_ref().is_some_and(|c| c.code == NO_NIGHTLY) {
+            self.obstacle = Some(Obstacle::Nightly);
         }
         let span = diagnostic.spans.iter().find(|s| s.is_primary).or(diagnostic.spans.first());
         let (place, findings) = match span {
@@ -252,6 +273,7 @@ impl Answer {
         self.ok = ended.ok;
         if ended.ok {
             self.findings.clear();
+            self.obstacle = None;
             return;
         }
         if self.findings.is_empty() {
@@ -269,6 +291,9 @@ impl Answer {
             let problem = if said.is_empty() { ended.how.clone() } else { said.to_owned() };
             self.findings.push(Finding { place: "cargo".into(), problem });
         }
+        let is_said = |words: &str| self.findings.iter().any(|f| f.problem.contains(words));
+        let said = WORDS.iter().find(|(words, _)| is_said(words));
+        self.obstacle = said.map(|(_, obstacle)| *obstacle).or(self.obstacle);
     }
 }
 
@@ -319,6 +344,25 @@ mod tests {
         answer.end(&ended(false, &["error: could not compile"]));
         assert_eq!(answer.findings[0].place, "rustc");
         assert!(answer.findings[0].problem.ends_with("(os error 28)"));
+        assert_eq!(answer.obstacle, Some(Obstacle::FullDisk));
+    }
+
+    #[test]
+    fn what_has_a_remedy_of_its_own_is_told_by_its_kind() {
+        let nightly = r#"{"reason":"compiler-message","message":{"level":"error","message":"no","code":{"code":"E0554"},"spans":[]}}"#;
+        let obstacle = |ok: bool, line: &str, stderr: &str| {
+            let mut answer = Answer::default();
+            answer.take(line.as_bytes());
+            answer.end(&ended(ok, &[stderr]));
+            answer.obstacle
+        };
+        assert_eq!(obstacle(false, nightly, ""), Some(Obstacle::Nightly));
+        assert_eq!(obstacle(true, nightly, ""), None);
+        let locked = "error: cannot update the lock file x because --locked was passed to prevent this";
+        assert_eq!(obstacle(false, "", locked), Some(Obstacle::Lockfile));
+        let offline = "error: if you want cargo to reach out, remove the --offline flag";
+        assert_eq!(obstacle(false, "", offline), Some(Obstacle::Offline));
+        assert_eq!(obstacle(false, "", "error: no matching package"), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::check::{Check, timed};
+use crate::check::{Check, Obstacle, timed};
 use crate::compile::{Answer, Cargo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Event, plural};
@@ -174,14 +174,12 @@ impl Climb<'_> {
 
     /// A scratch place that is full says nothing of the restore point.
     fn refuse_full_disk(&self, rung: &Check) -> Result<()> {
-        match rung.findings.iter().find(|f| f.problem.contains("No space left on device")) {
-            None => Ok(()),
-            Some(finding) => Err(Error::new(
-                ErrorKind::Io,
-                format!("`{}` is full: {}", show_path(&self.options.scratch), finding.problem),
-            )
-            .with_help("make room there, or name another directory with --scratch DIR")),
+        if rung.obstacle != Some(Obstacle::FullDisk) {
+            return Ok(());
         }
+        let said = rung.findings.first().map_or("", |finding| &finding.problem);
+        Err(Error::new(ErrorKind::Io, format!("`{}` is full: {said}", show_path(&self.options.scratch)))
+            .with_help("make room there, or name another directory with --scratch DIR"))
     }
 }
 
@@ -264,19 +262,23 @@ impl Climb<'_> {
     }
 
     fn resolves(&self) -> Result<Check> {
-        let mut out = Check::counted(0, "packages");
-        match self.load() {
-            Ok(workspace) => {
-                let answer = self.cargo().resolve(self.context)?;
-                out = answered(workspace.packages.len() as u64, "packages", answer);
-            }
-            Err(e) => {
-                e.details().iter().for_each(|detail| out.find("cargo metadata", detail.clone()));
-                if out.findings.is_empty() {
-                    out.find("cargo metadata", e.to_string());
+        // What stands in the way of either, cargo says here first.
+        let answer = self.cargo().resolve(self.context)?;
+        let mut out = if answer.ok {
+            match self.load() {
+                Ok(workspace) => answered(workspace.packages.len() as u64, "packages", answer),
+                Err(e) => {
+                    let mut out = Check::counted(0, "packages");
+                    e.details().iter().for_each(|detail| out.find("cargo metadata", detail.clone()));
+                    if out.findings.is_empty() {
+                        out.find("cargo metadata", e.to_string());
+                    }
+                    out
                 }
             }
-        }
+        } else {
+            answered(0, "packages", answer)
+        };
         if !self.cargo().locked {
             out.notes.push("it has no Cargo.lock: versions were chosen anew".into());
         }
@@ -316,6 +318,7 @@ fn answered(checked: u64, unit: &str, answer: Answer) -> Check {
     let mut out = Check::counted(checked, unit);
     out.command = Some(answer.command);
     out.findings = answer.findings;
+    out.obstacle = answer.obstacle;
     if answer.ok && checked == 0 {
         out.find("cargo", format!("ended well with 0 {unit}, which proves nothing"));
     }

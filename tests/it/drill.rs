@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use backstop::check::Obstacle;
 use backstop::drill::{DrillOptions, DrillReport, drill, record};
 use backstop::store::{DrillLevel, Wait};
 
@@ -180,6 +181,7 @@ fn a_lockfile_out_of_step_does_not_resolve() {
     let report = run(&world, DrillLevel::Compiles);
     assert_eq!(report.reached(), Some(DrillLevel::Manifest));
     assert!(found(&report).contains("--locked"), "{}", found(&report));
+    assert_eq!(report.failed().unwrap().1.obstacle, Some(Obstacle::Lockfile));
 }
 
 #[test]
@@ -259,4 +261,26 @@ fn the_command_prints_each_rung_and_ends_with_1_where_one_fails() {
         .prints("compiles   FAILED")
         .prints("src/main.rs:1: cannot find value `broken`")
         .prints("drill: resolves, short of compiles");
+}
+
+/// A cargo that asks the real one but when it compiles, and then ends as `instead` does.
+fn cargo_that(world: &World, instead: &str) -> std::ffi::OsString {
+    let path = world.temp.path().join("cargo");
+    let real = cargo();
+    let text =
+        format!("#!/bin/sh\ncase $1 in check) {instead} ;; *) exec '{}' \"$@\" ;; esac\n", real.display());
+    write(&path, text);
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    path.into()
+}
+
+#[test]
+fn a_full_scratch_disk_says_nothing_of_the_restore_point() {
+    let world = workspace();
+    world.backup();
+    let says = "echo 'error: failed to write x: No space left on device (os error 28)' >&2; exit 101";
+    let options = DrillOptions { cargo: cargo_that(&world, says), ..options(&world, DrillLevel::Compiles) };
+    let error = drill(&world.store(), &world.latest(), &options, &world.context()).unwrap_err();
+    assert_eq!(error.kind(), backstop::ErrorKind::Io, "{error}");
+    assert!(error.help().unwrap().contains("--scratch"), "{error}");
 }

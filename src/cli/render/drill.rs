@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::checks::{Layout, checks};
-use crate::check::Check;
+use crate::check::{Check, Obstacle};
 use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, sentences};
 use crate::clock::show_duration;
 use crate::drill::DrillReport;
@@ -51,26 +51,31 @@ pub(in crate::cli) fn drill(term: &Term, report: &DrillReport) -> String {
 /// What to do about a drill that failed.
 pub(super) fn help(report: &DrillReport) -> Option<String> {
     let (level, failed) = report.failed()?;
-    let says = |text: &str| failed.findings.iter().any(|f| f.problem.contains(text));
     let broken = report.compiled_then == Some(false) && level >= DrillLevel::Compiles;
-    let text = if broken {
-        "the workspace itself did not compile when this was made: it is a faithful copy of a broken tree"
-    } else if says("--locked was passed") {
-        "Cargo.lock is not in step with the manifests: `cargo update --workspace` in the workspace, then make a new \
-         restore point"
-    } else if says("--offline") {
-        "not all dependencies are on this machine: `cargo fetch --locked` in the workspace, then drill again"
-    } else if says("stable release channel") {
-        "some targets need a nightly toolchain: narrow what has to compile in the settings, such as\n          \
-         check = [\"--workspace\", \"--lib\", \"--bins\", \"--tests\", \"--examples\"]"
-    } else if level == DrillLevel::Tests {
-        "do the tests pass in the workspace itself? Then the restore point lacks something that they read: `explain \
-         PATH` says why a file is not in it; mend the settings and make a new one"
-    } else if level >= DrillLevel::Resolves {
-        "does the workspace itself pass? Then the restore point lacks something that the build reads: \
-         `explain PATH` says why a file is not in it; mend the settings and make a new one"
-    } else {
-        "mend it with `validate --repair`, or make a new one with `backup`"
+    let text = match (failed.obstacle, level) {
+        _ if broken => {
+            "the workspace itself did not compile when this was made: it is a faithful copy of a broken tree"
+        }
+        (Some(Obstacle::Lockfile), _) => {
+            "Cargo.lock is not in step with the manifests: `cargo update --workspace` in the workspace, then make a \
+             new restore point"
+        }
+        (Some(Obstacle::Offline), _) => {
+            "not all dependencies are on this machine: `cargo fetch --locked` in the workspace, then drill again"
+        }
+        (Some(Obstacle::Nightly), _) => {
+            "some targets need a nightly toolchain: narrow what has to compile in the settings, such as\n          \
+             check = [\"--workspace\", \"--lib\", \"--bins\", \"--tests\", \"--examples\"]"
+        }
+        (_, DrillLevel::Tests) => {
+            "do the tests pass in the workspace itself? Then the restore point lacks something that they read: \
+             `explain PATH` says why a file is not in it; mend the settings and make a new one"
+        }
+        (_, DrillLevel::Resolves | DrillLevel::Compiles) => {
+            "does the workspace itself pass? Then the restore point lacks something that the build reads: \
+             `explain PATH` says why a file is not in it; mend the settings and make a new one"
+        }
+        _ => "mend it with `validate --repair`, or make a new one with `backup`",
     };
     Some(text.to_owned())
 }
