@@ -128,7 +128,7 @@ impl Check {
     }
 
     /// What was counted: `1 file`, `3 entries`.
-    pub(crate) fn amount(&self) -> String {
+    pub fn amount(&self) -> String {
         let one = match self.unit.as_str() {
             many if self.checked != 1 => many,
             "entries" => "entry",

@@ -26,7 +26,8 @@ use crate::store::{DrillLevel, Drilled, Listed, Log, Store, StoreLock};
 use crate::validate::{From, verify_sources};
 use crate::workspace::{LoadOptions, Workspace, load};
 use place::Place;
-pub(crate) use place::{outside, outside_all};
+pub use place::outside;
+pub(crate) use place::outside_all;
 
 /// How a drill is run.
 #[derive(Debug, Clone)]

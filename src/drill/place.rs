@@ -38,7 +38,7 @@ pub(super) struct Place {
 ///
 /// # Errors
 /// Kind `Usage` where it lies in one of the `roots` or in the store.
-pub(crate) fn outside(scratch: &Path, roots: &[PathBuf], store: &Path) -> Result<PathBuf> {
+pub fn outside(scratch: &Path, roots: &[PathBuf], store: &Path) -> Result<PathBuf> {
     let scratch = resolved(&clean(scratch));
     let roots = roots.iter().map(|root| (root.as_path(), "the workspace"));
     for (directory, what) in roots.chain([(store, "the store")]) {

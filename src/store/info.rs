@@ -53,7 +53,7 @@ pub(crate) fn is_store(dir: &Path) -> bool {
 }
 
 /// Whether the store at `dir` is that of the workspace at `root`. `None` where its `store.json` cannot say.
-pub(crate) fn serves(dir: &Path, root: &Path) -> Option<bool> {
+pub fn serves(dir: &Path, root: &Path) -> Option<bool> {
     let recorded = recorded_root(&Layout::new(dir))?;
     Some(crate::path::canonical(root).is_ok_and(|root| root == recorded))
 }
