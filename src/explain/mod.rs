@@ -300,7 +300,7 @@ impl Explainer<'_> {
         skip.extend(
             self.workspace.target_directories.iter().map(|d| (d.clone(), SkipReason::TargetDirectory)),
         );
-        let walk = Walk { root: &at.root.directory, skip: &skip, ask_embedded: false };
+        let walk = Walk::new(&at.root.directory, &skip);
         let mut dirs: Vec<RelPath> = at.path.ancestors().collect();
         dirs.reverse();
         let last = (at.path.clone(), at.full.is_dir());
@@ -321,7 +321,9 @@ impl Explainer<'_> {
                 Some(_) => Rule::own(format!("`{shown}` is a target directory of cargo")),
             });
         }
-        self.skipped(at, |why| matches!(why, SkipReason::Store | SkipReason::OtherRoot))
+        self.skipped(at, |why| {
+            matches!(why, SkipReason::Store | SkipReason::OtherRoot | SkipReason::OtherCheckout)
+        })
     }
 
     fn skipped(&self, at: &Placed<'_>, which: impl Fn(&SkipReason) -> bool) -> Option<Rule> {
@@ -333,6 +335,12 @@ impl Explainer<'_> {
         Some(Rule::own(match &found.why {
             SkipReason::Special(kind) => format!("it is a {kind}"),
             SkipReason::Unnameable => "its name cannot be kept".into(),
+            SkipReason::OtherCheckout => {
+                format!(
+                    "`{}` belongs to another repository's working tree",
+                    show_path(&at.root.directory.join(&found.path))
+                )
+            }
             SkipReason::OtherRoot => "it is kept under another root".into(),
             _ => "it is a store of restore points".into(),
         }))

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use crate::manifest::{FileKind, Manifest, Place, RootName};
 use crate::order;
 use crate::path::RelPath;
+use crate::select::gather::look_again;
 use crate::select::git::{GitAnswer, Rules};
-use crate::select::walk::{Found, Walk};
+use crate::select::walk::{Found, Walk, look, repository_of};
 use crate::select::{RootDirectory, SkipReason};
 use crate::store::Store;
 
@@ -24,6 +25,8 @@ pub enum LeftAlone {
     Excluded,
     /// It belongs to a package that was there and not protected.
     ForeignPackage,
+    /// It is the working tree of another repository.
+    OtherCheckout,
     /// It is a pipe, a socket or a device.
     Special,
     /// `--keep-new` was given.
@@ -43,6 +46,7 @@ impl std::fmt::Display for LeftAlone {
             }
             LeftAlone::Excluded => "the settings excluded it",
             LeftAlone::ForeignPackage => "it belongs to a package that was not protected",
+            LeftAlone::OtherCheckout => "it is another repository's working tree",
             LeftAlone::Special => "it is no file",
             LeftAlone::KeptNew => "--keep-new",
             LeftAlone::Unreadable(why) => return write!(f, "it cannot be read: {why}"),
@@ -57,6 +61,21 @@ pub(super) struct Additions {
     pub(super) left: Vec<(RelPath, LeftAlone)>,
     pub(super) staying: Vec<RelPath>,
     pub(super) born: Vec<Option<RelPath>>,
+}
+
+impl Additions {
+    /// A directory that was added around what stays, and holds nothing else, stays for it: that is no change of ours.
+    fn keep_occupied(&mut self, pruned: &[(RelPath, SkipReason)]) {
+        let occupied: order::Set<RelPath> =
+            order::gather(pruned.iter().flat_map(|(path, _)| path.ancestors()));
+        let filled: order::Set<RelPath> = order::gather(
+            self.movable.iter().filter(|path| !occupied.contains(*path)).flat_map(RelPath::ancestors),
+        );
+        let stays = |path: &RelPath| occupied.contains(path) && !filled.contains(path);
+        let (staying, movable) = std::mem::take(&mut self.movable).into_iter().partition(stays);
+        self.movable = movable;
+        self.staying.extend::<Vec<RelPath>>(staying);
+    }
 }
 
 /// Finds what stands in the scope and not in the restore point.
@@ -77,8 +96,29 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
         GitAnswer::NoRepository => (rules, scope.git.then(String::new)),
     };
     let skip: [(PathBuf, SkipReason); 1] = [(store.layout().dir().to_path_buf(), SkipReason::Store)];
-    let walk = Walk { root: &root.directory, skip: &skip, ask_embedded: true };
-    let walked = walk.run(None, rules);
+    let packages: Vec<PathBuf> = scope
+        .directories
+        .iter()
+        .filter(|place| place.root == *name)
+        .filter_map(|place| Some(root.directory.join(place.path.as_ref()?)))
+        .collect();
+    let walk = Walk {
+        root: &root.directory,
+        skip: &skip,
+        ask_embedded: true,
+        packages: &packages,
+        against: Some((manifest, name)),
+    };
+    let mut walked = walk.run(None, rules);
+    for package in manifest.packages.iter().filter(|package| package.root == *name) {
+        let Some(directory) = &package.directory else { continue };
+        let reached = walked.found.binary_search_by(|found| found.path.cmp(directory)).is_ok();
+        let there =
+            || look(&root.directory, directory.clone()).is_some_and(|d| d.kind == Ok(FileKind::Directory));
+        if !reached && there() {
+            look_again(&walk, &mut walked, directory, &mut Vec::new());
+        }
+    }
 
     let mut out = Additions::default();
     let born = born_packages(name, &walked.found, manifest);
@@ -92,7 +132,7 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
             out.staying.push(path.clone());
             continue;
         }
-        let why = if scope.ignored.iter().any(|p| p.holds(name, path)) {
+        let why = if scoped.was_ignored(path) {
             Some(LeftAlone::IgnoredThen)
         } else if scope.excluded.iter().any(|p| crate::glob::matches(p, name, path)) {
             Some(LeftAlone::Excluded)
@@ -118,9 +158,13 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
             }
         }
     }
+    out.keep_occupied(&walked.pruned);
     for (path, why) in walked.pruned {
         if why == SkipReason::Ignored && scoped.holds_path(&path) && manifest.find(name, &path).is_none() {
             out.left.push((path.clone(), LeftAlone::Ignored));
+        }
+        if why == SkipReason::OtherCheckout && repository_of(&root.directory.join(&path)).is_some() {
+            out.left.push((path.clone(), LeftAlone::OtherCheckout));
         }
         out.staying.push(path);
     }
@@ -191,6 +235,18 @@ impl Scoped<'_> {
             && path.file_name() == "Cargo.toml"
             && scope.unprotected_directories.contains(&dir)
             && !self.is_foreign(path)
+    }
+
+    /// Whether git ignored it then; a rule from above a package was not made for the package's files.
+    fn was_ignored(&self, path: &RelPath) -> bool {
+        let scope = &self.manifest.scope;
+        let packages = self.manifest.packages.iter().filter(|package| package.root == *self.name);
+        let around: Vec<&RelPath> =
+            packages.filter_map(|p| p.directory.as_ref()).filter(|dir| path.is_in(dir)).collect();
+        let of_package = |ignored: &Place| {
+            around.iter().any(|dir| ignored.path.as_ref().is_none_or(|above| dir.is_in(above)))
+        };
+        scope.ignored.iter().any(|ignored| ignored.holds(self.name, path) && !of_package(ignored))
     }
 
     fn is_foreign(&self, path: &RelPath) -> bool {

@@ -338,6 +338,13 @@ impl Manifest {
         self.entries.binary_search_by(|e| e.cmp_place(root, path)).ok()
     }
 
+    /// Whether anything below directory `path` of `root` is an entry.
+    pub(crate) fn holds_below(&self, root: &RootName, path: &RelPath) -> bool {
+        let prefix = [path.as_bytes(), b"/"].concat();
+        let from = self.entries.partition_point(|e| (&e.root, e.path.as_bytes()) < (root, &prefix));
+        self.entries.get(from).is_some_and(|e| e.root == *root && e.path.as_bytes().starts_with(&prefix))
+    }
+
     /// The JSON text, one entry a line, with a newline at its end.
     pub fn to_json(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256 + self.entries.len() * 256);

@@ -27,6 +27,11 @@ pub(super) struct Area<'a> {
 }
 
 impl Area<'_> {
+    /// The directories of its packages, absolute.
+    pub(super) fn package_directories(&self) -> Vec<PathBuf> {
+        self.packages.iter().map(|(_, package)| package.directory.clone()).collect()
+    }
+
     /// Its name, and the setting that made it a root.
     pub(super) fn place(&self) -> (&RootName, Option<&str>) {
         (&self.name, self.setting.as_deref())
@@ -76,9 +81,12 @@ pub(super) fn areas<'a>(workspace: &'a Workspace, store: &Path) -> Vec<Area<'a>>
             let others =
                 directories.iter().filter(|other| *other != directory && other.starts_with(directory));
             skip.extend(others.map(|other| (other.to_path_buf(), SkipReason::OtherRoot)));
-            let walk = Walk { root: directory, skip: &skip, ask_embedded: true };
+            let ours: Vec<PathBuf> = packages.iter().map(|(_, package)| package.directory.clone()).collect();
+            let walk = Walk { ask_embedded: true, packages: &ours, ..Walk::new(directory, &skip) };
             let paths: Vec<_> = packages.iter().map(|(path, _)| path.clone()).collect();
             let gathered = gather(&walk, &paths);
+            // No pattern and no build's word brings them in either.
+            skip.extend(gathered.other_checkouts(directory).map(|dir| (dir, SkipReason::OtherCheckout)));
             let (chosen, skipped) = (order::Map::new(), order::Set::new());
             let directory = directory.to_path_buf();
             let setting = workspace.outside.iter().find(|(dir, _)| *dir == directory);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::area::{Area, by_directory, choose, locate, owners};
 use super::gather::never_above;
 use super::git;
-use super::walk::{Walk, look};
+use super::walk::{Walk, look, repository_of};
 use crate::glob;
 use crate::manifest::{FileKind, Pattern, Reason};
 use crate::path::{RelPath, canonical, show_path, show_text};
@@ -16,13 +16,21 @@ use crate::workspace::Workspace;
 /// Protects what a pattern names, ignored or not; whether there was anything.
 pub(super) fn take_included(areas: &mut [Area<'_>], pattern: &Pattern, exclude: &[Pattern]) -> bool {
     let Some(area) = areas.iter_mut().find(|area| area.name == pattern.base.root) else { return false };
-    let (directory, skip) = (area.directory.clone(), area.skip.clone());
-    let walk = Walk { root: &directory, skip: &skip, ask_embedded: false };
+    let (directory, skip, ours) = (area.directory.clone(), area.skip.clone(), area.package_directories());
+    let walk = Walk { packages: &ours, ..Walk::new(&directory, &skip) };
     let mut start = pattern.base.path.clone();
     for part in glob::literal_prefix(&pattern.glob).0 {
         let next = start.as_ref().map_or_else(|| RelPath::new(part), |dir| dir.join(part));
         let Some(found) = next.ok().and_then(|path| look(&directory, path)) else { return false };
         if walk.never(&directory.join(&found.path), found.kind == Ok(FileKind::Directory)).is_some() {
+            return false;
+        }
+        // Here nobody knows of submodules; those that are ours are chosen by now.
+        let full = directory.join(&found.path);
+        if repository_of(&full).is_some()
+            && !area.chosen.contains_key(&found.path)
+            && !walk.reaches(&full, &full)
+        {
             return false;
         }
         start = Some(found.path);
@@ -108,7 +116,7 @@ pub(super) fn take_package_files(
                 continue;
             }
             let (directory, skip) = (area.directory.clone(), area.skip.clone());
-            let walk = Walk { root: &directory, skip: &skip, ask_embedded: false };
+            let walk = Walk::new(&directory, &skip);
             if never_above(&walk, &place.1).is_some() {
                 continue;
             }

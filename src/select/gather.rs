@@ -1,11 +1,11 @@
 //! Everything that lies below one root and may be protected: one walk, and one more for each package that an
 //! ignore rule or a target directory hides from it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::SkipReason;
 use super::git::{GitAnswer, Rules};
-use super::walk::{Walk, Walked, look};
+use super::walk::{Walk, Walked, look, repository_of};
 use crate::order;
 use crate::path::{RelPath, show_path};
 
@@ -16,6 +16,14 @@ pub(super) struct Gathered {
     /// Whether git's rules judged it.
     pub(super) git: bool,
     pub(super) notes: Vec<String>,
+}
+
+impl Gathered {
+    /// Working trees of other repositories, absolute.
+    pub(super) fn other_checkouts(&self, root: &Path) -> impl Iterator<Item = PathBuf> {
+        let others = self.walked.pruned.iter().filter(|(_, why)| *why == SkipReason::OtherCheckout);
+        others.map(|(path, _)| root.join(path)).filter(|dir| repository_of(dir).is_some())
+    }
 }
 
 /// Walks the root. `packages` are the packages' directories below it, sorted; `None` is the root itself.
@@ -36,10 +44,7 @@ pub(super) fn gather(walk: &Walk<'_>, packages: &[Option<RelPath>]) -> Gathered 
             notes.push(format!("the package in `{directory}` is not protected: it lies in {why}"));
             continue;
         }
-        let full = walk.root.join(directory);
-        let (rules, judged) = judge(&full, &show_path(&full), &mut notes);
-        let more = walk.run(Some(directory), rules);
-        merge(walk, &mut walked, directory, more, judged);
+        look_again(walk, &mut walked, directory, &mut notes);
     }
     for (path, why) in &walked.unjudged {
         notes.push(format!(
@@ -48,6 +53,19 @@ pub(super) fn gather(walk: &Walk<'_>, packages: &[Option<RelPath>]) -> Gathered 
         ));
     }
     Gathered { walked, git, notes }
+}
+
+/// Walks a package that an ignore rule or a target directory hides.
+pub(crate) fn look_again(walk: &Walk<'_>, walked: &mut Walked, directory: &RelPath, notes: &mut Vec<String>) {
+    let full = walk.root.join(directory);
+    let (rules, judged) = judge(&full, &show_path(&full), notes);
+    let broken = match &rules.answer {
+        GitAnswer::Broken(why) => Some((directory.clone(), why.clone())),
+        _ => None,
+    };
+    let more = walk.run(Some(directory), rules);
+    merge(walk, walked, directory, more, judged);
+    walked.unjudged.extend(broken.filter(|_| walk.against.is_some()));
 }
 
 /// Git's rules for a directory with a manifest, and whether they count. They are set aside where git ignores the

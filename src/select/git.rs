@@ -109,6 +109,11 @@ impl Rules {
         has(&self.tracked_though_ignored, path)
     }
 
+    /// Whether git tracks exactly this path; a directory that it tracks is a submodule.
+    pub(crate) fn tracks(&self, path: &[u8]) -> bool {
+        has(&self.tracked, path)
+    }
+
     /// What git tracks below a directory.
     pub(crate) fn tracked_below(&self, directory: &[u8]) -> impl Iterator<Item = &[u8]> {
         let prefix = [directory, b"/"].concat();

@@ -7,7 +7,7 @@ mod area;
 mod assemble;
 mod chosen;
 mod extras;
-mod gather;
+pub(crate) mod gather;
 pub(crate) mod git;
 pub(crate) mod inputs;
 pub(crate) mod read;

@@ -6,7 +6,7 @@ use super::area::{Area, by_directory, choose, owners};
 use super::extras::{Resolved, place_of};
 use super::inputs::{Reader, configuration_above, inputs, is_the_machines, is_the_walks};
 use super::walk::{Found, Walk, look};
-use super::{InputGap, UnprotectedInput, git};
+use super::{InputGap, SkipReason, UnprotectedInput, git};
 use crate::glob;
 use crate::manifest::{FileKind, Pattern, Reason};
 use crate::order;
@@ -105,10 +105,13 @@ fn take(
     if area.chosen.get(&path).is_some_and(|chosen| !chosen.is_directory()) {
         return;
     }
-    let (directory, skip) = (area.directory.clone(), area.skip.clone());
-    let walk = Walk { root: &directory, skip: &skip, ask_embedded: false };
+    let (directory, skip, ours) = (area.directory.clone(), area.skip.clone(), area.package_directories());
+    let walk = Walk { packages: &ours, ..Walk::new(&directory, &skip) };
     let never = |path: &RelPath, is_dir| walk.never(&directory.join(path), is_dir).is_some();
-    if path.ancestors().any(|dir| never(&dir, true)) {
+    if let Some(why) = path.ancestors().find_map(|dir| walk.never(&directory.join(dir), true)) {
+        if why == SkipReason::OtherCheckout {
+            gap(input.path.clone(), InputGap::Outside(None));
+        }
         return;
     }
     let Some(found) = look(&directory, path.clone()) else { return };

@@ -15,7 +15,8 @@ pub(super) fn finish_skipped(area: &mut Area<'_>) {
     for (path, why) in &area.gathered.walked.pruned {
         let at_top = area.name.is_workspace() && path.parent().is_none();
         let steers = path.components().next().is_some_and(|name| STEERING.iter().any(|dir| name == *dir));
-        let in_protected = at_top || steers || !owners(&by_directory, path).is_empty();
+        let other = *why == SkipReason::OtherCheckout;
+        let in_protected = at_top || steers || other || !owners(&by_directory, path).is_empty();
         // A directory of which only a part is protected stays in the list: the rest of it is skipped.
         if in_protected && area.chosen.get(path).is_none_or(|chosen| chosen.is_directory()) {
             area.skipped.insert(Skipped { root: area.name.clone(), path: path.clone(), why: why.clone() });

@@ -115,6 +115,9 @@ pub enum SkipReason {
     VersionControl,
     /// It is a store of restore points.
     Store,
+    /// It belongs to the working tree of another repository: a linked worktree, or a clone that is no submodule and
+    /// holds no package of the workspace.
+    OtherCheckout,
     /// It is a root of its own: the workspace, met below a package outside it.
     OtherRoot,
     /// Git ignores it.

@@ -387,7 +387,7 @@ fn a_walk_needs_no_cargo_and_can_start_below_its_root() {
     let s = Scratch::new();
     s.write("a/x", "").write("a/target/y", "").write("b/z", "").write("a/hg/.hg/store", "");
     let skip = [(s.0.join("a/hg"), SkipReason::Store)];
-    let walk = walk::Walk { root: &s.0, skip: &skip, ask_embedded: true };
+    let walk = walk::Walk { ask_embedded: true, ..walk::Walk::new(&s.0, &skip) };
     let walked = walk.run(Some(&rel("a")), git::Rules::none());
     let found: Vec<_> = walked.found.iter().map(|f| f.path.to_string()).collect();
     assert_eq!(found, ["a", "a/target", "a/target/y", "a/x"]);

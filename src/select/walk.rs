@@ -1,7 +1,8 @@
 //! One look at the files below a directory, without what is never protected.
 //!
-//! **Invariant (I2):** no walk enters a store, a target directory, `.git`, `.jj` or `.hg`; nor does it enter what
-//! git ignores. What git tracks inside a target directory is found all the same. Links are never followed.
+//! **Invariant (I2):** no walk enters a store, a target directory, a version control system's directory, or the
+//! working tree of another repository; nor does it enter what git ignores. What git tracks inside a target directory is
+//! found all the same. Links are never followed.
 //!
 //! A walk knows nothing of cargo: a rollback looks at the present tree with it.
 
@@ -15,13 +16,16 @@ use walkdir::WalkDir;
 
 use super::SkipReason;
 use super::git::{GitAnswer, Rules};
-use crate::manifest::FileKind;
+use crate::manifest::{FileKind, Manifest, RootName};
 use crate::order;
 use crate::path::{RelPath, show_path};
 
 const CACHEDIR_SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
 /// No store's header is longer; more is not read of a file that happens to have its name.
 const STORE_HEADER_LIMIT: u64 = 64 * 1024;
+
+/// No file that says where a repository lies is longer.
+const GIT_FILE_LIMIT: u64 = 64 * 1024;
 
 /// What a walk found.
 #[derive(Debug, Clone)]
@@ -58,6 +62,21 @@ pub(crate) struct Walk<'a> {
     pub(crate) skip: &'a [(PathBuf, SkipReason)],
     /// Whether embedded repositories are asked for their own rules.
     pub(crate) ask_embedded: bool,
+    /// Absolute directories of packages: what a repository that is no submodule holds of them is ours all the same.
+    pub(crate) packages: &'a [PathBuf],
+    /// The restore point that the root is held against: a submodule of which it holds nothing is not ours either.
+    pub(crate) against: Option<(&'a Manifest, &'a RootName)>,
+}
+
+/// Whose working tree a directory with a repository of its own is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Checkout {
+    /// A submodule, or a clone that is a package.
+    Ours,
+    /// Another repository's, with packages of ours in it.
+    Partly,
+    /// Another repository's.
+    Others,
 }
 
 struct Level {
@@ -66,9 +85,16 @@ struct Level {
     /// How many bytes of a path below the root stand before what the rules know.
     cut: usize,
     rules: Rules,
+    /// The working tree of another repository that it lies in: only the packages in there are ours.
+    of_others: Option<PathBuf>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// A walk that asks no repository, knows no package, and is not held against anything.
+    pub(crate) fn new(root: &'a Path, skip: &'a [(PathBuf, SkipReason)]) -> Self {
+        Walk { root, skip, ask_embedded: false, packages: &[], against: None }
+    }
+
     /// Walks everything below `start` (`None`: the root), which itself is entered whatever it is. `rules` are
     /// those of `start`.
     pub(crate) fn run(&self, start: Option<&RelPath>, rules: Rules) -> Walked {
@@ -78,7 +104,7 @@ impl Walk<'_> {
         let root_length = self.root.as_os_str().len();
         let root_length = if self.root.as_os_str() == "/" { root_length } else { root_length + 1 };
         note_ignored(&rules, start, &mut out);
-        let mut levels = vec![Level { depth: 0, cut, rules }];
+        let mut levels = vec![Level { depth: 0, cut, rules, of_others: None }];
         let mut hollow: Vec<RelPath> = Vec::new();
 
         let mut walk = WalkDir::new(&base).follow_links(false).follow_root_links(false).into_iter();
@@ -115,24 +141,32 @@ impl Walk<'_> {
                 out.pruned.push((path, why));
                 continue;
             }
-            if level.rules.ignores(below) {
+            let checkout = if is_dir { self.checkout(entry.path(), &path, level, below) } else { None };
+            let others = checkout == Some(Checkout::Others)
+                || (level.of_others.as_ref().is_some_and(|tree| !self.reaches(tree, entry.path())));
+            if others || level.rules.ignores(below) {
                 if is_dir {
                     walk.skip_current_dir();
                 }
-                out.pruned.push((path, SkipReason::Ignored));
+                let why = if others { SkipReason::OtherCheckout } else { SkipReason::Ignored };
+                out.pruned.push((path, why));
                 continue;
             }
             if is_dir && level.rules.is_hollow(below) {
                 hollow.push(path.clone());
             }
             let tracked = level.rules.tracks_though_ignored(below);
-            if is_dir && self.ask_embedded && entry.path().join(".git").symlink_metadata().is_ok() {
+            if let Some(checkout) = checkout.filter(|_| self.ask_embedded) {
                 let rules = Rules::ask(entry.path());
                 if let GitAnswer::Broken(why) = &rules.answer {
                     out.unjudged.push((path.clone(), why.clone()));
                 }
                 note_ignored(&rules, Some(&path), &mut out);
-                levels.push(Level { depth: entry.depth(), cut: path.as_bytes().len() + 1, rules });
+                let of_others = match checkout {
+                    Checkout::Partly => Some(entry.path().to_path_buf()),
+                    _ => level.of_others.clone(),
+                };
+                levels.push(Level { depth: entry.depth(), cut: path.as_bytes().len() + 1, rules, of_others });
             }
             push(&entry, path, tracked, &mut out);
         }
@@ -160,6 +194,37 @@ impl Walk<'_> {
             name == "target" && path.with_file_name("Cargo.toml").symlink_metadata().is_ok();
         (beside_manifest || starts_with(&path.join("CACHEDIR.TAG"), CACHEDIR_SIGNATURE))
             .then_some(SkipReason::TargetDirectory)
+    }
+
+    /// Whether a path lies in a package in `tree`, or leads to one.
+    pub(crate) fn reaches(&self, tree: &Path, path: &Path) -> bool {
+        let mut in_it = self.packages.iter().filter(|package| package.starts_with(tree));
+        in_it.any(|package| path.starts_with(package) || package.starts_with(path))
+    }
+
+    /// Whose working tree a directory is; `None` where it has no repository of its own.
+    fn checkout(&self, full: &Path, path: &RelPath, level: &Level, below: &[u8]) -> Option<Checkout> {
+        let repository = repository_of(full)?;
+        if self.packages.iter().any(|package| package == full) {
+            return Some(Checkout::Ours);
+        }
+        let partly = self.packages.iter().any(|package| package.starts_with(full));
+        let judged = level.rules.answer == GitAnswer::Working;
+        let tracked_in_it = || level.rules.tracked_below(below).next().is_some();
+        let ours = level.rules.tracks(below)
+            || match repository {
+                Repository::Shared => false,
+                Repository::Own => tracked_in_it(),
+                // Where nobody can say whether it is a submodule, it is taken for one: a clone has its own.
+                Repository::Elsewhere => !judged || tracked_in_it(),
+                Repository::Gone => true,
+            };
+        let held = self.against.is_none_or(|(manifest, root)| manifest.holds_below(root, path));
+        Some(match (ours && held, partly) {
+            (true, _) => Checkout::Ours,
+            (false, true) => Checkout::Partly,
+            (false, false) => Checkout::Others,
+        })
     }
 
     /// Finds what git tracks inside a target directory.
@@ -194,6 +259,43 @@ pub(crate) fn look(root: &Path, path: RelPath) -> Option<Found> {
     }
     let meta = root.join(&path).symlink_metadata().ok()?;
     Some(Found { path, kind: kind_of(&meta), meta, tracked: false })
+}
+
+/// Where the repository of a working tree lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repository {
+    /// In the tree's own top directory: a clone.
+    Own,
+    /// Elsewhere, for this tree alone: most often a submodule.
+    Elsewhere,
+    /// Elsewhere, for several trees (`git worktree add`, and what other systems have like it).
+    Shared,
+    /// Nowhere: what leads to it leads to nothing.
+    Gone,
+}
+
+/// The repository of the working tree whose top a directory is; `None` where it is no such top.
+pub(crate) fn repository_of(directory: &Path) -> Option<Repository> {
+    let git = directory.join(".git");
+    match git.symlink_metadata() {
+        Ok(meta) if meta.is_file() => {
+            let mut text = String::new();
+            let read = File::open(&git).and_then(|file| file.take(GIT_FILE_LIMIT).read_to_string(&mut text));
+            let at = text.strip_prefix("gitdir:").filter(|_| read.is_ok());
+            let at = at.map_or_else(|| git.clone(), |at| directory.join(at.trim()));
+            return Some(match (at.join("commondir").exists(), at.join("HEAD").exists()) {
+                (true, _) => Repository::Shared,
+                (false, true) => Repository::Elsewhere,
+                (false, false) => Repository::Gone,
+            });
+        }
+        // An empty directory of that name, as the tests of other programs make them, is none.
+        Ok(_) if git.join("HEAD").symlink_metadata().is_ok() => return Some(Repository::Own),
+        _ => {}
+    }
+    let other = [".jj/repo", ".hg/requires", ".sl/requires"];
+    let has = |name: &&str| directory.join(name).symlink_metadata().is_ok();
+    other.iter().any(has).then_some(Repository::Shared)
 }
 
 fn kind_of(meta: &Metadata) -> Result<FileKind, &'static str> {

@@ -19,6 +19,7 @@ mod init;
 mod inputs;
 mod kinds;
 mod lists;
+mod ours;
 mod preflight;
 mod property;
 mod readme;

@@ -111,6 +111,7 @@ fn reason(why: &SkipReason) -> String {
         SkipReason::Ignored => "ignored by git".into(),
         SkipReason::Excluded(pattern) => format!("excluded by `{}`", crate::path::show_text(pattern)),
         SkipReason::Special(kind) => format!("{kind}s"),
+        SkipReason::OtherCheckout => "other repositories' working trees".into(),
         SkipReason::OtherRoot => "kept under another root".into(),
         SkipReason::Unnameable => "impossible names".into(),
     }

@@ -106,7 +106,7 @@ fn a_member_that_is_a_repository_of_its_own_in_an_ignored_directory_keeps_its_ru
 }
 
 #[test]
-fn embedded_repositories_and_submodules_are_entered_with_their_own_rules() {
+fn submodules_are_entered_with_their_own_rules() {
     let s = Scratch::new();
     s.package("", "one", "").git("", &["init", "-q"]).write(".gitignore", "*.outer\n");
     s.write("emb/.gitignore", "*.inner\n")
@@ -114,13 +114,17 @@ fn embedded_repositories_and_submodules_are_entered_with_their_own_rules() {
         .write("emb/x.outer", "")
         .write("emb/f", "");
     s.git("emb", &["init", "-q"]).write("x.inner", "");
-    // As in a submodule: `.git` is a file that leads elsewhere.
+    // As in a submodule that git made: `.git` is a file that leads elsewhere.
     s.write("sub/f", "").write("sub/.gitignore", "g\n").write("sub/g", "").git("sub", &["init", "-q"]);
+    for sub in ["emb", "sub"] {
+        s.git(sub, &["commit", "-q", "--allow-empty", "-m", "x"]).git("", &["add", sub]);
+    }
     fs::rename(s.0.join("sub/.git"), s.0.join(".git/modules")).unwrap();
     s.write("sub/.git", "gitdir: ../.git/modules\n");
     s.write("torn/.git", "gitdir: ../nowhere\n").write("torn/f", "");
+    s.dir("empty/.git").write("empty/f", "");
     let set = s.select("");
-    for path in ["emb/f", "emb/x.outer", "x.inner", "sub/f", "torn/f"] {
+    for path in ["emb/f", "emb/x.outer", "x.inner", "sub/f", "torn/f", "empty/f"] {
         assert!(has(&set, path), "{path}");
     }
     for path in ["emb/x.inner", "sub/g", "sub/.git", "emb/.git", "torn/.git"] {
@@ -128,6 +132,46 @@ fn embedded_repositories_and_submodules_are_entered_with_their_own_rules() {
     }
     assert!(set.scope.ignored.contains(&place("emb/x.inner")));
     assert!(noted(&set, "torn"), "{:?}", set.notes);
+}
+
+#[test]
+fn working_trees_of_other_repositories_are_out_and_named_whatever_the_scope() {
+    for setting in ["", "scope = \"workspace\"\ninclude = [\"**/f\", \"trees/b/*\"]"] {
+        let s = Scratch::new();
+        s.package("", "one", &format!("[package.metadata.backstop]\n{setting}"));
+        s.write(".gitignore", "/trees/\n").git("", &["init", "-q"]).git("", &["add", "."]);
+        s.git("", &["commit", "-qm", "x"]);
+        s.git("", &["worktree", "add", "-q", "tree", "-b", "t"]);
+        s.git("", &["worktree", "add", "-q", "trees/b", "-b", "b"]);
+        s.write("tree/f", "").write("trees/b/f", "").write("clone/f", "").git("clone", &["init", "-q"]);
+        s.write("jj/.jj/repo", "").write("jj/f", "");
+        let set = s.select("");
+        for tree in ["tree", "clone", "jj"] {
+            assert_eq!(why(&set, tree), Some(SkipReason::OtherCheckout), "{tree}, {setting}");
+        }
+        let of_others =
+            |p: &String| ["tree", "trees", "clone", "jj"].iter().any(|t| p.starts_with(&format!("{t}/")));
+        assert!(!files(&set, "").iter().any(of_others), "{:?}", files(&set, ""));
+        assert!(set.scope.unprotected_directories.is_empty(), "{:?}", set.scope.unprotected_directories);
+    }
+}
+
+#[test]
+fn a_clone_is_ours_as_far_as_the_packages_in_it_go() {
+    let s = Scratch::new();
+    s.workspace("", "\"clone\", \"repo/a\"", "[workspace.metadata.backstop]\nscope = \"workspace\"");
+    s.package("clone", "b", "").package("repo/a", "a", "readme = \"../README\"").write("repo/README", "");
+    s.write("repo/other/f", "").write("repo/a/deep/f", "").write("repo/a/clone/f", "").write("clone/f", "");
+    for repository in ["", "clone", "repo", "repo/a/clone"] {
+        s.git(repository, &["init", "-q"]);
+    }
+    let set = s.select("");
+    for path in ["clone/f", "repo/a/deep/f", "repo/a/src/lib.rs", "repo/README"] {
+        assert!(has(&set, path), "{path}");
+    }
+    for path in ["repo/other", "repo/a/clone"] {
+        assert!(!has(&set, path) && why(&set, path) == Some(SkipReason::OtherCheckout), "{path}");
+    }
 }
 
 #[test]

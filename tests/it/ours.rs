@@ -1,0 +1,164 @@
+//! Whose a file is: what a restore point and a rollback never touch, wherever it lies and whenever it was made.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use backstop::diff::diff_live;
+use backstop::live_tree::{LeftAlone, Look};
+use backstop::rollback::{RollbackOptions, RollbackPlan};
+
+use crate::support::edit::{mkdir, write};
+use crate::support::{TempDir, World};
+
+/// A workspace at `ws` whose root manifest is `root`, with packages in the directories named.
+fn workspace(ws: &str, root: &str, packages: &[&str]) -> World {
+    let temp = TempDir::fast();
+    let at = temp.path().join(ws);
+    mkdir(&at);
+    let world = World::opened(temp, at.canonicalize().unwrap());
+    write(world.at("Cargo.toml"), root);
+    packages.iter().for_each(|dir| package(&world, dir, ""));
+    world
+}
+
+/// A package in a directory, of that directory's name.
+fn package(world: &World, dir: &str, more: &str) {
+    let name = Path::new(dir).file_name().unwrap().to_str().unwrap();
+    let text = format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{more}");
+    write(world.at(dir).join("Cargo.toml"), text);
+    write(world.at(dir).join("src/lib.rs"), "pub fn one() {}\n");
+}
+
+fn git(dir: impl AsRef<Path>, args: &[&str]) {
+    let done = Command::new("git")
+        .args(["-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"])
+        .args(["-c", "protocol.file.allow=always"])
+        .args(args)
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+fn commit(dir: impl AsRef<Path>) {
+    git(&dir, &["init", "-q"]);
+    git(&dir, &["add", "-A"]);
+    git(&dir, &["commit", "-qm", "x"]);
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+#[track_caller]
+fn changes(world: &World) -> Vec<String> {
+    let diff = diff_live(&world.store(), &world.latest(), Look::Whole, &world.context()).unwrap();
+    diff.changes.iter().map(backstop::diff::Change::shown).collect()
+}
+
+fn left(plan: &RollbackPlan) -> Vec<&str> {
+    plan.left_alone.iter().map(|(path, _)| path.as_str()).collect()
+}
+
+const VIRTUAL: &str = "[workspace]\nresolver = \"2\"\nmembers = [\"crates/*\"]\n";
+
+#[test]
+fn working_trees_of_other_repositories_stay_as_they_are_and_are_named() {
+    for scope in ["packages", "workspace"] {
+        let root = format!("{VIRTUAL}[workspace.metadata.backstop]\nscope = \"{scope}\"\n");
+        let world = workspace("ws", &root, &["crates/a"]);
+        write(world.at(".gitignore"), "/backup/\n/ignored/\n");
+        commit(&world.root);
+        let add = |at: &str| git(&world.root, &["worktree", "add", "-q", at, "-b", &at.replace('/', "-")]);
+        let clone = |at: &str| git(&world.root, &["clone", "-q", ".", at]);
+        let then = ["crates/a/tree", "ignored/tree", "clone"];
+        let since = ["crates/a/other", "trees/other", "crates/a/src/copy", "copy"];
+        add(then[0]);
+        add(then[1]);
+        clone(then[2]);
+        world.backup();
+        add(since[0]);
+        add(since[1]);
+        clone(since[2]);
+        clone(since[3]);
+        assert_eq!(changes(&world), [""; 0], "{scope}");
+        let trees = then.iter().chain(&since);
+        for tree in trees.clone() {
+            write(world.at(tree).join("crates/a/src/lib.rs"), "another branch\n");
+            write(world.at(tree).join("crates/a/src/new.rs"), "new\n");
+        }
+        write(world.at("crates/a/src/lib.rs"), "mine\n");
+        let plan = world.plan(&RollbackOptions::default());
+        for tree in trees.clone().filter(|tree| !tree.starts_with("ignored")) {
+            assert!(
+                plan.left_alone.contains(&((*tree).to_owned(), LeftAlone::OtherCheckout)),
+                "{tree}: {:?}",
+                plan.left_alone
+            );
+        }
+        world.rollback(&RollbackOptions::default());
+        assert_eq!(read(world.at("crates/a/src/lib.rs")), "pub fn one() {}\n");
+        for tree in trees {
+            assert_eq!(
+                read(world.at(tree).join("crates/a/src/lib.rs")),
+                "another branch\n",
+                "{tree}, {scope}"
+            );
+            assert_eq!(read(world.at(tree).join("crates/a/src/new.rs")), "new\n", "{tree}, {scope}");
+        }
+    }
+}
+
+#[test]
+fn submodules_go_back_and_one_initialised_since_stays_whole() {
+    let world = workspace("ws", VIRTUAL, &["crates/a"]);
+    write(world.at(".gitignore"), "/backup/\n");
+    let origin = world.temp.path().join("origin");
+    write(origin.join("data"), "then\n");
+    commit(&origin);
+    commit(&world.root);
+    let origin = origin.to_str().unwrap();
+    for at in ["crates/a/then", "crates/a/since"] {
+        git(&world.root, &["submodule", "--quiet", "add", origin, at]);
+    }
+    git(&world.root, &["submodule", "--quiet", "deinit", "-f", "crates/a/since"]);
+    world.backup();
+    git(&world.root, &["submodule", "--quiet", "update", "--init"]);
+    write(world.at("crates/a/then/data"), "now\n");
+    write(world.at("crates/a/then/new"), "new\n");
+    write(world.at("crates/a/since/new"), "new\n");
+    assert_eq!(left(&world.plan(&RollbackOptions::default())), ["crates/a/since"]);
+    world.rollback(&RollbackOptions::default());
+    assert_eq!(read(world.at("crates/a/then/data")), "then\n");
+    assert!(!world.at("crates/a/then/new").exists());
+    assert!(world.at("crates/a/since/new").exists() && world.at("crates/a/since/data").exists());
+}
+
+#[test]
+fn a_clone_goes_back_as_far_as_the_packages_in_it_go() {
+    let root = "[workspace]\nmembers = [\"repos/own\", \"repos/shared/a\"]\n[workspace.metadata.backstop]\n\
+                scope = \"workspace\"\n";
+    let world = workspace("ws", root, &["repos/own", "repos/shared/a"]);
+    write(world.at("repos/shared/notes"), "then\n");
+    for repository in ["repos/own", "repos/shared"] {
+        commit(world.at(repository));
+    }
+    write(world.at(".gitignore"), "/repos/\n/backup/\n");
+    commit(&world.root);
+    world.backup();
+    for file in ["repos/own/src/lib.rs", "repos/own/new", "repos/shared/a/src/lib.rs", "repos/shared/a/new"] {
+        write(world.at(file), "now\n");
+    }
+    for file in ["repos/shared/notes", "repos/shared/new", "repos/shared/b/new"] {
+        write(world.at(file), "now\n");
+    }
+    world.rollback(&RollbackOptions::default());
+    for package in ["repos/own", "repos/shared/a"] {
+        assert_eq!(read(world.at(package).join("src/lib.rs")), "pub fn one() {}\n", "{package}");
+        assert!(!world.at(package).join("new").exists(), "{package}");
+    }
+    for file in ["repos/shared/notes", "repos/shared/new", "repos/shared/b/new"] {
+        assert_eq!(read(world.at(file)), "now\n", "{file}");
+    }
+}
