@@ -20,6 +20,7 @@ pub(crate) use fault::fault;
 use lines::LineFormatter;
 pub use members::MemberGlobs;
 pub use names::{Id, InvalidId, Label, Mode, PRE_ROLLBACK};
+pub(crate) use rooted::shown;
 pub use rooted::{RootName, RootedPath};
 pub use scope::{Origin, Pattern, Place, Scope};
 pub(crate) use sums::kind_fields;
@@ -200,11 +201,6 @@ pub(crate) fn stored_path(root: &RootName, path: &RelPath) -> RelPath {
         if root.is_workspace() { b"files/".to_vec() } else { format!("outside/{root}/").into_bytes() };
     bytes.extend_from_slice(path.as_bytes());
     RelPath::from_bytes(&bytes).unwrap_or_else(|_| path.clone())
-}
-
-/// See [`Entry::shown`].
-pub(crate) fn shown(root: &RootName, path: &RelPath) -> String {
-    if root.is_workspace() { path.to_string() } else { format!("{root}:{path}") }
 }
 
 /// Sums over the entries.

@@ -98,6 +98,11 @@ impl RootedPath {
 
     /// The path as it is shown: below the workspace root, or `ROOT:path` outside it.
     pub fn shown(&self) -> String {
-        super::shown(&self.root, &self.path)
+        shown(&self.root, &self.path)
     }
+}
+
+/// As [`RootedPath::shown`].
+pub(crate) fn shown(root: &RootName, path: &RelPath) -> String {
+    if root.is_workspace() { path.to_string() } else { format!("{root}:{path}") }
 }
