@@ -32,7 +32,7 @@ pub(crate) static SCRIPTS: &[Script] = &[
         name: ROLLBACK_SH,
         interpreter: "bash",
         text: include_bytes!("../rollback/rollback.sh"),
-        works: &["--norc", "-c", ":"],
+        works: &["--norc", "-c", "((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404))"],
         syntax: &["--norc", "-n"],
     },
     Script {
@@ -135,11 +135,6 @@ impl Script {
         // It lies in the store, and so it is this store's and no other's that it reads.
         let mut args: Vec<&OsStr> = vec![path.as_os_str()];
         args.extend(["-t", id.as_str(), "--dry-run"].map(OsStr::new));
-        let root = store.root().join("Cargo.toml");
-        if self.name == ROLLBACK_SH {
-            // It reads store.json, and is told in case that says nothing.
-            args.extend([OsStr::new("--manifest-path"), root.as_os_str()]);
-        }
         match self.run(store, &args) {
             Ok(answer) if answer.ok => Trial::Proven,
             // A script names another road where this machine lacks what it needs.

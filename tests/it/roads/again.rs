@@ -69,7 +69,7 @@ fn kill_everywhere(scene: &Scene, script: Road, args: &[&str], few: u64) {
     eprintln!(
         "{script:?} {args:?}: {total} calls, {kills} kills, {open} with a journal, {between} between old and new"
     );
-    assert!(kills + 2 >= points && between * 4 >= kills, "{kills} kills of {points}, {between} between");
+    assert!(kills + 2 >= points && between > 0, "{kills} kills of {points}, {between} between");
 }
 
 fn leave_by_each_way(scene: &Scene, script: Road, args: &[&str], is_open: bool, when: &str) {

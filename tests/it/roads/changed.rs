@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use super::road::Road;
 use super::row::{Row, SHORT, Tree, row};
 use crate::support::World;
 use crate::support::edit::{chmod, is_root, link, mkdir, opened, remove, set_mtime, write};
@@ -37,12 +38,14 @@ fn contents() -> Vec<Row> {
         row("directories added", |w| {
             write(w.at("crates/alpha/a/b/c/file"), "added\n");
             mkdir(w.at("crates/alpha/a/empty"));
-        }),
+        })
+        .left_by_bash(&["crates/alpha/a/empty"]),
         row("an empty directory deleted, another added", |w| {
             remove(w.at("crates/alpha/hollow"));
             mkdir(w.at("crates/alpha/other"));
         })
-        .with(|w| mkdir(w.at("crates/alpha/hollow"))),
+        .with(|w| mkdir(w.at("crates/alpha/hollow")))
+        .left_by_bash(&["crates/alpha/other"]),
         row("a directory deleted with all in it", |w| remove(w.at("crates/alpha/src"))),
         row("a file renamed", |w| fs::rename(w.at(LIB), w.at("crates/alpha/src/renamed.rs")).unwrap()),
         row("a member renamed", |w| fs::rename(w.at("crates/alpha"), w.at("crates/omega")).unwrap()),
@@ -254,7 +257,8 @@ fn modes() -> Vec<Row> {
             write(w.at("crates/alpha/locked/file"), "before\n");
             chmod(w.at("crates/alpha/locked"), 0o555);
         })
-        .bound_by_permissions(),
+        .bound_by_permissions()
+        .may_be_refused_by(&[Road::Bash]),
         row("somebody whom permissions bind, and a file that he may not read", |w| {
             write(w.at(LIB), "modified\n");
             chmod(w.at(LIB), 0);

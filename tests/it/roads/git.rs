@@ -183,7 +183,7 @@ fn settings() -> Vec<Row> {
             let manifest = std::fs::read_to_string(w.at("Cargo.toml")).unwrap();
             write(w.at("Cargo.toml"), manifest + "\n[workspace.metadata.backstop]\nscope = \"workspace\"\n");
             write(w.at("assets/old.svg"), "old\n");
-        }),
+        }).left_by_bash(&["elsewhere/deep"]),
         row("a package in a package", |w| {
             write(w.at("crates/alpha/inner/added.rs"), "added\n");
             write(w.at("crates/alpha/inner/src/lib.rs"), "modified\n");

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::road::Road;
 use super::row::{Row, SHORT, Tree, row};
 use crate::cli::{program, spoil};
 use crate::support::World;
@@ -50,12 +51,14 @@ fn elsewhere() -> Vec<Row> {
             .started(|cli, w| cli.arg("--manifest-path").arg(w.temp.path().join("moved/Cargo.toml"))),
         row("a store on another file system", |w| crate::cuts::vandalise(&w.root))
             .with(|w| crate::cuts::furnish(&w.root))
-            .stored_on_another_file_system(),
+            .stored_on_another_file_system()
+            .may_be_refused_by(&[Road::Bash]),
         row("an undo across file systems, and its undo", |w| crate::cuts::vandalise(&w.root))
             .with(|w| crate::cuts::furnish(&w.root))
             .stored_on_another_file_system()
             .then(&["--undo", "-f"], 0)
-            .then(&["--undo", "-f"], 0),
+            .then(&["--undo", "-f"], 0)
+            .without(&[Road::Bash]),
         row("through a link to the workspace", change).started(|cli, w| {
             let link = w.temp.path().join("linked");
             remove(&link);
@@ -67,18 +70,21 @@ fn elsewhere() -> Vec<Row> {
             write(w.at("crates/inner/src/lib.rs"), "modified\n");
         })
         .fixture("outside")
-        .says("outside the workspace"),
+        .says("outside the workspace")
+        .may_be_refused_by(&[Road::Bash]),
         row("only roots outside differ", |w| {
             write(w.root.parent().unwrap().join("neighbour/src/lib.rs"), "modified\n");
             write(w.root.parent().unwrap().join("neighbour/src/added.rs"), "added\n");
         })
         .fixture("outside")
-        .says("Nothing to do"),
+        .says("Nothing to do")
+        .may_be_refused_by(&[Road::Bash]),
         row("a root outside is gone", |w| {
             remove(w.root.parent().unwrap().join("neighbour"));
             write(w.at("crates/inner/src/lib.rs"), "modified\n");
         })
-        .fixture("outside"),
+        .fixture("outside")
+        .may_be_refused_by(&[Road::Bash]),
     ]
 }
 

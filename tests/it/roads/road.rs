@@ -73,7 +73,7 @@ impl Road {
     /// Whether it takes the flags of the executable, writes a report and a log, and says the same words. What a script
     /// of few flags leaves is held against the row, the tree and the actions of the executable.
     pub(super) fn has_all_flags(self) -> bool {
-        self != Road::Python
+        self == Road::Executable
     }
 
     /// The road that lies in a store. The executable gets its command's name: the scripts know no other.

@@ -54,6 +54,8 @@ pub(super) struct Row {
     pub(super) without: &'static [Road],
     /// How a road that does less ends instead of the row's way: with this exit code, and nothing changed.
     pub(super) instead: Option<(&'static [Road], i32)>,
+    /// What `rollback.sh` leaves as it was before the run, and names, beyond what the others leave.
+    pub(super) left_by_bash: &'static [&'static str],
 }
 
 /// What the scripts of few flags do not take.
@@ -73,7 +75,7 @@ pub(super) const DROPPED: &[&str] = &[
 ];
 
 /// The scripts of few flags.
-pub(super) const SHORT: &[Road] = &[Road::Python];
+pub(super) const SHORT: &[Road] = &[Road::Bash, Road::Python];
 
 pub(super) const BACK: &[&str] = &["-t", "latest", "-f"];
 
@@ -98,6 +100,7 @@ pub(super) fn row(name: &'static str, edit: fn(&World)) -> Row {
         journal_lost: false,
         without: &[],
         instead: None,
+        left_by_bash: &[],
     }
 }
 
@@ -176,6 +179,10 @@ impl Row {
 
     pub(super) fn refused_by(self, roads: &'static [Road], code: i32) -> Self {
         Row { instead: Some((roads, code)), ..self }
+    }
+
+    pub(super) fn left_by_bash(self, paths: &'static [&'static str]) -> Self {
+        Row { left_by_bash: paths, ..self }
     }
 
     pub(super) fn in_its_own_words(self) -> Self {
