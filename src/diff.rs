@@ -170,7 +170,7 @@ pub fn diff_points_part(store: &Store, a: &Listed, b: &Listed, asked: &Asked) ->
 
 fn side(manifest: &Manifest, filter: &PathFilter) -> Side {
     let entries = manifest.entries.iter().filter(|e| filter.holds(&e.root, &e.path));
-    entries.map(|e| (e.place(), FileState::wanted(&e.kind, e.mode))).collect()
+    entries.map(|e| (e.place(), FileState::wanted(e))).collect()
 }
 
 fn compare(before: Side, mut after: Side, loose: &order::Set<RootedPath>, packages: &[Package]) -> Diff {

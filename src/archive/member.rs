@@ -180,7 +180,7 @@ fn header_fault(found: &tar::Entry<'_, impl Read>, entry: &Entry) -> Option<Stri
         return Some("the archive has another kind, size or link target".into());
     }
     let mtime = u64::try_from(entry.mtime.seconds).unwrap_or(0);
-    if header.mode().ok() != Some(entry.mode.bits()) || header.mtime().ok() != Some(mtime) {
+    if header.mode().ok() != Some(entry.mode().bits()) || header.mtime().ok() != Some(mtime) {
         return Some("the archive has another mode or modification time".into());
     }
     None

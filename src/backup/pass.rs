@@ -12,7 +12,7 @@ use crate::digest::{Measure, digest_of};
 use crate::error::Error;
 use crate::event::{Context, Event};
 use crate::fsx::{Cursor, FileWriter, mode_of, mtime_of};
-use crate::manifest::{Entry, FileKind, Kind, Manifest, Mode, shown};
+use crate::manifest::{Attributes, Entry, FileKind, Kind, Manifest, Mode, shown};
 use crate::path::RelPath;
 use crate::select::Candidate;
 use crate::store::Store;
@@ -102,18 +102,18 @@ impl<'a, 'b> Pass<'a, 'b> {
         candidate: &Candidate,
         cursor: &mut Cursor<'_>,
     ) -> Result<(Entry, How), Trouble> {
-        let stat = match cursor.stat(&candidate.path) {
-            Ok(Some(stat)) => stat,
+        let (stat, attributes) = match cursor.look(&candidate.path) {
+            Ok(Some(found)) => found,
             Ok(None) => return Err(Trouble::Changed("was removed while the backup ran")),
             Err(e) => return Err(Trouble::Io("cannot be looked at", e)),
         };
-        let (mode, mtime) = (mode_of(&stat), mtime_of(&stat));
+        let mtime = mtime_of(&stat);
         let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
-        let entry = |kind: Kind, mode: Mode, mtime: Mtime| Entry {
+        let entry = |kind: Kind, attributes: Attributes, mtime: Mtime| Entry {
             root: candidate.root.clone(),
             path: candidate.path.clone(),
             kind,
-            mode,
+            attributes,
             mtime,
             package: candidate.package.clone(),
             reasons: candidate.reasons.clone(),
@@ -123,9 +123,9 @@ impl<'a, 'b> Pass<'a, 'b> {
         match candidate.kind {
             FileKind::Directory if kind.is_dir() => {
                 if let Some(member) = &mut self.member {
-                    member.directory(&stored, mode, mtime).map_err(archived)?;
+                    member.directory(&stored, attributes.mode, mtime).map_err(archived)?;
                 }
-                Ok((entry(Kind::Directory, mode, mtime), How::Other))
+                Ok((entry(Kind::Directory, attributes, mtime), How::Other))
             }
             FileKind::Symlink if kind.is_symlink() => {
                 let target =
@@ -141,22 +141,24 @@ impl<'a, 'b> Pass<'a, 'b> {
                 if let Some(member) = &mut self.member {
                     member.symlink(&stored, &target, mtime).map_err(archived)?;
                 }
-                Ok((entry(Kind::Symlink { target }, Mode::new(0o777), mtime), How::Other))
+                Ok((entry(Kind::Symlink { target }, Mode::new(0o777).into(), mtime), How::Other))
             }
             FileKind::File if kind.is_file() => {
-                let (found, mode, mtime, how) = self.read_file(candidate, cursor)?;
+                let (found, how) = self.read_file(candidate, cursor, &stat)?;
                 self.target.progress(candidate.size);
-                Ok((entry(found, mode, mtime), how))
+                Ok((entry(found, attributes, mtime), how))
             }
             _ => Err(Trouble::Changed("became something else while the backup ran")),
         }
     }
 
+    /// `before` is what was seen of the file before it was opened.
     fn read_file(
         &mut self,
         candidate: &Candidate,
         cursor: &mut Cursor<'_>,
-    ) -> Result<(Kind, Mode, Mtime, How), Trouble> {
+        before: &rustix::fs::Stat,
+    ) -> Result<(Kind, How), Trouble> {
         let unreadable = |e| Trouble::Io("cannot be read", e);
         let file = match cursor.open(&candidate.path) {
             Ok(file) => file,
@@ -165,8 +167,7 @@ impl<'a, 'b> Pass<'a, 'b> {
             }
             Err(e) => return Err(unreadable(e)),
         };
-        let before = rustix::fs::fstat(&file).map_err(|e| unreadable(e.into()))?;
-        let (mode, mtime) = (mode_of(&before), mtime_of(&before));
+        let (mode, mtime) = (mode_of(before), mtime_of(before));
         let size = u64::try_from(before.st_size).unwrap_or(0);
         let stored = candidate.stored_path();
         let twin = self.twin(candidate, size, mode, mtime);
@@ -201,11 +202,11 @@ impl<'a, 'b> Pass<'a, 'b> {
         let (sha256, read, lines) = tee.measure.finish();
         let grew = (&file).read(&mut [0; 1]).map_err(unreadable)? != 0;
         let after = rustix::fs::fstat(&file).map_err(|e| unreadable(e.into()))?;
-        if grew || read != size || !same(&before, &after) {
+        if grew || read != size || !same(before, &after) {
             return Err(Trouble::Changed("changed each time it was read"));
         }
         let kind = Kind::File { size, lines, sha256 };
-        let Some(staging) = self.target.staging else { return Ok((kind, mode, mtime, How::Other)) };
+        let Some(staging) = self.target.staging else { return Ok((kind, How::Other)) };
         let path = staging.join(&stored);
         let name = shown(&candidate.root, &candidate.path);
         let how = match (copy, twin) {
@@ -216,14 +217,14 @@ impl<'a, 'b> Pass<'a, 'b> {
                 How::Copied
             }
             (Some(copy), _) => {
-                copy.finish(mode.stored(), mtime).map_err(|e| uncopied(&path, e))?;
+                copy.finish(&mode.stored().into(), mtime).map_err(|e| uncopied(&path, e))?;
                 How::Copied
             }
         };
         let action = if how == How::Linked { "linked" } else { "copied" };
         let detail = format!("{size} bytes {sha256}");
         self.target.context.observer.on(&Event::File { action, path: name, detail });
-        Ok((kind, mode, mtime, how))
+        Ok((kind, how))
     }
 
     /// The parent's entry that this file seems to be: same size, time and stored mode. Its content is compared
@@ -233,7 +234,7 @@ impl<'a, 'b> Pass<'a, 'b> {
         let same = entry.is_file()
             && entry.size() == size
             && entry.mtime == mtime
-            && entry.mode.stored() == mode.stored();
+            && entry.mode().stored() == mode.stored();
         same.then_some(entry)
     }
 
@@ -244,7 +245,7 @@ impl<'a, 'b> Pass<'a, 'b> {
         let sound = std::fs::symlink_metadata(&original).is_ok_and(|meta| {
             use std::os::unix::fs::MetadataExt;
             meta.is_file()
-                && Mode::new(meta.mode()) == twin.mode.stored()
+                && Mode::new(meta.mode()) == twin.mode().stored()
                 && (meta.mtime(), meta.mtime_nsec()) == (twin.mtime.seconds, i64::from(twin.mtime.nanos))
         }) && std::fs::File::open(&original)
             .and_then(|mut f| digest_of(&mut f, twin.size()))
@@ -292,7 +293,7 @@ impl<'a, 'b> Pass<'a, 'b> {
         if tee.measure.finish().0 != sha256 {
             return Err(Trouble::Changed("changed each time it was read"));
         }
-        copy.finish(mode.stored(), mtime).map_err(|e| uncopied(path, e))
+        copy.finish(&mode.stored().into(), mtime).map_err(|e| uncopied(path, e))
     }
 
     /// Removes what an earlier attempt left.

@@ -40,7 +40,7 @@ impl<'a> ParentMember<'a> {
     pub(super) fn holds<'e>(&self, read: impl ExactSizeIterator<Item = (&'e Entry, bool)>) -> bool {
         read.len() == self.entries.len()
             && self.entries.iter().zip(read).all(|(old, (new, copied))| {
-                !copied && old.kind == new.kind && old.mode == new.mode && old.mtime == new.mtime
+                !copied && old.kind == new.kind && old.mode() == new.mode() && old.mtime == new.mtime
             })
     }
 

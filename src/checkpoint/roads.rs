@@ -223,7 +223,7 @@ impl Scratch {
                     use std::os::unix::fs::MetadataExt;
                     let content = std::fs::File::open(&path).and_then(|mut f| digest_of(&mut f, *size));
                     meta.is_file()
-                        && Mode::new(meta.mode()) == entry.mode
+                        && Mode::new(meta.mode()) == entry.mode()
                         && content.during("read", &path)? == Some(*sha256)
                 }
                 (Ok(meta), Kind::Directory) => meta.is_dir(),

@@ -133,7 +133,7 @@ impl Place {
                 use std::os::unix::fs::MetadataExt;
                 if !right {
                     find(entry.shown(), "is not what the manifest says");
-                } else if !meta.is_symlink() && Mode::new(meta.mode()) != entry.mode {
+                } else if !meta.is_symlink() && Mode::new(meta.mode()) != entry.mode() {
                     find(entry.shown(), "has another mode than the manifest says");
                 }
             }

@@ -109,7 +109,7 @@ fn take(fs: &Fs, from: &Path, to: &Path) -> Result<()> {
 fn copy(fs: &Fs, from: &Path, to: &Path, meta: &std::fs::Metadata) -> io::Result<()> {
     let mut file = fs.create_file(to)?;
     io::copy(&mut File::open(from)?, &mut file)?;
-    file.finish(Mode::new(meta.mode()), mtime(meta))
+    file.finish(&Mode::new(meta.mode()).into(), mtime(meta))
 }
 
 fn mtime(meta: &std::fs::Metadata) -> Mtime {

@@ -26,7 +26,7 @@ pub use probe::{Op, Probe, Verdict};
 pub use tree::{Cursor, Tree};
 
 use crate::clock::Mtime;
-use crate::manifest::Mode;
+use crate::manifest::{Attributes, Mode};
 
 /// Changes files by path. Cheap to clone.
 #[derive(Clone, Default)]
@@ -326,9 +326,14 @@ impl FileWriter {
         self.file.set_permissions(Permissions::from_mode(mode.bits()))
     }
 
-    /// Gives the file its final mode and modification time.
-    pub fn finish(self, mode: Mode, mtime: Mtime) -> io::Result<()> {
-        self.set_mode(mode)?;
+    /// Gives the file all that it has beside its content. The permission bits come last: they may forbid the rest.
+    pub(crate) fn set_attributes(&self, attributes: &Attributes) -> io::Result<()> {
+        self.set_mode(attributes.mode)
+    }
+
+    /// Gives the file its final attributes and modification time.
+    pub(crate) fn finish(self, attributes: &Attributes, mtime: Mtime) -> io::Result<()> {
+        self.set_attributes(attributes)?;
         self.fs.gate(|| Op::SetMtime { path: (&self.path).into() })?;
         Ok(rustix::fs::futimens(&self.file, &timestamps(mtime))?)
     }

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::{Fs, Op, timestamps};
 use crate::clock::Mtime;
-use crate::manifest::Mode;
+use crate::manifest::{Attributes, Mode};
 use crate::order;
 use crate::path::{LinkTarget, RelPath};
 
@@ -172,6 +172,11 @@ impl Tree {
         }
     }
 
+    /// Gives a file all that it has beside its content.
+    pub fn set_attributes(&self, path: &RelPath, attributes: &Attributes) -> io::Result<()> {
+        self.set_mode(path, attributes.mode)
+    }
+
     /// Changes the modification time of a file, a directory or a link itself.
     pub fn set_mtime(&self, path: &RelPath, mtime: Mtime) -> io::Result<()> {
         let (dir, name) = self.parent(path)?;
@@ -256,6 +261,11 @@ impl Cursor<'_> {
             Err(e) if is_gone(&e) => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// [`Cursor::stat`], with what the file has beside its content.
+    pub fn look(&mut self, path: &RelPath) -> io::Result<Option<(Stat, Attributes)>> {
+        Ok(self.stat(path)?.map(|stat| (stat, super::mode_of(&stat).into())))
     }
 
     /// Opens a regular file for reading; a link is refused, a pipe does not block.

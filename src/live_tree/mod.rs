@@ -89,7 +89,7 @@ impl LiveTree {
 
     /// Whether the content that an entry asks for does not stand at its place; the mode does not count.
     pub(crate) fn differs(&self, entry: &Entry) -> bool {
-        let wanted = FileState::wanted(&entry.kind, entry.mode);
+        let wanted = FileState::wanted(entry);
         let now = self.known.get(&entry.place());
         !now.is_some_and(|now| now.same_content(&wanted))
     }

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::digest::{Digest, digest_of};
 use crate::fsx::Cursor;
-use crate::manifest::{Entry, Kind, Mode};
+use crate::manifest::{Attributes, Entry, Kind, Mode};
 use crate::path::{LinkTarget, RelPath};
 
 /// What stands at a path.
@@ -12,8 +12,8 @@ use crate::path::{LinkTarget, RelPath};
 pub enum FileState {
     /// A regular file.
     File {
-        /// Its permission bits.
-        mode: Mode,
+        /// What it has beside its content.
+        attributes: Attributes,
         /// Its size in bytes.
         size: u64,
         /// Its content's digest; `None` where it cannot be read.
@@ -35,21 +35,22 @@ pub enum FileState {
 
 impl FileState {
     /// What a restore point's entry asks for.
-    pub(crate) fn wanted(kind: &Kind, mode: Mode) -> FileState {
-        match kind {
-            Kind::File { size, sha256, .. } => FileState::File { mode, size: *size, sha256: Some(*sha256) },
-            Kind::Directory => FileState::Directory { mode },
+    pub(crate) fn wanted(entry: &Entry) -> FileState {
+        match &entry.kind {
+            Kind::File { size, sha256, .. } => {
+                FileState::File { attributes: entry.attributes.clone(), size: *size, sha256: Some(*sha256) }
+            }
+            Kind::Directory => FileState::Directory { mode: entry.mode() },
             Kind::Symlink { target } => FileState::Symlink { target: target.clone() },
         }
     }
 
     /// Looks at a path; follows nothing.
     pub(crate) fn at(cursor: &mut Cursor<'_>, path: &RelPath) -> io::Result<Option<FileState>> {
-        let Some(stat) = cursor.stat(path)? else { return Ok(None) };
-        let mode = crate::fsx::mode_of(&stat);
+        let Some((stat, attributes)) = cursor.look(path)? else { return Ok(None) };
         let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
         Ok(Some(if kind.is_dir() {
-            FileState::Directory { mode }
+            FileState::Directory { mode: attributes.mode }
         } else if kind.is_symlink() {
             match cursor.read_link(path) {
                 Ok(target) => FileState::Symlink { target },
@@ -64,7 +65,7 @@ impl FileState {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(e) => return Err(e),
             };
-            FileState::File { mode, size, sha256 }
+            FileState::File { attributes, size, sha256 }
         } else {
             FileState::Special
         }))
@@ -77,17 +78,13 @@ impl FileState {
         // A second for the clocks' grain, one for the restore point's own time, which is rounded.
         const MARGIN_SECONDS: i64 = 2;
         if let Kind::File { size, sha256, .. } = entry.kind
-            && let Some(stat) = cursor.stat(&entry.path)?
+            && let Some((stat, attributes)) = cursor.look(&entry.path)?
             && rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file()
             && u64::try_from(stat.st_size).is_ok_and(|now| now == size)
             && crate::fsx::mtime_of(&stat) == entry.mtime
             && crate::fsx::ctime_seconds_of(&stat).saturating_add(MARGIN_SECONDS) < made
         {
-            return Ok(Some(FileState::File {
-                mode: crate::fsx::mode_of(&stat),
-                size,
-                sha256: Some(sha256),
-            }));
+            return Ok(Some(FileState::File { attributes, size, sha256: Some(sha256) }));
         }
         FileState::at(cursor, &entry.path)
     }
@@ -105,7 +102,8 @@ impl FileState {
     /// Its permission bits, where it has any of its own.
     pub fn mode(&self) -> Option<Mode> {
         match self {
-            FileState::File { mode, .. } | FileState::Directory { mode } => Some(*mode),
+            FileState::File { attributes, .. } => Some(attributes.mode),
+            FileState::Directory { mode } => Some(*mode),
             FileState::Symlink { .. } | FileState::Special => None,
         }
     }

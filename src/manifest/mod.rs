@@ -1,5 +1,6 @@
 //! The manifest: what a restore point holds. Values only; the format is described in `src/store/FORMAT.md`.
 
+mod attributes;
 mod fault;
 mod lines;
 mod members;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Mtime;
 use crate::digest::Digest;
 use crate::path::{LinkTarget, RelPath};
+pub use attributes::Attributes;
 pub(crate) use fault::fault;
 use lines::LineFormatter;
 pub use members::MemberGlobs;
@@ -147,8 +149,9 @@ pub struct Entry {
     /// What it is, and what it holds.
     #[serde(flatten)]
     pub kind: Kind,
-    /// Its permission bits in the workspace. 0777 for a symbolic link.
-    pub mode: Mode,
+    /// What it has beside that.
+    #[serde(flatten)]
+    pub attributes: Attributes,
     /// Its modification time in the workspace; kept as data, and given back only to restores elsewhere.
     pub mtime: Mtime,
     /// The package that it belongs to.
@@ -167,6 +170,11 @@ impl Entry {
     /// Where it lies.
     pub fn place(&self) -> RootedPath {
         RootedPath::new(&self.root, &self.path)
+    }
+
+    /// Its permission bits in the workspace. 0777 for a symbolic link.
+    pub fn mode(&self) -> Mode {
+        self.attributes.mode
     }
 
     /// Whether it is a regular file.
@@ -377,7 +385,7 @@ mod tests {
             root: root.into(),
             path: RelPath::new(path).unwrap(),
             kind: Kind::File { size: text.len() as u64, lines: 0, sha256: Digest::of(text.as_bytes()) },
-            mode: Mode::new(mode),
+            attributes: Mode::new(mode).into(),
             mtime: Mtime { seconds: 1, nanos: 0 },
             package: None,
             reasons: vec![Reason::Member],

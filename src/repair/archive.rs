@@ -98,11 +98,11 @@ impl Hand<'_> {
 fn pack(writer: &mut MemberWriter<Vec<u8>>, session: &Path, entry: &Entry) -> io::Result<()> {
     let stored = entry.stored_path();
     match &entry.kind {
-        Kind::Directory => writer.directory(&stored, entry.mode, entry.mtime),
+        Kind::Directory => writer.directory(&stored, entry.mode(), entry.mtime),
         Kind::Symlink { target } => writer.symlink(&stored, target, entry.mtime),
         Kind::File { size, .. } => {
             let file = File::open(session.join(&stored))?;
-            writer.file(&stored, entry.mode, entry.mtime, *size, file.take(*size))
+            writer.file(&stored, entry.mode(), entry.mtime, *size, file.take(*size))
         }
     }
 }

@@ -102,7 +102,7 @@ fn stage(
 pub(crate) fn write(store: &Store, entry: &Entry, content: &mut dyn Read, path: &Path) -> Result<()> {
     let mut file = store.fs().create_file(path).during("create", path)?;
     copy(entry, content, path, &mut file)?;
-    file.finish(entry.mode.stored(), entry.mtime).during("change mode and time of", path)
+    file.finish(&entry.mode().stored().into(), entry.mtime).during("change mode and time of", path)
 }
 
 fn copy(entry: &Entry, content: &mut dyn Read, path: &Path, file: &mut FileWriter) -> Result<()> {
@@ -150,7 +150,10 @@ impl<'a> Twins<'a> {
     fn link(&self, _index: usize, entry: &Entry, path: &Path) -> bool {
         let Some(parent) = &self.parent else { return false };
         let Some(twin) = parent.find(&entry.root, &entry.path) else { return false };
-        if twin.kind != entry.kind || twin.mtime != entry.mtime || twin.mode.stored() != entry.mode.stored() {
+        if twin.kind != entry.kind
+            || twin.mtime != entry.mtime
+            || twin.mode().stored() != entry.mode().stored()
+        {
             return false;
         }
         let original = self.store.layout().session(&parent.id).join(twin.stored_path());
@@ -163,7 +166,7 @@ pub(crate) fn is_whole(path: &Path, entry: &Entry) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|meta| {
         meta.is_file()
             && meta.len() == entry.size()
-            && Mode::new(meta.mode()) == entry.mode.stored()
+            && Mode::new(meta.mode()) == entry.mode().stored()
             && (meta.mtime(), meta.mtime_nsec()) == (entry.mtime.seconds, i64::from(entry.mtime.nanos))
     }) && File::open(path)
         .and_then(|mut f| digest_of(&mut f, entry.size()))

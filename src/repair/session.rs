@@ -125,7 +125,7 @@ impl Hand<'_> {
             return Ok(());
         }
         let path = session.join(entry.stored_path());
-        let mode = entry.mode.stored();
+        let mode = entry.mode().stored();
         if Mode::new(path.symlink_metadata().during("look at", &path)?.mode()) != mode {
             self.fs().set_mode(&path, mode).during("change the mode of", &path)?;
         }

@@ -46,7 +46,7 @@ impl Hand<'_> {
         for (theirs, wanted) in sharers.get(&(meta.dev(), meta.ino())).into_iter().flatten() {
             let same = wanted.kind == entry.kind
                 && wanted.mtime == entry.mtime
-                && wanted.mode.stored() == entry.mode.stored();
+                && wanted.mode().stored() == entry.mode().stored();
             if !same {
                 continue;
             }

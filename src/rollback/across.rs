@@ -32,7 +32,7 @@ impl Transaction<'_> {
             true => self.fs().set_owner(&part, stat.st_uid, stat.st_gid).during("change the owner of", &part),
             false => Ok(()),
         };
-        let Some(stat) = cursor.stat(&action.path).map_err(failed)? else {
+        let Some((stat, attributes)) = cursor.look(&action.path).map_err(failed)? else {
             return Err(changed_error(vec![action.shown()]));
         };
         let seen = expected.unwrap_or_else(|| identity(&stat));
@@ -53,7 +53,7 @@ impl Transaction<'_> {
                 let digest = copy(&mut from, &mut file).during("write", &part)?;
                 file.sync().during("sync", &part)?;
                 give(&stat)?;
-                file.finish(crate::fsx::mode_of(&stat), mtime).during("finish", &part)?;
+                file.finish(&attributes, mtime).during("finish", &part)?;
                 let size = part.metadata().during("look at", &part)?.len();
                 let back = crate::digest::digest_of(&mut File::open(&part).during("open", &part)?, size);
                 if back.during("read back", &part)? != Some(digest) {
@@ -111,7 +111,7 @@ impl Transaction<'_> {
                 tree.symlink(target, &part).map_err(failed)?;
                 give()?;
             }
-            Some(FileState::File { mode, sha256, .. }) => {
+            Some(FileState::File { attributes, sha256, .. }) => {
                 let mut from = File::open(staged).during("open", staged)?;
                 let mut file = tree.create_file(&part).map_err(failed)?;
                 let digest = copy(&mut from, &mut file).map_err(failed)?;
@@ -120,7 +120,7 @@ impl Transaction<'_> {
                 }
                 file.sync().map_err(failed)?;
                 give()?;
-                file.finish(*mode, self.present()).map_err(failed)?;
+                file.finish(attributes, self.present()).map_err(failed)?;
             }
             _ => return Ok(()),
         }

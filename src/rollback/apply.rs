@@ -226,13 +226,11 @@ impl<'a> Transaction<'a> {
     }
 
     pub(super) fn change_mode(&self, action: &Action, to: Option<&FileState>) -> Result<()> {
-        let Some(mode) = to.and_then(FileState::mode) else { return Ok(()) };
-        let tree = self.tree(&action.root)?;
         // A directory's mode is set at the end, when nothing more is put into it.
-        if to.is_some_and(FileState::is_directory) {
-            return Ok(());
-        }
-        tree.set_mode(&action.path, mode).map_err(|e| self.failed("change the mode of", action, e))
+        let Some(FileState::File { attributes, .. }) = to else { return Ok(()) };
+        let tree = self.tree(&action.root)?;
+        tree.set_attributes(&action.path, attributes)
+            .map_err(|e| self.failed("change the mode of", action, e))
     }
 
     /// Makes both sides durable, directories too, before anything says that it is done.

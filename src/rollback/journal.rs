@@ -239,9 +239,9 @@ impl Journal {
 fn push_state(f: &mut Fields, state: Option<&FileState>) {
     let (kind, mode, size, content) = match state {
         None => ("none", String::new(), String::new(), Vec::new()),
-        Some(FileState::File { mode, size, sha256 }) => {
+        Some(FileState::File { attributes, size, sha256 }) => {
             let digest = sha256.map(|d| d.to_string().into_bytes()).unwrap_or_default();
-            ("file", mode.to_string(), size.to_string(), digest)
+            ("file", attributes.mode.to_string(), size.to_string(), digest)
         }
         Some(FileState::Directory { mode }) => ("directory", mode.to_string(), String::new(), Vec::new()),
         Some(FileState::Symlink { target }) => {
@@ -257,7 +257,7 @@ fn pop_state(r: &mut FieldReader<'_>) -> Option<Option<FileState>> {
     Some(match kind {
         "none" => None,
         "file" => Some(FileState::File {
-            mode: mode.parse().ok()?,
+            attributes: mode.parse::<Mode>().ok()?.into(),
             size: size.parse().ok()?,
             sha256: match content {
                 b"" => None,
@@ -342,7 +342,7 @@ mod tests {
     fn sample() -> Journal {
         let path = |p: &[u8]| RelPath::from_bytes(p).unwrap();
         let file = |mode: u32| FileState::File {
-            mode: Mode::new(mode),
+            attributes: Mode::new(mode).into(),
             size: 3,
             sha256: Some(crate::digest::Digest::of(b"abc")),
         };

@@ -119,7 +119,7 @@ pub(crate) fn plan(
             continue;
         }
         let asked = selection.holds(&entry.root, &entry.path);
-        let wanted = FileState::wanted(&entry.kind, entry.mode);
+        let wanted = FileState::wanted(entry);
         let now = present.known.get(&key);
         let on_the_way = !asked
             && selection.leads_to(&entry.root, &entry.path)

@@ -257,8 +257,8 @@ impl Restore<'_> {
             ));
         }
         match self.times {
-            Times::Kept => file.finish(entry.mode, entry.mtime).during("finish", path),
-            Times::Present => file.set_mode(entry.mode).during("finish", path),
+            Times::Kept => file.finish(&entry.attributes, entry.mtime).during("finish", path),
+            Times::Present => file.set_attributes(&entry.attributes).during("finish", path),
         }
     }
 
@@ -293,7 +293,7 @@ impl Restore<'_> {
         for entry in wanted.iter().rev().map(|i| &self.verified.manifest().entries[*i]) {
             if entry.kind == Kind::Directory {
                 let path = self.root_directory(&entry.root)?.join(&entry.path);
-                self.fs().set_mode(&path, entry.mode).during("change the mode of", &path)?;
+                self.fs().set_mode(&path, entry.mode()).during("change the mode of", &path)?;
                 if self.times == Times::Kept {
                     self.fs().set_mtime(&path, entry.mtime).during("touch", &path)?;
                 }

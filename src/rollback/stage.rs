@@ -54,7 +54,7 @@ impl Transaction<'_> {
 
     pub(super) fn stage_file(&self, index: usize, action: &Action, content: &mut dyn Read) -> Result<()> {
         let path = self.staged(index);
-        let Some(FileState::File { mode, sha256, .. }) = &action.after else {
+        let Some(FileState::File { attributes, sha256, .. }) = &action.after else {
             return Err(Error::new(ErrorKind::Damaged, format!("{} is to be no file", action.shown())));
         };
         let mut file = self.fs().create_file(&path).during("create", &path)?;
@@ -65,7 +65,7 @@ impl Transaction<'_> {
                 format!("{} was damaged while it was copied", action.shown()),
             ));
         }
-        file.finish(*mode, self.present()).during("finish", &path)
+        file.finish(attributes, self.present()).during("finish", &path)
     }
 }
 

@@ -90,7 +90,7 @@ mod tests {
     fn room_is_made_before_anything_is_placed_and_each_action_ends_once() {
         let file = |text: &str| {
             let sha256 = Some(crate::digest::Digest::of(text.as_bytes()));
-            Some(FileState::File { mode: Mode::new(0o644), size: text.len() as u64, sha256 })
+            Some(FileState::File { attributes: Mode::new(0o644).into(), size: text.len() as u64, sha256 })
         };
         let directory = || Some(FileState::Directory { mode: Mode::new(0o755) });
         let link = || Some(FileState::Symlink { target: LinkTarget::new("x") });

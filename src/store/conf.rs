@@ -112,7 +112,7 @@ pub(super) fn entries(f: &mut Fields, manifest: &Manifest) {
     f.push("entries").push(manifest.entries.len().to_string());
     for entry in &manifest.entries {
         let (kind, size, content) = kind_fields(&entry.kind);
-        f.push(&entry.root).push(entry.path.as_bytes()).push(kind).push(entry.mode.to_string());
+        f.push(&entry.root).push(entry.path.as_bytes()).push(kind).push(entry.mode().to_string());
         f.push(size).push(content).push(entry.mtime.to_string());
     }
 }

@@ -223,7 +223,7 @@ impl Subject<'_> {
                     _ => return Err("has other content than was backed up".into()),
                 }
                 let mtime = (meta.mtime(), meta.mtime_nsec());
-                Ok(Mode::new(meta.mode()) != entry.mode.stored()
+                Ok(Mode::new(meta.mode()) != entry.mode().stored()
                     || mtime != (entry.mtime.seconds, i64::from(entry.mtime.nanos)))
             }
         }

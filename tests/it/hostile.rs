@@ -241,7 +241,7 @@ fn archives_of_ill_will_are_refused_for_what_they_are() {
             header.set_cksum();
         }),
         ("a mode that the tar does not have", "as its manifest says", |a| {
-            a.entry("src/x.rs").mode = Mode::new(0o777);
+            a.entry("src/x.rs").attributes = Mode::new(0o777).into();
         }),
     ];
     for (what, reason, forge) in forgeries {

@@ -221,8 +221,8 @@ pub(in crate::cli) fn restore(term: &Term, r: &RestoreReport) -> String {
 fn thing(thing: Option<&FileState>) -> Value {
     match thing {
         None => Value::Null,
-        Some(FileState::File { mode, size, sha256 }) => {
-            json!({ "kind": "file", "mode": mode, "size": size, "sha256": sha256 })
+        Some(FileState::File { attributes, size, sha256 }) => {
+            json!({ "kind": "file", "mode": attributes.mode, "size": size, "sha256": sha256 })
         }
         Some(FileState::Directory { mode }) => json!({ "kind": "directory", "mode": mode }),
         Some(FileState::Symlink { target }) => json!({ "kind": "symlink", "target": target }),

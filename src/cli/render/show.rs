@@ -115,7 +115,7 @@ fn what(e: &Entry) -> String {
 
 fn entry(out: &mut String, e: &Entry) {
     let reasons: Vec<String> = e.reasons.iter().map(reason).collect();
-    let _ = writeln!(out, "{} {:>10}  {}  ({})", e.mode, what(e), e.shown(), reasons.join(", "));
+    let _ = writeln!(out, "{} {:>10}  {}  ({})", e.mode(), what(e), e.shown(), reasons.join(", "));
 }
 
 fn reason(reason: &Reason) -> String {
@@ -143,7 +143,7 @@ pub(in crate::cli) fn show_entries(term: &Term, store: &Store, m: &Manifest, cho
             Kind::Directory => field("Kind", "directory".into()),
             Kind::Symlink { target } => field("Link to", show_path(target.as_os_str().as_ref())),
         }
-        field("Mode", e.mode.to_string());
+        field("Mode", e.mode().to_string());
         field("Modified", e.mtime.to_string());
         if let Some(package) = &e.package {
             field("Package", show_text(package));
