@@ -41,7 +41,7 @@ impl<'m> Reader<'m> {
     /// If it cannot be opened.
     pub(crate) fn open(path: &Path, manifest: &'m Manifest) -> io::Result<Option<Self>> {
         let Some(info) = &manifest.archive else { return Ok(None) };
-        Ok(Some(Reader { file: File::open(path)?, entries: &manifest.entries, info }))
+        Ok(Some(Reader { file: crate::fsx::open_plain(path)?, entries: &manifest.entries, info }))
     }
 
     /// The open file.

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fsx::Fs;
 use crate::order;
 use crate::path::show_path;
-use crate::store::{Store, is_store};
+use crate::store::{Standing, Store, is_store, standing};
 
 /// The store's name where no setting says otherwise.
 pub(super) const DEFAULT_STORE: &str = "backup";
@@ -19,6 +19,37 @@ pub(super) const DEFAULT_STORE: &str = "backup";
 /// Finds and opens the store for a command that never asks cargo: `--store`, `BACKSTOP_STORE`, the directory of
 /// `--manifest-path`, the store that the executable lies in, or upwards from the current directory.
 pub(super) fn open(global: &Global, env: &Env, fs: &Fs) -> Result<Store> {
+    opened(global, env, fs).map_err(|e| match swept(global, env) {
+        Some((dir, _)) if e.kind() == ErrorKind::NoStore => Error::new(
+            ErrorKind::NoStore,
+            format!(
+                "the store at `{}` was swept: its restore points are left, its own files are gone",
+                show_path(&dir)
+            ),
+        )
+        .with_help("take it up again: `recover`; the next `backup` does so too"),
+        _ => e,
+    })
+}
+
+/// What a sweep left of a store, and the workspace that it belongs to, where [`open`] would look for one.
+pub(super) fn swept(global: &Global, env: &Env) -> Option<(PathBuf, PathBuf)> {
+    let is_swept = |dir: &PathBuf| matches!(standing(dir), Standing::Swept);
+    let here = env.directory.clone()?;
+    let root = global.manifest_path.as_deref().map(|path| env.absolute(directory_of(path)));
+    if let Some(dir) = global.store.as_ref().or(env.store.as_ref()) {
+        let dir = env.absolute(dir);
+        return is_swept(&dir).then(|| (dir, root.unwrap_or(here)));
+    }
+    let (start, above) = root.as_ref().map_or((&here, usize::MAX), |root| (root, 1));
+    start.ancestors().take(above).find_map(|root| {
+        let entries = std::fs::read_dir(root).ok()?.flatten().map(|entry| entry.path());
+        let found = entries.filter(|path| path.is_dir()).find(is_swept)?;
+        Some((found, root.to_path_buf()))
+    })
+}
+
+fn opened(global: &Global, env: &Env, fs: &Fs) -> Result<Store> {
     let root = global.manifest_path.as_deref().map(|m| env.absolute(directory_of(m)));
     if let Some(dir) = global.store.as_ref().or(env.store.as_ref()) {
         return Store::open(&env.absolute(dir), root.as_deref(), fs);
@@ -88,11 +119,19 @@ fn directory_of(manifest: &Path) -> &Path {
 fn store_of(root: &Path) -> Result<Option<PathBuf>> {
     let Ok(entries) = std::fs::read_dir(root) else { return Ok(None) };
     let default = root.join(DEFAULT_STORE);
-    let mut stores: Vec<PathBuf> = entries
-        .flatten()
-        .map(|e| e.path())
-        .filter(|p| is_store(p) && crate::store::serves(p, root).unwrap_or(*p == default))
-        .collect();
+    let (mut stores, mut closed) = (Vec::new(), None);
+    for path in entries.flatten().map(|entry| entry.path()) {
+        match standing(&path) {
+            Standing::Store if crate::store::serves(&path, root).unwrap_or(path == default) => {
+                stores.push(path)
+            }
+            Standing::Closed(e) if path == default && root.join("Cargo.toml").exists() => closed = Some(e),
+            _ => {}
+        }
+    }
+    if let (Some(closed), true) = (closed, stores.is_empty()) {
+        return Err(closed);
+    }
     order::sort(&mut stores);
     if stores.len() > 1 {
         return Err(Error::new(

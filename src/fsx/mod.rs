@@ -14,7 +14,7 @@ mod probe;
 mod tree;
 
 use std::fs::{File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -102,22 +102,27 @@ impl Fs {
         Ok(FileWriter { file, path: path.into(), fs: self.clone() })
     }
 
-    /// Opens a file to add to its end; makes it, with mode 0600, where it is missing.
+    /// Opens a file to add to its end; makes it, with mode 0600, where it is missing. Follows no link.
     pub fn append(&self, path: &Path) -> io::Result<FileWriter> {
         if !path.exists() {
             self.gate(|| Op::CreateFile { path: path.into() })?;
         }
         #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
-        let file = File::options().append(true).create(true).mode(0o600).open(path)?;
+        let file = File::options().append(true).create(true).mode(0o600).custom_flags(NOFOLLOW).open(path)?;
         Ok(FileWriter { file, path: path.into(), fs: self.clone() })
     }
 
-    /// Opens a file that carries a lock, makes it where it is missing. Its content means nothing.
+    /// Opens a file that carries a lock, makes it where it is missing. Its content means nothing. Follows no link.
     pub fn lock_file(&self, path: &Path) -> io::Result<LockFile> {
         #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
-        let file =
-            File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        Ok(LockFile::new(file))
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        Ok(LockFile::new(options.custom_flags(NOFOLLOW).open(path)?))
+    }
+
+    /// Opens a file that carries a lock and is there already, for who may not write to it. Follows no link.
+    pub fn existing_lock_file(&self, path: &Path) -> io::Result<LockFile> {
+        Ok(LockFile::new(open_plain(path)?))
     }
 
     /// Puts `bytes` in place of the file at `path`, old or new at every instant: a sibling is written, synced
@@ -271,6 +276,34 @@ impl Fs {
         self.gate(|| Op::Sync { path: path.into() })?;
         File::open(path)?.sync_all()
     }
+}
+
+#[expect(clippy::cast_possible_wrap, reason = "a flag, in the type that the system takes")]
+const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+
+/// Opens a regular file for reading: no link is followed, and no pipe is waited for.
+///
+/// # Errors
+/// Kind `InvalidInput` where something else stands there.
+pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
+    let other = || io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+    // Looking first keeps a pipe or a device from being opened; the flag keeps a link from being followed after that.
+    if !std::fs::symlink_metadata(path)?.is_file() {
+        return Err(other());
+    }
+    #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
+    let file = File::options().read(true).custom_flags(NOFOLLOW).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(other()) }
+}
+
+/// All bytes of a regular file; see [`open_plain`].
+///
+/// # Errors
+/// As [`open_plain`].
+pub(crate) fn read_plain(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_plain(path.as_ref())?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Where [`Fs::replace_file`] writes first: a hidden name beside `path`.

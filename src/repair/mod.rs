@@ -424,5 +424,5 @@ impl<'a> Hand<'a> {
 /// Whether a plain file has just these bytes.
 fn says(path: &Path, bytes: &[u8]) -> bool {
     path.symlink_metadata().is_ok_and(|m| m.is_file())
-        && std::fs::read(path).is_ok_and(|found| found == bytes)
+        && crate::fsx::read_plain(path).is_ok_and(|found| found == bytes)
 }

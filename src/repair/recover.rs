@@ -2,7 +2,7 @@
 //! an empty store, on another machine.
 //!
 //! **An archive is believed where its bytes bear it out**: every entry is found in its place, with the content that
-//! the manifest in it says, or nothing is rebuilt. A restore point is put together beside its place and renamed; its
+//! the manifest in it says, or nothing is rebuilt. So is a session of which a sweep left nothing else. A restore point is put together beside its place and renamed; its
 //! manifest's second copy is written last, and with it the restore point is listed.
 
 use std::fs::File;
@@ -92,7 +92,7 @@ fn run(lock: &StoreLock<'_>, archive: Option<&Path>, context: &Context<'_>) -> R
         context.interrupt.check()?;
         if is_whole(lock, listed) {
             whole += 1;
-        } else if listed.archive {
+        } else if listed.archive || (listed.session && !listed.metadata) {
             points.push(one(lock, listed, context)?);
         }
     }

@@ -18,7 +18,7 @@ use crate::validate::{InodeCache, Subject};
 /// Where the new content of a file was found.
 type Fetched = order::Map<usize, (PathBuf, String)>;
 
-impl Hand<'_> {
+impl<'a> Hand<'a> {
     /// Mends the session. Says whether it is whole now.
     pub(super) fn session(&mut self, listed: &Listed, proven: &Proven) -> Result<bool> {
         let session = self.layout().session(&listed.id);
@@ -33,15 +33,7 @@ impl Hand<'_> {
         let manifest = &proven.manifest;
         self.directories(&session, manifest)?;
         let before = self.mended.failures.len();
-        let cache = InodeCache::default();
-        let store = self.store_handle();
-        let context = self.context;
-        let subject = Subject { store, listed, manifest: Some(manifest), cache: &cache, context };
-        let judged = crate::parallel::map(manifest.entries.len(), |i| {
-            context.interrupt.check()?;
-            let entry = &manifest.entries[i];
-            Ok(subject.file(entry, &session.join(entry.stored_path())))
-        })?;
+        let judged = self.faults_of_session(listed, manifest)?;
         let mut bad = order::Map::new();
         for (index, verdict) in judged.into_iter().enumerate() {
             match verdict {
@@ -51,11 +43,36 @@ impl Hand<'_> {
             }
         }
         self.replace(listed, proven, &session, &bad)?;
-        for (path, _) in subject.unknown(manifest, &session) {
+        let cache = InodeCache::default();
+        for (path, _) in self.subject(listed, manifest, &cache).unknown(manifest, &session) {
             self.open_parents(&path)?;
             self.set_aside(&path)?;
         }
         Ok(self.mended.failures.len() == before)
+    }
+
+    fn subject<'s>(&self, listed: &'s Listed, manifest: &'s Manifest, cache: &'s InodeCache) -> Subject<'s>
+    where
+        'a: 's,
+    {
+        let (store, context) = (self.store_handle(), self.context);
+        Subject { store, listed, manifest: Some(manifest), cache, context }
+    }
+
+    /// What is wrong with each entry of a session; `Ok` where its content is right, `Ok(true)` where its mode or time
+    /// is not.
+    pub(super) fn faults_of_session(
+        &self,
+        listed: &Listed,
+        manifest: &Manifest,
+    ) -> Result<Vec<Result<bool, String>>> {
+        let (session, cache) = (self.layout().session(&listed.id), InodeCache::default());
+        let subject = self.subject(listed, manifest, &cache);
+        crate::parallel::map(manifest.entries.len(), |i| {
+            self.context.interrupt.check()?;
+            let entry = &manifest.entries[i];
+            Ok(subject.file(entry, &session.join(entry.stored_path())))
+        })
     }
 
     fn rebuild_session(&mut self, listed: &Listed, proven: &Proven) -> Result<bool> {

@@ -31,6 +31,10 @@ impl Hand<'_> {
             self.fs().create_dir(&dir, 0o700).during("create directory", &dir)?;
             self.did(&dir, "was lost and is made again");
         }
+        if layout.trash().is_symlink() {
+            self.set_aside(&layout.trash())?;
+        }
+        self.readable(&layout.store_file())?;
         if read_strict(&layout).is_err() {
             let path = layout.store_file();
             if path.symlink_metadata().is_ok_and(|m| !m.is_file()) {
@@ -41,7 +45,7 @@ impl Hand<'_> {
         }
         let ignore = layout.dir().join(".gitignore");
         let keeps_out =
-            std::fs::read(&ignore).is_ok_and(|b| b.split(|b| *b == b'\n').any(|line| line == b"*"));
+            crate::fsx::read_plain(&ignore).is_ok_and(|b| b.split(|b| *b == b'\n').any(|line| line == b"*"));
         if !keeps_out {
             let new = self.temporary("ignore")?;
             let mut file = self.fs().create_file(&new).during("create", &new)?;
@@ -72,7 +76,7 @@ impl Hand<'_> {
             let recorded = info.scripts.get(name).copied();
             recorded.is_some()
                 && path.symlink_metadata().is_ok_and(|m| m.is_file() && m.mode() & 0o100 != 0)
-                && std::fs::read(&path).is_ok_and(|bytes| Some(Digest::of(&bytes)) == recorded)
+                && crate::fsx::read_plain(&path).is_ok_and(|bytes| Some(Digest::of(&bytes)) == recorded)
         };
         // A restore point that a dry run can go back to.
         let whole = listed.iter().rev().find(|l| self.lock.store().manifest(l).is_ok());

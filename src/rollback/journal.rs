@@ -198,7 +198,7 @@ impl Journal {
     }
 
     fn read_as(magic: &str, path: &Path) -> Result<(Journal, bool)> {
-        let bytes = std::fs::read(path).during("read", path)?;
+        let bytes = crate::fsx::read_plain(path).during("read", path)?;
         let damaged = || {
             Error::new(ErrorKind::Damaged, format!("the journal `{}` is damaged", show_path(path))).with_help(
                 "the files that it moved are below rollback/displaced_*; the restore points are untouched: see `list`",

@@ -66,6 +66,7 @@ pub struct Catalogue(Vec<Listed>);
 impl Catalogue {
     fn read(store: &Store) -> Result<Self> {
         let layout = store.layout();
+        super::stand::refuse_links(layout)?;
         let pending = store.info()?.pending;
         let mut found: order::Map<Id, Listed> = order::Map::new();
         let named = |dir: &str, suffix: &str| -> Result<Vec<(Label, Id)>> {
@@ -87,7 +88,9 @@ impl Catalogue {
                 Some(listed) => listed.label.clone(),
                 None => label_in(&layout.session_manifest(&id)),
             };
-            slot(&mut found, label, id, |l| l.session = true);
+            // What a link leads to is not the store's.
+            let own = layout.session(&id).symlink_metadata().is_ok_and(|meta| meta.is_dir());
+            slot(&mut found, label, id, if own { |l| l.session = true } else { |_| {} });
         }
         // What was pruned is not listed, also while it is on its way to the trash.
         found.retain(|id, _| !layout.is_trashed(id));
@@ -190,14 +193,15 @@ fn label_in(path: &Path) -> Label {
     struct Only {
         label: Label,
     }
-    let read = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Only>(&bytes).ok());
+    let read =
+        crate::fsx::read_plain(path).ok().and_then(|bytes| serde_json::from_slice::<Only>(&bytes).ok());
     read.map_or_else(|| Label::from_text("unknown"), |o| o.label)
 }
 
 /// See [`Store::manifest`].
 fn sound_manifest(store: &Store, listed: &Listed) -> Result<Manifest> {
     let layout = store.layout();
-    let expected = std::fs::read(layout.checksums(&listed.label, &listed.id))
+    let expected = crate::fsx::read_plain(layout.checksums(&listed.label, &listed.id))
         .ok()
         .and_then(|bytes| parse_checksum_list(&bytes).ok())
         .and_then(|list| list.get(MANIFEST_FILE.as_bytes()).copied());
@@ -227,7 +231,7 @@ fn sound_manifest(store: &Store, listed: &Listed) -> Result<Manifest> {
 
 /// Reads and judges one copy of a manifest. The error is a sentence's end: "does not parse: …".
 pub(crate) fn read_manifest(path: &Path, listed: &Listed) -> Result<(Manifest, Digest), String> {
-    let bytes = std::fs::read(path).during("read", path).map_err(|e| match e.io_error() {
+    let bytes = crate::fsx::read_plain(path).during("read", path).map_err(|e| match e.io_error() {
         Some(io) if io.kind() == io::ErrorKind::NotFound => "is missing".to_owned(),
         Some(io) => format!("cannot be read: {io}"),
         None => e.to_string(),

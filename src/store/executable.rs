@@ -48,7 +48,7 @@ impl StoreLock<'_> {
         let digest = Digest::of(&bytes);
         let path = layout.executable();
         let recorded = store.info()?.scripts.get(EXECUTABLE).copied();
-        if recorded == Some(digest) && std::fs::read(&path).is_ok_and(|found| found == bytes) {
+        if recorded == Some(digest) && crate::fsx::read_plain(&path).is_ok_and(|found| found == bytes) {
             if !super::is_executable(&path) {
                 fs.set_mode(&path, Mode::new(0o500)).during("change the mode of", &path)?;
             }

@@ -36,7 +36,7 @@ impl Facts {
     fn read(store: &Store, listed: &Listed) -> Option<Self> {
         let layout = store.layout();
         let copies = [layout.metadata(&listed.label, &listed.id), layout.session_manifest(&listed.id)];
-        copies.iter().find_map(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok())
+        copies.iter().find_map(|path| serde_json::from_slice(&crate::fsx::read_plain(path).ok()?).ok())
     }
 
     /// The packages whose directory has a text; Cargo has no others.
@@ -119,7 +119,7 @@ impl StoreLock<'_> {
         let (store, fs) = (self.store(), self.store().fs());
         let Some(file) = store.guard_file()? else { return Ok(()) };
         let (path, text) = (store.layout().guard(), to_text(&file));
-        if std::fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
+        if crate::fsx::read_plain(&path).is_ok_and(|old| old == text.as_bytes()) {
             return Ok(());
         }
         fs.replace_file(&path, text.as_bytes(), 0o600).during("write", &path)

@@ -2,6 +2,8 @@
 //! are read all the same, and the next writer makes it anew.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -46,12 +48,6 @@ impl StoreInfo {
     }
 }
 
-/// Whether a directory is a store: its `store.json` says so, or everything else does.
-pub(crate) fn is_store(dir: &Path) -> bool {
-    let layout = Layout::new(dir);
-    read_strict(&layout).is_ok() || looks_like_store(&layout)
-}
-
 /// Whether the store at `dir` is that of the workspace at `root`. `None` where its `store.json` cannot say.
 pub fn serves(dir: &Path, root: &Path) -> Option<bool> {
     let recorded = recorded_root(&Layout::new(dir))?;
@@ -67,7 +63,7 @@ pub(super) fn recorded_root(layout: &Layout) -> Option<std::path::PathBuf> {
 }
 
 /// What no other directory has side by side.
-fn looks_like_store(layout: &Layout) -> bool {
+pub(super) fn looks_like_store(layout: &Layout) -> bool {
     layout.metadata_dir().is_dir() && layout.rollback_dir().is_dir() && layout.state().is_file()
 }
 
@@ -86,6 +82,8 @@ pub(crate) enum Unreadable {
     Lost,
     /// It is whole, and not for this version, or no store's.
     Foreign,
+    /// It may be there, and this user may not look, or the system cannot.
+    Closed,
 }
 
 /// `store.json` itself.
@@ -96,8 +94,12 @@ pub(crate) fn read_strict(layout: &Layout) -> Result<StoreInfo, (Unreadable, Err
         let help = "the restore points are plain files all the same: session_*/files/, and archives/*.tar.gz for tar";
         (Unreadable::Lost, e.with_help(help))
     };
-    let bytes = std::fs::read(&path).map_err(|e| {
-        lost(none(format!("there is no store at `{}`", show_path(layout.dir()))).with_source(e))
+    let bytes = crate::fsx::read_plain(&path).map_err(|e| match e.kind() {
+        // InvalidInput: something else stands there.
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => {
+            lost(none(format!("there is no store at `{}`", show_path(layout.dir()))).with_source(e))
+        }
+        _ => (Unreadable::Closed, closed(layout.dir(), e)),
     })?;
     let value: serde_json::Value = serde_json::from_slice(&bytes)
         .map_err(|e| lost(none(format!("`{}` does not parse", show_path(&path))).with_source(e)))?;
@@ -114,10 +116,30 @@ pub(crate) fn read_strict(layout: &Layout) -> Result<StoreInfo, (Unreadable, Err
         .map_err(|e| lost(none(format!("`{}` is malformed", show_path(&path))).with_source(e)))
 }
 
+/// A place that cannot be looked at is called that, and not empty.
+fn closed(dir: &Path, cause: io::Error) -> Error {
+    let error = Error::new(
+        ErrorKind::Io,
+        format!("`{}` cannot be read; whether it is a store is not known", show_path(dir)),
+    );
+    let owner = dir.symlink_metadata().map(|meta| meta.uid()).ok();
+    let own = rustix::process::geteuid().as_raw();
+    match owner.filter(|owner| cause.kind() == io::ErrorKind::PermissionDenied && *owner != own) {
+        Some(owner) => {
+            let dir = crate::quote::shell_word(dir.as_os_str());
+            error
+                .with_details([format!("it belongs to user {owner}, and this is user {own}")])
+                .with_help(format!("run this as its owner, or make it yours: sudo chown -R {own} {dir}"))
+        }
+        None => error,
+    }
+    .with_source(cause)
+}
+
 /// Whether a file is the `store.json` of a store that never held anything, or the torn start of one.
 pub(super) fn is_start_of_new(path: &Path) -> bool {
     const START: &[u8] = b"{\n  \"backstop_store\": ";
-    let Ok(bytes) = std::fs::read(path) else { return false };
+    let Ok(bytes) = crate::fsx::read_plain(path) else { return false };
     match serde_json::from_slice::<StoreInfo>(&bytes) {
         Ok(info) => info.last_id.is_none() && info.pending.is_none(),
         Err(e) => e.is_eof() && (bytes.starts_with(START) || START.starts_with(&bytes)),

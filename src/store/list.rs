@@ -62,7 +62,8 @@ impl Store {
         let entry =
             manifest.entries.iter().find(|e| e.root.is_workspace() && e.path.as_bytes() == b"Cargo.toml")?;
         let path = self.layout().session(&manifest.id).join(entry.stored_path());
-        let bytes = std::fs::read(path).ok().filter(|bytes| Some(Digest::of(bytes)) == entry.sha256())?;
+        let bytes =
+            crate::fsx::read_plain(path).ok().filter(|bytes| Some(Digest::of(bytes)) == entry.sha256())?;
         MemberGlobs::read(&bytes)
     }
 }

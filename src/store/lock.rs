@@ -1,6 +1,8 @@
 //! The store's lock, and what only its holder may do.
 
 use std::fs::TryLockError;
+use std::io;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::{Layout, STATE_IDLE, Store, StoreInfo};
@@ -8,6 +10,7 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Event, Interrupt, Observer};
 use crate::fsx::{LockFile, temporary_sibling};
 use crate::manifest::{Id, Label, Manifest};
+use crate::path::show_path;
 
 /// What to do while another run holds the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +41,54 @@ impl Store {
     /// Kind `Busy` where another run has it and `wait` says no; `Interrupted`; `Io`.
     pub fn lock(&self, wait: Wait, interrupt: &Interrupt, observer: &dyn Observer) -> Result<StoreLock<'_>> {
         let path = self.layout.lock();
+        self.refuse_as_root()?;
         let file = self.fs.lock_file(&path).during("open", &path)?;
         acquire(&file, &self.layout, wait, interrupt, observer, LockFile::try_lock)?;
         Ok(StoreLock { store: self, _held: file })
     }
 
-    /// Takes the lock for reading, so that nothing is pruned meanwhile. A store that cannot be written to at all
-    /// has no writers: `None`.
+    /// What root writes into a store that belongs to a user, that user cannot read or replace any more.
+    ///
+    /// # Errors
+    /// Kind `Io`. Where new files belong to the store's owner whoever makes them, none.
+    pub(super) fn refuse_as_root(&self) -> Result<()> {
+        use std::os::unix::fs::MetadataExt;
+        let dir = self.layout.dir();
+        let owner = |path: &Path| path.symlink_metadata().map(|meta| meta.uid()).during("look at", path);
+        let user = owner(dir)?;
+        if user == 0 || !crate::fsx::is_root() {
+            return Ok(());
+        }
+        let trial = dir.join(format!(".owner.{}.new", std::process::id()));
+        let made = self.fs.create_file(&trial).during("create", &trial).and_then(|_| owner(&trial));
+        self.fs.remove_file_if_there(&trial).during("remove", &trial)?;
+        if made? == user {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Io,
+            format!("the store `{}` belongs to user {user}, and root is not to write into it", show_path(dir)),
+        )
+        .with_help(format!(
+            "run this as that user (without sudo, or with: sudo -u '#{user}'); or as root with a store of its own: \
+             --store DIR"
+        )))
+    }
+
+    /// The lock's file, where there is none yet; `None` for who may only read.
+    fn new_lock_file(&self, path: &Path) -> Result<Option<LockFile>> {
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        if self.refuse_as_root().is_err() {
+            return Ok(None);
+        }
+        match self.fs.lock_file(path) {
+            Err(e) if [PermissionDenied, ReadOnlyFilesystem].contains(&e.kind()) => Ok(None),
+            file => file.during("open", path).map(Some),
+        }
+    }
+
+    /// Takes the lock for reading, so that nothing is pruned meanwhile. A store on which nobody can have made the
+    /// lock's file, for it cannot be written to, has no writers: `None`.
     ///
     /// # Errors
     /// As [`Store::lock`].
@@ -54,7 +98,14 @@ impl Store {
         interrupt: &Interrupt,
         observer: &dyn Observer,
     ) -> Result<Option<SharedLock>> {
-        let Ok(file) = self.fs.lock_file(&self.layout.lock()) else { return Ok(None) };
+        let path = self.layout.lock();
+        let file = match self.fs.existing_lock_file(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => match self.new_lock_file(&path)? {
+                Some(file) => file,
+                None => return Ok(None),
+            },
+            other => other.during("open", &path)?,
+        };
         acquire(&file, &self.layout, wait, interrupt, observer, LockFile::try_lock_shared)?;
         Ok(Some(SharedLock { _held: file }))
     }
@@ -72,7 +123,12 @@ fn acquire(
     loop {
         match attempt(file) {
             Ok(()) => return Ok(()),
-            Err(TryLockError::Error(e)) => return Err(Error::io("lock", &layout.lock(), e)),
+            Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Interrupted => interrupt.check()?,
+            Err(TryLockError::Error(e)) => {
+                let help = "this is no other run to wait for: the file system has no locks; keep the store on one \
+                            that has: --store DIR";
+                return Err(Error::io("lock", &layout.lock(), e).with_help(help));
+            }
             Err(TryLockError::WouldBlock) if wait == Wait::No => {
                 return Err(Error::new(ErrorKind::Busy, "another run holds the store")
                     .with_help("leave out --no-wait to wait for it"));
@@ -141,8 +197,10 @@ impl<'a> StoreLock<'a> {
     /// makes restore points.
     pub(crate) fn mend(&self, observer: &dyn Observer) -> Result<()> {
         let (fs, layout) = (&self.store.fs, &self.store.layout);
+        // A sweep that was stopped on its way may have left the sessions to git.
+        super::keep_frame(layout, fs)?;
         if !self.store.is_cut_off() {
-            if std::fs::read(layout.state()).ok().as_deref() != Some(STATE_IDLE.as_bytes()) {
+            if crate::fsx::read_plain(layout.state()).ok().as_deref() != Some(STATE_IDLE.as_bytes()) {
                 fs.replace_file(&layout.state(), STATE_IDLE.as_bytes(), 0o600)
                     .during("write", layout.state())?;
             }
@@ -267,6 +325,26 @@ fn rollback_ids(layout: &Layout) -> Result<impl Iterator<Item = Id>> {
 
 /// The manifest of a session directory that was renamed into place: the rename is what makes it whole.
 fn whole_session(layout: &Layout, id: &Id) -> Option<Manifest> {
-    let bytes = std::fs::read(layout.session_manifest(id)).ok()?;
+    let bytes = crate::fsx::read_plain(layout.session_manifest(id)).ok()?;
     serde_json::from_slice(&bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Silent;
+
+    #[test]
+    fn a_lock_that_fails_for_another_reason_than_being_held_is_an_error_and_not_waited_for() {
+        let path = std::env::temp_dir().join(format!("backstop-no-lock-{}", std::process::id()));
+        let file = crate::fsx::Fs::real().lock_file(&path).unwrap();
+        let layout = Layout::new("/store");
+        let no_locks = |_: &LockFile| Err(TryLockError::Error(rustix::io::Errno::NOLCK.into()));
+        for wait in [Wait::Yes, Wait::No] {
+            let error = acquire(&file, &layout, wait, &Interrupt::default(), &Silent, no_locks).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Io);
+            assert!(error.help().is_some_and(|help| help.contains("no other run")), "{error:?}");
+        }
+        crate::fsx::Fs::real().remove_file(&path).unwrap();
+    }
 }

@@ -31,7 +31,13 @@ impl<'a> Log<'a> {
         inner: &'a dyn Observer,
     ) -> Arc<Self> {
         let path = store.layout().log(what, id);
-        let file = match store.fs().append(&path) {
+        let dir = path.parent().unwrap_or(store.layout().dir());
+        let opened = if dir.is_symlink() || store.refuse_as_root().is_err() {
+            Err(std::io::Error::other("a link, or another user's"))
+        } else {
+            store.fs().append(&path)
+        };
+        let file = match opened {
             Ok(file) => Some(std::io::BufWriter::new(file)),
             Err(e) => {
                 let text = format!("no log is written: {}: {e}", crate::path::show_path(&path));
@@ -139,7 +145,7 @@ fn compress(store: &Store, path: &std::path::Path) -> std::io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let part = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
     let whole = path.with_file_name(format!("{name}.gz"));
-    let bytes = std::fs::read(path)?;
+    let bytes = crate::fsx::read_plain(path)?;
     store.fs().remove_file_if_there(&part)?;
     let file = store.fs().create_file(&part)?;
     let mut writer = flate2::write::GzEncoder::new(file, flate2::Compression::default());

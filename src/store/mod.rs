@@ -16,6 +16,7 @@ mod log;
 pub(crate) mod nul;
 mod scripts;
 mod staging;
+mod stand;
 mod status;
 mod summary;
 mod trash;
@@ -28,14 +29,15 @@ pub(crate) use catalogue::read_manifest;
 pub use catalogue::{Catalogue, Listed, Selector};
 pub(crate) use conf::{checksum_list, conf, parse_checksum_list};
 pub(crate) use executable::prove_executable;
+pub(crate) use info::read_strict;
 pub use info::{StoreInfo, serves};
-pub(crate) use info::{is_store, read_strict};
 pub(crate) use layout::DIRECTORIES;
 pub use layout::{EXECUTABLE, Layout, ROLLBACK_PY, ROLLBACK_SH, STORE_FILE};
 pub use lock::{SharedLock, StoreLock, Wait};
 pub(crate) use log::Log;
 pub(crate) use scripts::{SCRIPTS, Script, Trial};
 pub(crate) use staging::{Staging, frame, keep_restore_text, link_newest};
+pub(crate) use stand::{Standing, is_store, refuse_cleaned, standing};
 pub use status::{Compiled, Drilled, Pin, PointStatus, Validated};
 pub use summary::{Head, Summary};
 pub use trash::Trashed;
@@ -67,9 +69,14 @@ impl Store {
     /// Kind `NoStore` where `dir` is none or is newer than this version; `Io` where it cannot be read.
     pub fn open(dir: &Path, root: Option<&Path>, fs: &Fs) -> Result<Store> {
         let layout = Layout::new(canonical(dir).map_err(|e| {
-            Error::new(ErrorKind::NoStore, format!("there is no store at `{}`", show_path(dir)))
-                .with_source(e)
-                .with_help("make a restore point with `backup`, or name the store's directory: --store DIR")
+            match e.io_error().map(io::Error::kind) {
+                Some(io::ErrorKind::PermissionDenied) => e,
+                _ => Error::new(ErrorKind::NoStore, format!("there is no store at `{}`", show_path(dir)))
+                    .with_source(e)
+                    .with_help(
+                        "make a restore point with `backup`, or name the store's directory: --store DIR",
+                    ),
+            }
         })?);
         if !layout.dir().is_dir() {
             return Err(no_directory(dir));
@@ -103,12 +110,24 @@ impl Store {
         Ok(Store { layout, fs: fs.clone(), root })
     }
 
-    /// Opens the store at `dir`, or makes it where there is nothing or an empty directory. Says whether it made it.
+    /// Opens the store at `dir`, or makes it where there is nothing or an empty directory. What a sweep left of one
+    /// is made a store again. Says whether it made a new one.
     ///
     /// # Errors
-    /// Kind `Usage` where something stands there that is no store.
+    /// Kind `Usage` where something stands there that is no store, or in a directory that `cargo clean` removes; `Io`
+    /// where it cannot be looked at.
     pub fn open_or_create(dir: &Path, root: &Path, fs: &Fs) -> Result<(Store, bool)> {
         let layout = Layout::new(dir);
+        refuse_cleaned(dir, root, &[])?;
+        match standing(dir) {
+            Standing::Closed(e) => return Err(e),
+            Standing::Swept => {
+                let dir = canonical(dir)?;
+                build(&dir, &dir, root, fs)?;
+                return Ok((Store::open(&dir, Some(root), fs)?, false));
+            }
+            Standing::Store | Standing::Other => {}
+        }
         if layout.store_file().exists() || is_store(dir) {
             refuse_anothers(&layout, root)?;
             return Ok((Store::open(dir, Some(root), fs)?, false));
@@ -315,19 +334,29 @@ fn is_unfinished_store(dir: &Path) -> bool {
 /// A store's `.gitignore`.
 const IGNORE_ALL: &[u8] = b"*\n";
 
-/// Fills a new, empty directory with an empty store that will stand at `dir`.
+/// Makes what every store has in a directory that is new or was swept, and that will stand at `dir`. Nothing is
+/// visible to git before it is ignored.
 fn build(building: &Path, dir: &Path, root: &Path, fs: &Fs) -> Result<()> {
     let layout = Layout::new(building);
-    for name in DIRECTORIES {
-        let path = building.join(name);
-        fs.create_dir(&path, 0o700).during("create directory", &path)?;
-    }
-    let ignore = building.join(".gitignore");
-    fs.replace_file(&ignore, IGNORE_ALL, 0o600).during("write", &ignore)?;
+    keep_frame(&layout, fs)?;
     fs.replace_file(&layout.state(), STATE_IDLE.as_bytes(), 0o600).during("write", layout.state())?;
     let info = StoreInfo::new(path_to_text(&relative(dir, root)))?;
     info::write(fs, &layout, &info)?;
     fs.barrier(building).during("sync", building)
+}
+
+/// Makes the store's `.gitignore` and its directories where they are missing.
+fn keep_frame(layout: &Layout, fs: &Fs) -> Result<()> {
+    let ignore = layout.dir().join(".gitignore");
+    if ignore.symlink_metadata().is_err() {
+        fs.replace_file(&ignore, IGNORE_ALL, 0o600).during("write", &ignore)?;
+    }
+    for path in DIRECTORIES.map(|name| layout.dir().join(name)) {
+        if path.symlink_metadata().is_err() {
+            fs.create_dir(&path, 0o700).during("create directory", &path)?;
+        }
+    }
+    stand::refuse_links(layout)
 }
 
 /// Writes a new read-only file of the store, in place of one that a run left behind.

@@ -106,7 +106,7 @@ impl Script {
         let proof = self.proof();
         let file = store.layout().dir().join("cache").join(format!("proof_{}", self.name));
         if let Some(proof) = &proof
-            && std::fs::read(&file).is_ok_and(|found| found == proof.as_bytes())
+            && crate::fsx::read_plain(&file).is_ok_and(|found| found == proof.as_bytes())
         {
             return Trial::Proven;
         }
@@ -177,7 +177,7 @@ impl StoreLock<'_> {
         let recorded = store.info()?.scripts.get(script.name).copied();
         let path = script.path(store);
         let digest = script.digest();
-        if recorded == Some(digest) && std::fs::read(&path).is_ok_and(|found| found == script.text) {
+        if recorded == Some(digest) && crate::fsx::read_plain(&path).is_ok_and(|found| found == script.text) {
             if !super::is_executable(&path) {
                 store.fs().set_mode(&path, Mode::new(0o500)).during("change the mode of", &path)?;
             }

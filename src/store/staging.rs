@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::stand::leads_to_session;
 use super::{Store, write_private};
 use crate::digest::digest_of;
 use crate::error::{IoContext, Result, miswritten};
@@ -118,17 +119,10 @@ impl<'a> Staging<'a> {
 pub(crate) fn keep_restore_text(store: &Store) -> std::io::Result<()> {
     const TEXT: &[u8] = include_bytes!("RESTORE.txt");
     let path = store.layout().restore_text();
-    if std::fs::read(&path).is_ok_and(|found| found == TEXT) {
+    if crate::fsx::read_plain(&path).is_ok_and(|found| found == TEXT) {
         return Ok(());
     }
     store.fs().replace_file(&path, TEXT, 0o400)
-}
-
-/// Whether a path is a link as [`link_newest`] makes them. Anything else of that name is somebody's own.
-pub(super) fn leads_to_session(path: &Path) -> bool {
-    let target = std::fs::read_link(path).unwrap_or_default();
-    let id = target.to_str().and_then(|t| t.strip_prefix("session_")?.strip_suffix("/files"));
-    id.is_some_and(|id| id.parse::<Id>().is_ok())
 }
 
 /// Points `LABEL_files`, for people, at a session. Says whether it pointed elsewhere.

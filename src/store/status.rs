@@ -140,7 +140,7 @@ impl Store {
     /// What is known of a restore point besides what it holds. Where its file is missing or cannot be read, nothing
     /// is.
     pub fn status(&self, listed: &Listed) -> PointStatus {
-        let bytes = std::fs::read(self.layout.status(&listed.label, &listed.id)).unwrap_or_default();
+        let bytes = crate::fsx::read_plain(self.layout.status(&listed.label, &listed.id)).unwrap_or_default();
         PointStatus::parse(&String::from_utf8_lossy(&bytes))
     }
 }

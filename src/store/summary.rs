@@ -73,7 +73,7 @@ impl Store {
         let layout = self.layout();
         let copies = [layout.metadata(&listed.label, &listed.id), layout.session_manifest(&listed.id)];
         copies.iter().find_map(|path| {
-            let head: Head = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+            let head: Head = serde_json::from_slice(&crate::fsx::read_plain(path).ok()?).ok()?;
             (head.id == listed.id).then_some(head)
         })
     }

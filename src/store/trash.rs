@@ -245,7 +245,7 @@ impl StoreLock<'_> {
             Some(listed) => super::link_newest(self.store(), label, &listed.id).map(drop),
             None => {
                 let link = self.store().layout().files_link(label);
-                match super::staging::leads_to_session(&link) {
+                match super::stand::leads_to_session(&link) {
                     true => self.store().fs().remove_file_if_there(&link),
                     false => Ok(()),
                 }

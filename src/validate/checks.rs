@@ -81,7 +81,7 @@ impl Subject<'_> {
         if let Err((_, e)) = crate::store::read_strict(layout) {
             check.find(self.shown(&layout.store_file()), format!("{e}; the next `backup` writes it anew"));
         }
-        let newest_ignores = std::fs::read(layout.dir().join(".gitignore"));
+        let newest_ignores = crate::fsx::read_plain(layout.dir().join(".gitignore"));
         if newest_ignores.is_ok_and(|bytes| !bytes.split(|b| *b == b'\n').any(|l| l == b"*")) {
             check.find(".gitignore", "does not keep the store out of git: it needs a line `*`");
         }
@@ -140,7 +140,7 @@ impl Subject<'_> {
 
     fn manifest_line(&self) -> Option<Digest> {
         let path = self.store.layout().checksums(&self.listed.label, &self.listed.id);
-        let list = parse_checksum_list(&std::fs::read(path).ok()?).ok()?;
+        let list = parse_checksum_list(&crate::fsx::read_plain(path).ok()?).ok()?;
         list.get(MANIFEST_FILE.as_bytes()).copied()
     }
 
@@ -280,7 +280,7 @@ impl Subject<'_> {
     pub(super) fn checksums(&self, check: &mut Check) -> Result<()> {
         let path = self.store.layout().checksums(&self.listed.label, &self.listed.id);
         let place = self.shown(&path);
-        let read = std::fs::read(&path).map_err(|e| (place.clone(), format!("cannot be read: {e}")));
+        let read = crate::fsx::read_plain(&path).map_err(|e| (place.clone(), format!("cannot be read: {e}")));
         let parsed = read.and_then(|bytes| match parse_checksum_list(&bytes) {
             Ok(list) => Ok((bytes, list)),
             Err((line, fault)) => Err((format!("{place}:{line}"), fault.to_string())),
@@ -312,7 +312,7 @@ impl Subject<'_> {
             check.find(&place, format!("names {path}, which the manifest does not have"));
         }
         let session = self.store.layout().session(&self.listed.id);
-        let json = std::fs::read(session.join(MANIFEST_FILE)).unwrap_or_default();
+        let json = crate::fsx::read_plain(session.join(MANIFEST_FILE)).unwrap_or_default();
         match list.get(MANIFEST_FILE.as_bytes()) {
             Some(digest) if *digest == Digest::of(&json) => {}
             Some(_) if Digest::of(&manifest.to_json()) == Digest::of(&json) => {
@@ -345,7 +345,7 @@ impl Subject<'_> {
     pub(super) fn archive(&self, check: &mut Check) -> Result<()> {
         let path = self.store.layout().archive(&self.listed.label, &self.listed.id);
         let place = self.shown(&path);
-        if let Err(e) = File::open(&path) {
+        if let Err(e) = crate::fsx::open_plain(&path) {
             check.find(place, format!("cannot be opened: {e}"));
             return Ok(());
         }

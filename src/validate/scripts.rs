@@ -39,7 +39,7 @@ impl Subject<'_> {
     fn script_fields(&self, check: &mut Check) {
         let path = self.store.layout().conf(&self.listed.label, &self.listed.id);
         check.checked += 1;
-        match (std::fs::read(&path), self.manifest) {
+        match (crate::fsx::read_plain(&path), self.manifest) {
             (Err(e), _) => check.find(self.shown(&path), format!("cannot be read: {e}")),
             (Ok(_), None) => check.find(self.shown(&path), UNKNOWN),
             (Ok(bytes), Some(manifest)) if bytes != conf(manifest) => {
@@ -56,7 +56,7 @@ impl Subject<'_> {
             return;
         }
         check.checked += 1;
-        let problem = match (std::fs::read(&path), self.manifest) {
+        let problem = match (crate::fsx::read_plain(&path), self.manifest) {
             (Err(e), _) => Some(format!("cannot be read: {e}")),
             (Ok(_), None) => Some(UNKNOWN.into()),
             (Ok(bytes), Some(manifest)) => self
@@ -77,18 +77,19 @@ impl Subject<'_> {
     fn unaltered(&self, path: &Path, name: &str, check: &mut Check) -> Option<Digest> {
         check.checked += 2;
         let place = self.shown(path);
-        let problem = match (std::fs::read(path).map(|bytes| Digest::of(&bytes)), self.recorded(name)) {
-            (Err(e), _) => format!("cannot be read: {e}"),
-            (Ok(_), None) => "has no digest on record in store.json".into(),
-            // Altered: not run.
-            (Ok(found), Some(recorded)) if found != recorded => {
-                "is not the file that store.json records".into()
-            }
-            _ if !std::fs::metadata(path).is_ok_and(|m| Mode::new(m.mode()).is_executable()) => {
-                "may not be executed".into()
-            }
-            (Ok(found), _) => return Some(found),
-        };
+        let problem =
+            match (crate::fsx::read_plain(path).map(|bytes| Digest::of(&bytes)), self.recorded(name)) {
+                (Err(e), _) => format!("cannot be read: {e}"),
+                (Ok(_), None) => "has no digest on record in store.json".into(),
+                // Altered: not run.
+                (Ok(found), Some(recorded)) if found != recorded => {
+                    "is not the file that store.json records".into()
+                }
+                _ if !std::fs::metadata(path).is_ok_and(|m| Mode::new(m.mode()).is_executable()) => {
+                    "may not be executed".into()
+                }
+                (Ok(found), _) => return Some(found),
+            };
         check.find(place, problem);
         None
     }

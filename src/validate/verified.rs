@@ -1,15 +1,17 @@
 //! The proof that a rollback needs: every byte that it will write was read and found right.
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Mutex;
 
 use crate::archive::Reader;
 use crate::digest::digest_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Event, plural};
-use crate::manifest::{Kind, Manifest};
+use crate::manifest::{Entry, Kind, Manifest};
 use crate::order;
-use crate::store::{Listed, Store};
+use crate::path::RelPath;
+use crate::store::{Listed, Store, frame};
 
 /// Which copy of a restore point a rollback takes files from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,12 +76,14 @@ pub(crate) fn verify_sources(
     let mut sources = order::Map::new();
     if from != From::Archive {
         let session = store.layout().session(&listed.id);
+        let led_away = led_away(&session, &manifest);
         let good = crate::parallel::map(files.len(), |i| {
             context.interrupt.check()?;
             let entry = &manifest.entries[files[i]];
             let path = session.join(entry.stored_path());
-            let plain =
-                std::fs::symlink_metadata(&path).is_ok_and(|m| m.is_file() && m.len() == entry.size());
+            let plain = std::fs::symlink_metadata(&path)
+                .is_ok_and(|m| m.is_file() && m.len() == entry.size())
+                && (led_away.is_empty() || !entry.stored_path().ancestors().any(|d| led_away.contains(&d)));
             let digest = if plain {
                 File::open(&path).and_then(|mut f| digest_of(&mut f, entry.size())).ok().flatten()
             } else {
@@ -122,6 +126,15 @@ pub(crate) fn verify_sources(
         return Err(error.with_details(lost).with_help(help));
     }
     Ok(VerifiedSession { manifest, sources })
+}
+
+/// The directories of a session that are none: what lies behind a link in place of one is not the session's.
+fn led_away(session: &Path, manifest: &Manifest) -> order::Set<RelPath> {
+    let frame = frame(manifest.roots.iter().map(|root| &root.name));
+    let above = frame.iter().filter_map(|dir| RelPath::new(dir).ok());
+    let entries = manifest.entries.iter().filter(|e| e.kind == Kind::Directory).map(Entry::stored_path);
+    let is_directory = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+    order::gather(above.chain(entries).filter(|dir| !is_directory(&session.join(dir))))
 }
 
 /// Which of the wanted files the archive holds right.

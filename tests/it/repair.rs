@@ -56,14 +56,15 @@ fn told(report: &RepairReport) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Every file of the restore points, without logs, lock and what only says when.
+/// Every file of the restore points, without logs, lock, what only says when, and what only repeats the rest.
 fn points(world: &World) -> BTreeMap<PathBuf, Vec<u8>> {
     let picture = Picture::take(&world.dir, &[&world.dir.join("logs"), &world.dir.join("lock")]);
     let files = picture.0.into_iter().filter_map(|(path, node)| match node.what {
         crate::support::tree::What::File(bytes) => Some((path, bytes)),
         _ => None,
     });
-    files.filter(|(path, _)| !path.starts_with("scripts") && path != Path::new("store.json")).collect()
+    let beside = ["scripts", "store.json", "guard"];
+    files.filter(|(path, _)| !beside.iter().any(|name| path.starts_with(name))).collect()
 }
 
 /// The five validations that need no executable, of every restore point.

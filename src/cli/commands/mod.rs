@@ -40,7 +40,7 @@ use crate::fsx::Fs;
 use crate::manifest::Label;
 use crate::path::show_path;
 use crate::select::select;
-use crate::store::{Selector, Store, StoreLock, Wait};
+use crate::store::{Selector, Standing, Store, StoreLock, Wait, refuse_cleaned, standing};
 use crate::validate::{InodeCache, validate};
 use crate::workspace::{LoadOptions, Workspace, load};
 
@@ -124,10 +124,15 @@ impl Session<'_> {
         let workspace = self.workspace_or_cut_off()?;
         let dir = self.store_of(&workspace);
         let known = crate::store::is_store(&dir);
+        refuse_cleaned(&dir, &workspace.root, &workspace.target_directories)?;
         // Without a store yet, nothing may be left behind where the selection fails.
         let early = if known { None } else { Some(select(&workspace, &dir)?) };
         self.stop_on_signals();
+        let swept = matches!(standing(&dir), Standing::Swept);
         let (store, created) = Store::open_or_create(&dir, &workspace.root, &self.fs)?;
+        if swept {
+            self.context().note("took up again what a sweep left of the store: see `list`");
+        }
         if created {
             self.refuse_store_as_member(&workspace, &store)?;
         }

@@ -14,7 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::live_tree::Look;
 use crate::manifest::{Id, RootedPath, Totals};
 use crate::select::{ProtectedSet, select};
-use crate::store::{DrillLevel, EXECUTABLE, Listed, SCRIPTS, Selector, Store, Trial, prove_executable};
+use crate::store::{
+    DrillLevel, EXECUTABLE, Listed, SCRIPTS, Selector, Store, Trial, prove_executable, refuse_cleaned,
+};
 use crate::validate::{FILE_INTEGRITY, InodeCache, record, validate};
 
 #[derive(Debug, Args)]
@@ -123,6 +125,7 @@ impl Session<'_> {
 
     fn opened_store(&self, workspace: &crate::workspace::Workspace) -> Result<(Store, bool)> {
         let dir = self.store_of(workspace);
+        refuse_cleaned(&dir, &workspace.root, &workspace.target_directories)?;
         // Without a store yet, nothing may be left behind where the selection fails.
         if !crate::store::is_store(&dir) {
             select(workspace, &dir)?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::find::DEFAULT_STORE;
+use crate::cli::find::{self, DEFAULT_STORE};
 use crate::cli::session::{Session, wait};
 use crate::cli::{exit, render};
 use crate::error::{Error, ErrorKind, Result};
@@ -31,7 +31,11 @@ impl Session<'_> {
                 .with_help("archives lie in archives/ of a store, named LABEL_backup_TS.tar.gz"));
         }
         let store = match self.store() {
-            Err(e) if e.kind() == ErrorKind::NoStore && archive.is_some() => self.new_store()?,
+            Err(e) if e.kind() == ErrorKind::NoStore => match find::swept(self.global, self.env) {
+                Some((dir, root)) => self.new_store(&dir, &root)?,
+                None if archive.is_some() => self.new_store_here()?,
+                None => return Err(e),
+            },
             other => other?,
         };
         if archive.is_some() {
@@ -80,7 +84,7 @@ impl Session<'_> {
     }
 
     /// A store where there is none yet: as it is named, or beside the workspace's manifest. Cargo is not asked.
-    fn new_store(&self) -> Result<Store> {
+    fn new_store_here(&self) -> Result<Store> {
         let here = self.env.directory.clone().ok_or_else(|| {
             Error::new(ErrorKind::Workspace, "the current directory is gone")
                 .with_help("change to the workspace, or name it: --manifest-path DIR/Cargo.toml")
@@ -94,8 +98,13 @@ impl Session<'_> {
         let root = crate::path::canonical(&root)?;
         let dir = self.global.store.as_ref().or(self.env.store.as_ref());
         let dir = dir.map_or_else(|| root.join(DEFAULT_STORE), |dir| self.env.absolute(dir));
-        let (store, _) = Store::open_or_create(&dir, &root, &self.fs)?;
-        self.context().note(format!("made the store `{}`", show_path(store.layout().dir())));
+        self.new_store(&dir, &root)
+    }
+
+    fn new_store(&self, dir: &Path, root: &Path) -> Result<Store> {
+        let (store, created) = Store::open_or_create(dir, &crate::path::canonical(root)?, &self.fs)?;
+        let what = if created { "made the store" } else { "took up again what a sweep left of the store" };
+        self.context().note(format!("{what} `{}`", show_path(store.layout().dir())));
         Ok(store)
     }
 

@@ -11,6 +11,7 @@ mod kinds_of_workspaces;
 mod next_build;
 mod output;
 mod schema;
+mod what_is_a_store;
 mod which_store;
 
 use std::ffi::{OsStr, OsString};
