@@ -220,7 +220,7 @@ look() { # PATHS, sorted: fills NK, NM, NZ, NC, NO
 git_sees() { # DIR: what git sees below it, in F; fails where git does not work. Nothing that it configures is run.
   mapfile -d '' -t F < <(
     cd -- "$1" || exit
-    for R in "${!GIT_@}"; do [[ $R == GIT_CONFIG_@(GLOBAL|SYSTEM|NOSYSTEM) ]] || unset "$R"; done
+    for R in "${!GIT_@}"; do [[ $R == GIT_@(CONFIG_*|CEILING_DIR*|DISCOVERY_*) ]] || unset "$R"; done
     export GIT_NO_LAZY_FETCH=1 GIT_ALLOW_PROTOCOL=none GIT_OPTIONAL_LOCKS=0 GIT_TERMINAL_PROMPT=0
     git --no-pager -c core.fsmonitor=false -c core.hooksPath=/dev/null -c safe.bareRepository=explicit \
       ls-files -z -co --exclude-standard 2>/dev/null 9>&- && printf 'end\0'
@@ -258,17 +258,17 @@ leave() { # PATH WHY: it stays, and is named
 }
 find_additions() {
   local path dir why judged=1 seen=() new=() repositories=(.)
-  local -A born=() known=()
+  local -A born=() known=() others=()
   for path in "${WISHES[@]}"; do
     [[ ${WK["$path"]} != directory || -L $path || ! -e $path/.git ]] || repositories+=("$path")
+    [[ ! -d $path/.git || ${DIRS["$path"]-} ]] || others["$path"]=1
   done
   for dir in "${repositories[@]}"; do
     if [[ $dir != . || $GIT == 1 || -e .git ]] && git_sees "$dir"; then
       for path in "${F[@]}"; do seen+=("$dir/$path"); done
     elif [[ $dir == . ]]; then
       walk ! -type d && seen+=("${F[@]}") && if [[ $GIT == 1 ]]; then judged=0; fi
-    else
-      leave "$dir" 'git does not work there, so it cannot be judged'
+    else leave "$dir" 'git does not work there, so it cannot be judged'
     fi
   done
   walk -type d -empty
@@ -285,7 +285,7 @@ find_additions() {
     if under IGNORED "$path"; then why='git ignored it then'
     elif excluded "$path"; then why='the settings excluded it'
     elif under FOREIGN "$path"; then why='it belongs to a package that was not protected'
-    elif [[ $path == */ ]]; then why='it is a repository of its own'
+    elif [[ $path == */ ]] || under others "$path"; then why="it is another repository's working tree"
     elif ((!judged)); then why='git does not work here, so it cannot be judged'
     elif [[ -d $path && ! -L $path ]]; then why='it is an empty directory'
     elif [[ ! -f $path && ! -L $path ]]; then why='it is no file'

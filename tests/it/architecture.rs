@@ -85,6 +85,21 @@ fn the_guard_is_small() {
     assert!(guard + beside <= 800, "{} lines are compiled beside lib.rs", guard + beside);
 }
 
+/// Whoever needs one on the day reads it before it is started.
+#[test]
+fn the_rollback_scripts_can_be_read_from_top_to_bottom() {
+    for (name, most) in [("rollback.py", 500), ("rollback.sh", 600)] {
+        let text = std::fs::read_to_string(source_directory().join("rollback").join(name)).unwrap();
+        let lines: Vec<usize> = text.lines().map(|line| line.chars().count()).collect();
+        assert!(lines.len() <= most, "{name}: {} lines", lines.len());
+        assert!(lines.iter().sum::<usize>() <= 80 * lines.len(), "{name}: its lines are too long");
+        assert!(
+            !text.split(|c: char| !c.is_alphanumeric()).any(|word| word == "eval"),
+            "{name}: it evaluates text"
+        );
+    }
+}
+
 fn source_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }

@@ -154,7 +154,12 @@ fn broken() -> Vec<Row> {
             repository(w);
             write(w.at("crates/alpha/embedded/kept"), "kept\n");
         })
-        .leaves(Tree::BackBut(&["crates/alpha/embedded/x.tmp", "crates/alpha/then.log"])),
+        .leaves(Tree::BackBut(&[
+            "crates/alpha/embedded/.gitignore",
+            "crates/alpha/embedded/added",
+            "crates/alpha/embedded/x.tmp",
+            "crates/alpha/then.log",
+        ])),
     ]
 }
 

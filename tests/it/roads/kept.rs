@@ -279,6 +279,26 @@ fn what_a_script_did_is_known_to_the_next_id() {
     }
 }
 
+/// Old ones stop at a line that they cannot read, and show it; the others come as far as asking.
+#[test]
+fn a_python_that_is_too_old_is_told_what_else_there_is() {
+    let text = fs::read_to_string(source(ROLLBACK_PY)).unwrap();
+    let mut lines = text.lines().skip_while(|line| !line.starts_with("import "));
+    assert_eq!(lines.next().map(|line| line.starts_with("import posix, sys")), Some(true));
+    let shown = lines.next().unwrap();
+    assert!(shown.contains(" = f\"") && shown.contains("scripts/rollback.sh"), "{shown}");
+    let Some(python) = python() else { return };
+    let world = backed_up();
+    crate::cli::spoil(&world.root);
+    let (script, spoilt) = (kept(&world, ROLLBACK_PY), world.picture());
+    overwrite(&script, |bytes| {
+        *bytes = text.replace("sys.version_info < (3, 8)", "sys.version_info < (30, 8)").into_bytes();
+    });
+    let run = crate::cli::program(python, "/").arg(&script).args(["-t", "latest", "-f"]).ends(3);
+    run.complains("Python 3.8").complains("scripts/rollback.sh");
+    assert_same(&world.picture(), &spoilt, "refused");
+}
+
 #[test]
 fn the_python_script_is_read_by_python_3_8() {
     let Some(python) = python() else {
