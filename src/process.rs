@@ -47,10 +47,15 @@ pub(crate) fn tool(program: &OsStr, dir: &Path, args: &[&OsStr]) -> Result<Answe
     run(cmd!(shell, "{program} {args...}"))
 }
 
-/// Runs a script's interpreter in `dir`, without what would make it load other code first.
+/// Tells a rollback script that it is only tried: what it needs and this machine lacks, it says by [`UNABLE`] then.
+const TRIAL: &str = "BACKSTOP_TRIAL";
+/// The exit code of a script that is tried where it cannot run. A person gets 3, as for all that could not be done.
+pub(crate) const UNABLE: i32 = 7;
+
+/// Runs a script's interpreter in `dir` for a trial, without what would make it load other code first.
 pub(crate) fn interpreter(program: &str, dir: &Path, args: &[&OsStr]) -> Result<Answer> {
     let shell = shell(dir)?;
-    let mut command = cmd!(shell, "{program} {args...}");
+    let mut command = cmd!(shell, "{program} {args...}").env(TRIAL, "1");
     for name in [
         "BASH_ENV",
         "ENV",

@@ -48,7 +48,7 @@ stop() { # CODE TEXT [HELP]: the end. Before the first change, what was written 
   printf 'error: %s\n' "$text$help" >&2
   exit "$code"
 }
-need() { stop 3 "this script needs $1; nothing was changed" "$OTHERS"; }
+need() { R=${BACKSTOP_TRIAL:+7} && stop "${R:-3}" "this script needs $1; nothing was changed" "$OTHERS"; } # 7: it was a trial
 damaged() { show "${1##*/}" && stop 3 "$R is damaged or missing; nothing was changed" 'use scripts/backstop, or another restore point'; }
 
 # ---- What this machine has to have

@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::manifest::{Id, Mode};
 use crate::path::{path_to_text, show_text};
+use crate::process::UNABLE;
 
 /// One of the scripts.
 #[derive(Debug)]
@@ -64,10 +65,6 @@ impl Script {
     /// The digest of its text.
     pub(crate) fn digest(&self) -> Digest {
         Digest::of(self.text)
-    }
-
-    fn other(&self) -> &'static str {
-        if self.name == ROLLBACK_SH { ROLLBACK_PY } else { ROLLBACK_SH }
     }
 
     fn run(&self, store: &Store, args: &[&OsStr]) -> Result<crate::process::Answer> {
@@ -137,8 +134,7 @@ impl Script {
         args.extend(["-t", id.as_str(), "--dry-run"].map(OsStr::new));
         match self.run(store, &args) {
             Ok(answer) if answer.ok => Trial::Proven,
-            // A script names another road where this machine lacks what it needs.
-            Ok(answer) if answer.stderr.contains(self.other()) => Trial::Untried(first(&answer.stderr)),
+            Ok(answer) if answer.code == Some(UNABLE) => Trial::Untried(first(&answer.stderr)),
             Ok(answer) => Trial::Failed(format!("fails at a dry run: {}", first(&answer.stderr))),
             Err(e) => Trial::Failed(format!("does not run: {}", show_text(&e.to_string()))),
         }
