@@ -2,9 +2,10 @@
 //! stand where, and how many units it really compiled. What it finds fresh proves nothing.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cargo_metadata::{Metadata, MetadataCommand};
 use serde::Deserialize;
 
 use crate::check::{Finding, Obstacle};
@@ -29,6 +30,8 @@ pub(crate) struct Cargo<'a> {
     /// Nothing may be downloaded.
     pub(crate) offline: bool,
     pub(crate) time_limit: Option<Duration>,
+    /// Variables that it gets beside those of this process.
+    pub(crate) env: &'a [(OsString, OsString)],
 }
 
 /// What cargo answered.
@@ -48,6 +51,8 @@ pub(crate) struct Answer {
     pub(crate) findings: Vec<Finding>,
     /// What kept it from ending well, where that is known.
     pub(crate) obstacle: Option<Obstacle>,
+    /// The manifests of the packages that were compiled or were fresh.
+    pub(crate) manifests: order::Set<PathBuf>,
     /// Errors of the compiler that have no place, such as a full disk.
     placeless: Vec<Finding>,
     /// How many tests each run said it has that has given no result yet.
@@ -69,8 +74,23 @@ const OF_THE_OUTER_RUN: [&str; 12] = [
     "CARGO_CRATE_NAME",
     "OUT_DIR",
 ];
+/// What a git hook, or a git that runs this as an alias, says of the repository around it; a copy has its own.
+const OF_A_REPOSITORY: [&str; 8] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+];
 /// More errors than anybody reads.
 const FINDINGS: usize = 20;
+/// How many lines of what cargo says are kept from its beginning, and how many from its end.
+const LINES: usize = 4;
+/// How many characters of one message are kept, half of them from its end.
+const MESSAGE: usize = 1200;
 
 impl Cargo<'_> {
     /// Whether `Cargo.lock` fits the manifests and everything in it is known offline.
@@ -82,6 +102,11 @@ impl Cargo<'_> {
     pub(crate) fn fetch(&self, host: Option<&str>, context: &Context<'_>) -> Result<Answer> {
         let target = host.map(|host| ["--target", host]);
         self.run(["fetch"].into_iter().chain(target.into_iter().flatten()), context)
+    }
+
+    /// Whether cargo runs at all in the directory.
+    pub(crate) fn starts(&self, context: &Context<'_>) -> Result<bool> {
+        Ok(Cargo { locked: false, offline: false, ..self.clone() }.run(["--version"], context)?.ok)
     }
 
     /// Compiles what the settings ask for, without linking.
@@ -104,6 +129,30 @@ impl Cargo<'_> {
         shown(&self.args(test_words(build)))
     }
 
+    /// `cargo metadata` of the directory: in full where that works, else of the members alone.
+    ///
+    /// # Errors
+    /// As [`Job::run`]. What cargo says against it is in the answer.
+    pub(crate) fn metadata(&self, context: &Context<'_>) -> Result<Result<Metadata, Answer>> {
+        let words = ["metadata", "--format-version", "1"];
+        let mut json = Vec::new();
+        let mut answer = self.run_with(words, context, |_, part| json.extend_from_slice(part))?;
+        if !answer.ok {
+            json.clear();
+            let alone = Cargo { locked: false, ..self.clone() };
+            let words = words.into_iter().chain(["--no-deps"]);
+            answer = alone.run_with(words, context, |_, part| json.extend_from_slice(part))?;
+        }
+        if !answer.ok {
+            return Ok(Err(answer));
+        }
+        let text = String::from_utf8_lossy(&json);
+        Ok(MetadataCommand::parse(&*text).map_err(|e| {
+            answer.findings.push(Finding { place: "cargo metadata".into(), problem: e.to_string() });
+            answer
+        }))
+    }
+
     fn args<'w>(&self, words: impl IntoIterator<Item = &'w str>) -> Vec<OsString> {
         let flags = [("--locked", self.locked), ("--offline", self.offline)];
         let flags = flags.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag);
@@ -111,8 +160,19 @@ impl Cargo<'_> {
     }
 
     fn run<'w>(&self, words: impl IntoIterator<Item = &'w str>, context: &Context<'_>) -> Result<Answer> {
+        self.run_with(words, context, Answer::take)
+    }
+
+    /// Runs cargo; `take` gets its standard output.
+    fn run_with<'w>(
+        &self,
+        words: impl IntoIterator<Item = &'w str>,
+        context: &Context<'_>,
+        mut take: impl FnMut(&mut Answer, &[u8]),
+    ) -> Result<Answer> {
         let args = self.args(words);
-        let mut env: order::Map<OsString, OsString> = order::Map::new();
+        let mut env: order::Map<OsString, OsString> = order::gather(self.env.iter().cloned());
+        let mut without = OF_THE_OUTER_RUN.to_vec();
         if let Some(target) = self.target {
             // The build directory is set apart from the target directory by some.
             for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"] {
@@ -120,6 +180,7 @@ impl Cargo<'_> {
             }
             // In a copy there is no store, and nothing that a guard could ask for.
             env.insert("BACKSTOP_GUARD".into(), "off".into());
+            without.extend(OF_A_REPOSITORY);
         }
         env.insert("CARGO_TERM_COLOR".into(), "never".into());
         let job = Job {
@@ -127,11 +188,11 @@ impl Cargo<'_> {
             args: &args,
             directory: self.directory,
             env: &env,
-            without: &OF_THE_OUTER_RUN,
+            without: &without,
             time_limit: self.time_limit,
         };
         let mut answer = Answer::default();
-        let ended = job.run(context.interrupt, context.observer, |line| answer.take(line))?;
+        let ended = job.run(context.interrupt, context.observer, |line| take(&mut answer, line))?;
         answer.command = shown(&args);
         answer.end(&ended);
         Ok(answer)
@@ -171,7 +232,11 @@ fn shown(args: &[OsString]) -> String {
 #[serde(tag = "reason")]
 enum Message {
     #[serde(rename = "compiler-artifact")]
-    Artifact { fresh: bool },
+    Artifact {
+        fresh: bool,
+        #[serde(default)]
+        manifest_path: PathBuf,
+    },
     #[serde(rename = "compiler-message")]
     Diagnosed { message: Diagnostic },
     #[serde(other)]
@@ -185,6 +250,9 @@ struct Diagnostic {
     code: Option<Code>,
     #[serde(default)]
     spans: Vec<Span>,
+    /// Notes: what a linker said, what a macro panicked with.
+    #[serde(default)]
+    children: Vec<Diagnostic>,
 }
 
 #[derive(Deserialize)]
@@ -203,8 +271,9 @@ impl Answer {
     fn take(&mut self, line: &[u8]) {
         if line.starts_with(b"{\"reason\"") {
             match serde_json::from_slice(line) {
-                Ok(Message::Artifact { fresh }) => {
-                    *if fresh { &mut self.fresh } else { &mut self.compiled } += 1
+                Ok(Message::Artifact { fresh, manifest_path }) => {
+                    *if fresh { &mut self.fresh } else { &mut self.compiled } += 1;
+                    self.manifests.insert(manifest_path);
                 }
                 Ok(Message::Diagnosed { message }) if message.level == "error" => self.error(&message),
                 Ok(_) | Err(_) => {}
@@ -227,7 +296,13 @@ impl Answer {
             Some(span) => (format!("{}:{}", span.file_name, span.line_start), &mut self.findings),
             None => ("rustc".to_owned(), &mut self.placeless),
         };
-        let finding = Finding { place: show_text(&place), problem: show_text(&diagnostic.message) };
+        let mut problem = both_ends(&diagnostic.message);
+        // Without a place, what is wrong stands in its notes.
+        let notes = diagnostic.children.iter().filter(|_| span.is_none());
+        for note in notes.filter(|note| !note.message.trim().is_empty()) {
+            problem = format!("{problem}; {}", both_ends(note.message.trim()));
+        }
+        let finding = Finding { place: show_text(&place), problem: show_text(&problem) };
         // A library and its tests are compiled apart, and say the same.
         if findings.len() < FINDINGS && !findings.contains(&finding) {
             findings.push(finding);
@@ -281,9 +356,13 @@ impl Answer {
         }
         if self.findings.is_empty() {
             let from = ended.stderr.iter().position(|l| l.starts_with("error"));
-            let lines = ended.stderr[from.unwrap_or(0)..].iter().map(|l| show_text(l.trim()));
+            let lines = ended.stderr[from.unwrap_or(0)..].iter().map(|l| show_text(&both_ends(l.trim())));
+            let mut lines: Vec<String> = lines.filter(|l| !l.is_empty() && !is_of_a_backtrace(l)).collect();
+            if lines.len() > 2 * LINES {
+                lines.splice(LINES..lines.len() - LINES, ["…".to_owned()]);
+            }
             let mut problem = String::new();
-            for line in lines.filter(|l| !l.is_empty()).take(6) {
+            for line in lines {
                 let between = if problem.is_empty() || problem.ends_with(':') { "" } else { ";" };
                 problem = format!("{problem}{between} {line}");
             }
@@ -297,91 +376,24 @@ impl Answer {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ended(ok: bool, stderr: &[&str]) -> Ended {
-        Ended { ok, how: "exit code 101".into(), stderr: stderr.iter().map(|l| (*l).to_owned()).collect() }
-    }
-
-    #[test]
-    fn errors_are_found_with_their_places_and_fresh_units_are_told_from_compiled_ones() {
-        let mut answer = Answer::default();
-        for line in [
-            r#"{"reason":"compiler-artifact","package_id":"x","fresh":true}"#,
-            r#"{"reason":"compiler-artifact","package_id":"x","fresh":false}"#,
-            r#"{"reason":"compiler-message","message":{"level":"warning","message":"unused","spans":[]}}"#,
-            r#"{"reason":"compiler-message","message":{"level":"error","message":"mismatched types","spans":[
-                {"file_name":"a.rs","line_start":1,"is_primary":false},
-                {"file_name":"src/b.rs","line_start":7,"is_primary":true}]}}"#,
-            r#"{"reason":"compiler-message","message":{"level":"error","message":"aborting due to 1 previous error","spans":[]}}"#,
-            r#"{"reason":"build-finished","success":false}"#,
-        ] {
-            answer.take(line.replace('\n', "").as_bytes());
-        }
-        answer.end(&ended(false, &["error: could not compile"]));
-        assert_eq!((answer.compiled, answer.fresh), (1, 1));
-        let found = Finding { place: "src/b.rs:7".into(), problem: "mismatched types".into() };
-        assert_eq!(answer.findings, [found]);
-    }
-
-    #[test]
-    fn what_cargo_itself_says_is_found_where_no_compiler_spoke() {
-        let mut answer = Answer::default();
-        answer.end(&ended(false, &["    Updating x", "error: no matching package", "", "Caused by: y"]));
-        assert_eq!(answer.findings[0].problem, "no matching package; Caused by: y");
-        let mut silent = Answer::default();
-        silent.end(&ended(false, &[]));
-        assert_eq!(silent.findings[0].problem, "exit code 101");
-    }
-
-    #[test]
-    fn an_error_without_a_place_is_found_where_there_is_no_other() {
-        let full = r#"{"reason":"compiler-message","message":{"level":"error","message":"failed to write x: No space left on device (os error 28)","spans":[]}}"#;
-        let mut answer = Answer::default();
-        answer.take(full.as_bytes());
-        answer.end(&ended(false, &["error: could not compile"]));
-        assert_eq!(answer.findings[0].place, "rustc");
-        assert!(answer.findings[0].problem.ends_with("(os error 28)"));
-        assert_eq!(answer.obstacle, Some(Obstacle::FullDisk));
-    }
-
-    #[test]
-    fn what_has_a_remedy_of_its_own_is_told_by_its_kind() {
-        let nightly = r#"{"reason":"compiler-message","message":{"level":"error","message":"no","code":{"code":"E0554"},"spans":[]}}"#;
-        let obstacle = |ok: bool, line: &str, stderr: &str| {
-            let mut answer = Answer::default();
-            answer.take(line.as_bytes());
-            answer.end(&ended(ok, &[stderr]));
-            answer.obstacle
-        };
-        assert_eq!(obstacle(false, nightly, ""), Some(Obstacle::Nightly));
-        assert_eq!(obstacle(true, nightly, ""), None);
-        let locked = "error: cannot update the lock file x because --locked was passed to prevent this";
-        assert_eq!(obstacle(false, "", locked), Some(Obstacle::Lockfile));
-        let offline = "error: if you want cargo to reach out, remove the --offline flag";
-        assert_eq!(obstacle(false, "", offline), Some(Obstacle::Offline));
-        assert_eq!(obstacle(false, "", "error: no matching package"), None);
-    }
-
-    #[test]
-    fn tests_are_counted_and_those_that_fail_are_named() {
-        let mut answer = Answer::default();
-        for line in [
-            "test a::b ... ok",
-            "running 2 tests",
-            // What a test prints, and an inner cargo of its own.
-            "test result: ok. 5000 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out",
-            "test a::c ... FAILED",
-            "test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
-            "running 4 tests",
-            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 9 filtered out; finished in 0.00s",
-        ] {
-            answer.take(line.as_bytes());
-        }
-        answer.end(&ended(false, &[]));
-        assert_eq!(answer.tests_passed, 4);
-        assert_eq!(answer.findings[0].place, "a::c");
-    }
+/// Whether a line is one of a backtrace's, which would hide what was said before it: `4: core::ops::call`, `at a.rs:7`.
+fn is_of_a_backtrace(line: &str) -> bool {
+    let numbered = line.split_once(": ").is_some_and(|(n, _)| n.bytes().all(|b| b.is_ascii_digit()));
+    numbered
+        || line.starts_with("at ")
+        || line == "stack backtrace:"
+        || line.contains("`RUST_BACKTRACE=full`")
 }
+
+/// A message that is short enough to be read: of a long one its beginning and its end, where the cause stands.
+fn both_ends(text: &str) -> String {
+    let length = text.chars().count();
+    if length <= MESSAGE {
+        return text.to_owned();
+    }
+    let (head, tail) = (text.chars().take(MESSAGE / 2), text.chars().skip(length - MESSAGE / 2));
+    head.chain(" … ".chars()).chain(tail).collect()
+}
+
+#[cfg(test)]
+mod tests;

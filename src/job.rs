@@ -39,12 +39,12 @@ pub(crate) struct Ended {
     pub(crate) ok: bool,
     /// For people: `exit code 101`, `killed by signal 9`, `time limit of 60 s reached`.
     pub(crate) how: String,
-    /// The last lines that it wrote to standard error.
+    /// The first and the last lines that it wrote to standard error.
     pub(crate) stderr: Vec<String>,
 }
 
-/// How many lines of standard error are kept, and how many bytes of each.
-const KEPT: usize = 200;
+/// How many lines of standard error are kept from each end, and how many bytes of each.
+const KEPT: usize = 100;
 const KEPT_BYTES: usize = 2048;
 /// A line that is longer is taken in parts: a program may print anything.
 const LINE: u64 = 256 * 1024;
@@ -93,9 +93,11 @@ impl Job<'_> {
         let started = Instant::now();
         let mut stderr = VecDeque::new();
         let mut keep = |text: Vec<u8>| {
-            stderr.push_back(String::from_utf8_lossy(&text[..text.len().min(KEPT_BYTES)]).into_owned());
-            if stderr.len() > KEPT {
-                stderr.pop_front();
+            let (head, tail) = text.split_at(text.len().min(KEPT_BYTES / 2));
+            let tail = &tail[tail.len().saturating_sub(KEPT_BYTES / 2)..];
+            stderr.push_back(String::from_utf8_lossy(&[head, tail].concat()).into_owned());
+            if stderr.len() > 2 * KEPT {
+                stderr.remove(KEPT);
             }
         };
         let status = loop {

@@ -161,7 +161,7 @@ fn outside(root: &Path, settings: &Settings, notes: &mut Vec<String>) -> Result<
 }
 
 /// The keys of the whole workspace: from its own table, or else from the root package's.
-fn read_settings(metadata: &Metadata, root: &Path) -> Result<Settings> {
+pub(crate) fn read_settings(metadata: &Metadata, root: &Path) -> Result<Settings> {
     let mut settings = Settings::default();
     let manifest = root.join("Cargo.toml");
     let root_package = || {

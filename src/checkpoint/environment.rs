@@ -84,6 +84,7 @@ fn lockfile(at: &Surroundings<'_>, rustc: Option<&Rustc>) -> Result<Vec<Option<(
         locked: true,
         offline: true,
         time_limit: None,
+        env: &[],
     };
     let said = |answer: crate::compile::Answer| answer.findings.into_iter().next().map(|f| f.problem);
     let step = said(cargo.resolve(at.context)?).map(|problem| ("Cargo.lock".to_owned(), problem));

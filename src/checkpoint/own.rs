@@ -85,6 +85,7 @@ fn compiled(at: &Surroundings<'_>, locked: bool) -> Result<Check> {
         locked,
         offline: false,
         time_limit: None,
+        env: &[],
     };
     let build = &at.workspace.settings.build;
     at.context.note(format!("{COMPILES} runs `{}`", cargo.check_command(build)));

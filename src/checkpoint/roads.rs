@@ -14,7 +14,7 @@ use crate::fsx::Fs;
 use crate::job::Job;
 use crate::manifest::{Entry, Kind, Manifest, Mode};
 use crate::path::show_path;
-use crate::rollback::{RollbackOptions, Times, extract};
+use crate::rollback::{Likeness, RollbackOptions, extract};
 use crate::store::{EXECUTABLE, Layout, Listed, SCRIPTS, Selector, Store, write_private};
 
 /// Every so many files are changed, and as many removed.
@@ -97,7 +97,7 @@ impl Scratch {
         fs.create_dir_all(&base.path, 0o700).during("create directory", &base.path)?;
         let workspace = base.path.join("workspace");
         let options = RollbackOptions::default();
-        extract(at.store, listed, &workspace, &options, Times::Kept, at.context)?;
+        extract(at.store, listed, &workspace, &options, Likeness::Exact, at.context)?;
         let dir = workspace.join(STORE);
         let (store, _) = Store::open_or_create(&dir, &workspace, &fs)?;
         let out = Scratch { fs, base, workspace, store: store.layout().clone() };

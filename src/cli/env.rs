@@ -16,6 +16,8 @@ pub(crate) struct Env {
     pub(crate) store: Option<PathBuf>,
     /// `CARGO`, or `cargo`.
     pub(crate) cargo: OsString,
+    /// Cargo's own directory: `CARGO_HOME`, or `.cargo` in the home directory.
+    pub(crate) cargo_home: PathBuf,
     /// Where caches belong: `XDG_CACHE_HOME`, or what the system has in its place.
     pub(crate) cache: PathBuf,
     /// `GITHUB_WORKSPACE`: where GitHub checked the repository out.
@@ -41,6 +43,10 @@ impl Env {
             executable: std::env::current_exe().ok(),
             store: given("BACKSTOP_STORE").map(PathBuf::from),
             cargo: given("CARGO").unwrap_or_else(|| "cargo".into()),
+            cargo_home: given("CARGO_HOME").map_or_else(
+                || PathBuf::from(given("HOME").unwrap_or_default()).join(".cargo"),
+                PathBuf::from,
+            ),
             cache: given("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute()).unwrap_or_else(
                 || {
                     let below = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };

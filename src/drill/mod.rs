@@ -6,8 +6,14 @@
 //! cargo takes nothing of it for fresh; a build that compiled nothing fails. Builds run offline and, where the
 //! restore point has a `Cargo.lock`, locked.
 //!
+//! The workspace itself is no part of the proof: links of the copy do not lead there, and a build that reads there all
+//! the same, by a path dependency or any other absolute path, fails. A restore point is blamed for a build that fails
+//! only if the same build passes with the files that the workspace has beside it.
+//!
 //! A build runs build scripts and macros of the workspace: whoever runs a drill runs code of that workspace.
 
+mod around;
+mod beside;
 mod place;
 mod seed;
 
@@ -15,16 +21,18 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::check::{Check, Obstacle, timed};
+use crate::check::{Check, Finding, Obstacle, timed};
 use crate::compile::{Answer, Cargo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Context, Event, plural};
 use crate::manifest::{Id, Manifest, RootName};
-use crate::path::{RelPath, show_path};
-use crate::rollback::{RollbackOptions, Times, extract};
+use crate::path::{RelPath, resolved, show_path};
+use crate::rollback::{Likeness, RollbackOptions, extract};
+use crate::select::inputs::read_since;
+use crate::settings::BuildSetting;
 use crate::store::{DrillLevel, Drilled, Listed, Log, Store, StoreLock};
 use crate::validate::{From, verify_sources};
-use crate::workspace::{LoadOptions, Workspace, load};
+use crate::workspace::read_settings;
 use place::Place;
 pub use place::outside;
 pub(crate) use place::outside_all;
@@ -40,6 +48,24 @@ pub struct DrillOptions {
     pub seeds: Vec<PathBuf>,
     /// The cargo to run.
     pub cargo: OsString,
+    /// Cargo's own directory: the configuration in it counts everywhere.
+    pub cargo_home: PathBuf,
+}
+
+/// What is behind a build of the copy that fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The restore point: the same build passes with these files, which the workspace has beside it.
+    Lacks(Vec<String>),
+    /// Something else: the build fails with all those files as well, or there are none.
+    NotTheFiles,
+    /// Cargo does not even start in the copy.
+    Cargo,
+    /// The copy is built with files of the workspace itself.
+    Original,
+    /// Nobody knows: there are too many files beside the restore point to try.
+    Unknown,
 }
 
 /// What a drill found.
@@ -55,6 +81,8 @@ pub struct DrillReport {
     pub rungs: Vec<Check>,
     /// What is known of the workspace when the restore point was made: whether it compiled.
     pub compiled_then: Option<bool>,
+    /// What is behind the build that failed, where one did.
+    pub cause: Option<Cause>,
     /// The log.
     pub log: PathBuf,
     /// How long it took.
@@ -97,12 +125,13 @@ pub fn drill(
     let log = Log::open(store, "validation", &Id::at(started), context.clock, context.observer);
     log.line(&format!("drill of {} up to {}", listed.backup_id(), options.level));
     let inner = context.with(&*log);
-    let result = climb(store, listed, options, &inner).map(|rungs| DrillReport {
+    let result = climb(store, listed, options, &inner).map(|(rungs, cause)| DrillReport {
         backup_id: listed.backup_id(),
         id: listed.id.clone(),
         wanted: options.level,
         rungs,
         compiled_then: store.status(listed).compiled.map(|c| c.passed),
+        cause,
         log: log.path().clone(),
         elapsed: context.clock.now().duration_since(started).unwrap_or_default(),
     });
@@ -135,13 +164,15 @@ fn climb(
     listed: &Listed,
     options: &DrillOptions,
     context: &Context<'_>,
-) -> Result<Vec<Check>> {
+) -> Result<(Vec<Check>, Option<Cause>)> {
     let manifest = match store.manifest(listed) {
         Ok(manifest) => manifest,
-        Err(e) => return Ok(vec![Check { id: DrillLevel::Bytes.name().into(), ..unreadable(&e) }]),
+        Err(e) => return Ok((vec![Check { id: DrillLevel::Bytes.name().into(), ..unreadable(&e) }], None)),
     };
-    let place = Place::prepare(store, &manifest, &options.scratch, context)?;
-    let climb = Climb { store, listed, manifest: &manifest, options, place: &place, context };
+    let place =
+        Place::prepare(store, &manifest, &options.scratch, &options.cargo_home, options.level, context)?;
+    let mut climb =
+        Climb { store, listed, manifest: &manifest, options, place: &place, env: Vec::new(), context };
     let rungs = climb.all();
     // Where the climb ended with an error, that is the one that counts.
     let cleared = place.clear();
@@ -150,7 +181,7 @@ fn climb(
 }
 
 impl Climb<'_> {
-    fn all(&self) -> Result<Vec<Check>> {
+    fn all(&mut self) -> Result<(Vec<Check>, Option<Cause>)> {
         let (options, context) = (self.options, self.context);
         let mut rungs = Vec::new();
         for level in DrillLevel::ALL.into_iter().filter(|level| *level <= options.level) {
@@ -167,10 +198,36 @@ impl Climb<'_> {
             let passed = rung.passed();
             rungs.push(rung);
             if !passed {
-                break;
+                let cause = if level < DrillLevel::Resolves { None } else { Some(self.cause(level)?) };
+                return Ok((rungs, cause));
+            }
+            if level == DrillLevel::Manifest && options.level > level {
+                self.env = self.place.surround(self.manifest.git.as_ref())?;
             }
         }
-        Ok(rungs)
+        Ok((rungs, None))
+    }
+
+    /// Why the rung failed: it is tried once more with what the workspace has beside the restore point.
+    fn cause(&self, level: DrillLevel) -> Result<Cause> {
+        if !self.cargo().starts(self.context)? {
+            return Ok(Cause::Cargo);
+        }
+        let known = self.store.status(self.listed).compiled;
+        if level >= DrillLevel::Compiles && known.is_some_and(|c| !c.passed) {
+            return Ok(Cause::NotTheFiles);
+        }
+        if !self.read_in_the_original()?.is_empty() {
+            return Ok(Cause::Original);
+        }
+        let Some(added) = beside::add(self.store, self.manifest, self.place, self.context)? else {
+            return Ok(Cause::Unknown);
+        };
+        if added.is_empty() {
+            return Ok(Cause::NotTheFiles);
+        }
+        let again = self.rung(level)?;
+        Ok(if again.passed() { Cause::Lacks(added) } else { Cause::NotTheFiles })
     }
 
     /// A scratch place that is full says nothing of the restore point.
@@ -199,6 +256,8 @@ struct Climb<'a> {
     manifest: &'a Manifest,
     options: &'a DrillOptions,
     place: &'a Place,
+    /// What cargo gets beside the variables of this process.
+    env: Vec<(OsString, OsString)>,
     context: &'a Context<'a>,
 }
 
@@ -229,14 +288,21 @@ impl Climb<'_> {
     fn extracted(&self) -> Result<Check> {
         let options = RollbackOptions { from: From::Archive, outside: true, ..RollbackOptions::default() };
         let done =
-            extract(self.store, self.listed, self.place.workspace(), &options, Times::Present, self.context);
-        match done {
-            Ok(_) => {}
+            extract(self.store, self.listed, self.place.workspace(), &options, Likeness::Built, self.context);
+        let turned = match done {
+            Ok(report) => report.turned,
             Err(e) if e.kind() == ErrorKind::Damaged => return Ok(unreadable(&e)),
             Err(e) => return Err(e),
-        }
+        };
         let mut out = Check::counted(self.manifest.entries.len() as u64, "entries");
-        out.findings = self.place.compare(self.manifest)?;
+        out.findings = self.place.compare(self.manifest, &turned)?;
+        for (at, target) in turned {
+            out.notes.push(format!(
+                "{}: the link leads to `{}` in the copy: into the workspace itself, it would prove nothing",
+                at.shown(),
+                show_path(&target)
+            ));
+        }
         Ok(out)
     }
 
@@ -250,35 +316,36 @@ impl Climb<'_> {
             locked,
             offline: true,
             time_limit: None,
+            env: &self.env,
         }
     }
 
-    /// The copy as cargo describes it: its settings are those that were backed up.
-    fn load(&self) -> Result<Workspace> {
-        load(&LoadOptions {
-            manifest_path: Some(self.place.workspace().join("Cargo.toml")),
-            directory: self.place.workspace().to_path_buf(),
-            cargo: self.options.cargo.clone(),
-        })
+    /// What the settings that were backed up ask for.
+    fn build(&self) -> Result<BuildSetting> {
+        match self.cargo().metadata(self.context)? {
+            Ok(metadata) => Ok(read_settings(&metadata, self.place.workspace())?.build),
+            // Just now it worked.
+            Err(answer) => {
+                let said = answer.findings.into_iter().map(|finding| finding.problem);
+                Err(Error::new(ErrorKind::Workspace, "cargo metadata fails in the copy").with_details(said))
+            }
+        }
     }
 
     fn resolves(&self) -> Result<Check> {
         // What stands in the way of either, cargo says here first.
         let answer = self.cargo().resolve(self.context)?;
-        let mut out = if answer.ok {
-            match self.load() {
-                Ok(workspace) => answered(workspace.packages.len() as u64, "packages", answer),
-                Err(e) => {
-                    let mut out = Check::counted(0, "packages");
-                    e.details().iter().for_each(|detail| out.find("cargo metadata", detail.clone()));
-                    if out.findings.is_empty() {
-                        out.find("cargo metadata", e.to_string());
-                    }
-                    out
-                }
+        let metadata = if answer.ok { self.cargo().metadata(self.context)? } else { Err(answer.clone()) };
+        let mut out = match metadata {
+            Ok(metadata) => {
+                let local = metadata.packages.iter().filter(|package| package.source.is_none());
+                let manifests: Vec<PathBuf> =
+                    local.map(|package| package.manifest_path.clone().into()).collect();
+                let mut out = answered(manifests.len() as u64, "packages", answer);
+                out.findings.extend(self.originals(manifests.iter()));
+                out
             }
-        } else {
-            answered(0, "packages", answer)
+            Err(answer) => answered(0, "packages", answer),
         };
         if !self.cargo().locked {
             out.notes.push("it has no Cargo.lock: versions were chosen anew".into());
@@ -299,19 +366,48 @@ impl Climb<'_> {
             }
             Err(e) => notes.push(format!("nothing was taken from the workspace's target directory: {e}")),
         }
-        let build = self.load()?.settings.build;
-        let answer = self.cargo().check(&build, self.context)?;
+        let answer = self.cargo().check(&self.build()?, self.context)?;
         let compiled = answer.compiled;
-        let mut out = answered(compiled, "units compiled", answer);
+        let mut out = self.built(compiled, "units compiled", answer)?;
         out.notes.extend(notes);
         Ok(out)
     }
 
     fn tests(&self) -> Result<Check> {
-        let build = self.load()?.settings.build;
-        let answer = self.cargo().test(&build, self.context)?;
+        let answer = self.cargo().test(&self.build()?, self.context)?;
         let passed = answer.tests_passed;
-        Ok(answered(passed, "tests", answer))
+        self.built(passed, "tests", answer)
+    }
+
+    /// A build that passes proves nothing if it read the workspace itself.
+    fn built(&self, checked: u64, unit: &str, answer: Answer) -> Result<Check> {
+        let mut findings = self.originals(answer.manifests.iter());
+        findings.extend(self.read_in_the_original()?);
+        let mut out = answered(checked, unit, answer);
+        out.findings.extend(findings);
+        Ok(out)
+    }
+
+    /// What rustc and build scripts say that they read in the workspace itself.
+    fn read_in_the_original(&self) -> Result<Vec<Finding>> {
+        let read = read_since(self.place.target(), self.place.workspace(), self.place.begun());
+        Ok(self.originals(read.keys()))
+    }
+
+    /// The `paths` that lie in the workspace itself, in whatever way they are named.
+    fn originals<'p>(&self, paths: impl Iterator<Item = &'p PathBuf>) -> Vec<Finding> {
+        // What was built there for others is taken on purpose.
+        let built = |real: &Path| self.options.seeds.iter().any(|dir| real.starts_with(dir));
+        let read_there = |path: &&PathBuf| {
+            let real = resolved(path);
+            self.place.is_original(&real) && !built(&real)
+        };
+        let found = paths.filter(read_there).map(|path| Finding {
+            place: show_path(path),
+            problem: "the copy is built with this file of the workspace itself: an absolute path leads there"
+                .to_owned(),
+        });
+        found.collect()
     }
 }
 

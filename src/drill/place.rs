@@ -2,36 +2,52 @@
 //!
 //! ```text
 //! SCRATCH/STORE_ID/lock          one drill at a time
-//! SCRATCH/STORE_ID/copy/…        the restored workspace, and what lies outside it at the same relative place; always
-//!                                at the same path, because cargo takes a package at another path for another package
+//! SCRATCH/STORE_ID/copy/…        the restored workspace, and what lies outside it at the same relative place, with
+//!                                what counts for it above it; always at the same path, because cargo takes a package
+//!                                at another path for another package
 //! SCRATCH/STORE_ID/target/       what the copy is built in; stays for the next drill
 //! ```
 
+use std::ffi::OsString;
 use std::fs::TryLockError;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use walkdir::WalkDir;
 
+use super::around::{Around, shut_off, toolchain};
 use crate::check::Finding;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::{Fs, LockFile};
-use crate::manifest::{Kind, Manifest, Mode, RootName};
+use crate::manifest::{GitState, Kind, Manifest, Mode, RootName, RootedPath};
 use crate::order;
 use crate::path::{clean, resolved, show_path};
-use crate::store::{Store, unescape_root};
+use crate::store::{DrillLevel, Store, unescape_root};
 
 /// A scratch place, locked.
 #[derive(Debug)]
 pub(super) struct Place {
     fs: Fs,
     copy: PathBuf,
-    workspace: PathBuf,
+    /// When `copy` was made, by its file system's clock.
+    begun: SystemTime,
     target: PathBuf,
-    /// The outside roots: name and directory in the copy.
-    outside: Vec<(RootName, PathBuf)>,
+    workspace: CopiedRoot,
+    outside: Vec<CopiedRoot>,
+    around: Around,
     _lock: LockFile,
+}
+
+/// A directory that is restored.
+#[derive(Debug)]
+pub(super) struct CopiedRoot {
+    pub(super) name: RootName,
+    /// Where it lies, without links.
+    pub(super) original: PathBuf,
+    /// Where it lies in the copy.
+    pub(super) copy: PathBuf,
 }
 
 /// The scratch directory without links, whether it is there yet or not.
@@ -65,29 +81,70 @@ impl Place {
         store: &Store,
         manifest: &Manifest,
         scratch: &Path,
+        cargo_home: &Path,
+        level: DrillLevel,
         context: &Context<'_>,
     ) -> Result<Self> {
         let fs = store.fs().clone();
         let scratch = outside_all(scratch, store, manifest)?;
-        let base = scratch.join(store.info()?.store_id);
-        fs.create_dir_all(&base, 0o700).during("create directory", &base)?;
+        let base = own_base(&fs, &scratch, &store.info()?.store_id)?;
+        if level >= DrillLevel::Compiles {
+            refuse_noexec(&base)?;
+        }
         let path = base.join("lock");
         let lock = fs.lock_file(&path).during("open", &path)?;
         wait_for(&lock, &path, context)?;
         let copy = base.join("copy");
         fs.remove_tree(&copy).during("remove", &copy)?;
-        let (workspace, outside) = arrange(store.root(), manifest, &copy)?;
-        Ok(Place { fs, copy, workspace, target: base.join("target"), outside, _lock: lock })
+        let around = Around::look(store.root(), cargo_home, manifest.git.as_ref());
+        let (workspace, outside) = arrange(store, manifest, &copy, around.depth(store.root()))?;
+        fs.create_dir(&copy, 0o700).during("create directory", &copy)?;
+        let begun = copy.metadata().and_then(|meta| meta.modified()).during("look at", &copy)?;
+        let target = base.join("target");
+        Ok(Place { fs, copy, begun, target, workspace, outside, around, _lock: lock })
+    }
+
+    /// Puts what counts for the workspace and lies above it around the restored copy. Gives the variables for what is
+    /// run there.
+    pub(super) fn surround(&self, git: Option<&GitState>) -> Result<Vec<(OsString, OsString)>> {
+        let place = |path: &Path| {
+            let mut pairs = self.workspace.original.ancestors().zip(self.workspace.copy.ancestors());
+            let (above, copied) = pairs.find(|(above, _)| path.starts_with(above))?;
+            let rest = path.strip_prefix(above).ok()?;
+            Some(if rest.as_os_str().is_empty() { copied.into() } else { copied.join(rest) })
+                .filter(|place: &PathBuf| place.starts_with(&self.copy))
+        };
+        let occupied =
+            |place: &Path| self.roots().any(|r| place.starts_with(&r.copy) || r.copy.starts_with(place));
+        self.around.put(&self.fs, git, place, occupied)?;
+        let mut env = shut_off(&self.copy);
+        env.extend(toolchain(&self.workspace.original, &self.workspace.copy));
+        Ok(env)
     }
 
     /// The restored workspace root.
     pub(super) fn workspace(&self) -> &Path {
-        &self.workspace
+        &self.workspace.copy
     }
 
     /// The target directory of the drill's own.
     pub(super) fn target(&self) -> &Path {
         &self.target
+    }
+
+    /// When the copy was begun, by its file system's clock.
+    pub(super) fn begun(&self) -> SystemTime {
+        self.begun
+    }
+
+    /// Every restored directory, the workspace first.
+    pub(super) fn roots(&self) -> impl Iterator<Item = &CopiedRoot> {
+        std::iter::once(&self.workspace).chain(&self.outside)
+    }
+
+    /// Whether a path without links lies in the workspace itself.
+    pub(super) fn is_original(&self, path: &Path) -> bool {
+        !path.starts_with(&self.copy) && self.roots().any(|root| path.starts_with(&root.original))
     }
 
     /// The names of the packages that are restored, and so never taken from somewhere else.
@@ -101,8 +158,12 @@ impl Place {
     }
 
     /// Holds the copy against the manifest: kinds, modes and links, nothing missing and nothing more. Contents were
-    /// read back when they were written.
-    pub(super) fn compare(&self, manifest: &Manifest) -> Result<Vec<Finding>> {
+    /// read back when they were written. Links that were `turned` lead into the copy instead.
+    pub(super) fn compare(
+        &self,
+        manifest: &Manifest,
+        turned: &[(RootedPath, PathBuf)],
+    ) -> Result<Vec<Finding>> {
         let mut expected: order::Map<PathBuf, &crate::manifest::Entry> = order::Map::new();
         for entry in &manifest.entries {
             expected.insert(self.root(&entry.root).join(&entry.path), entry);
@@ -111,8 +172,7 @@ impl Place {
         let mut find = |place: String, problem: &str| {
             findings.push(Finding { place, problem: problem.into() });
         };
-        let roots = std::iter::once(&self.workspace).chain(self.outside.iter().map(|(_, dir)| dir));
-        for root in roots {
+        for root in self.roots().map(|root| &root.copy) {
             for found in WalkDir::new(root).min_depth(1).follow_links(false) {
                 let found = found.map_err(|e| {
                     Error::new(ErrorKind::Io, format!("failed to look through `{}`", show_path(root)))
@@ -127,10 +187,12 @@ impl Place {
                 let right = match &entry.kind {
                     Kind::File { size, .. } => meta.is_file() && meta.len() == *size,
                     Kind::Directory => meta.is_dir(),
-                    Kind::Symlink { target } => std::fs::read_link(found.path())
-                        .is_ok_and(|found| found.as_os_str() == target.as_os_str()),
+                    Kind::Symlink { target } => {
+                        let turned = turned.iter().find(|(at, _)| *at == entry.place());
+                        let target = turned.map_or(target.as_os_str(), |(_, to)| to.as_os_str());
+                        std::fs::read_link(found.path()).is_ok_and(|found| found.as_os_str() == target)
+                    }
                 };
-                use std::os::unix::fs::MetadataExt;
                 if !right {
                     find(entry.shown(), "is not what the manifest says");
                 } else if !meta.is_symlink() && Mode::new(meta.mode()) != entry.mode() {
@@ -145,20 +207,57 @@ impl Place {
     }
 
     fn root(&self, name: &RootName) -> &Path {
-        let outside = self.outside.iter().find(|(root, _)| root == name);
-        outside.map_or(&self.workspace, |(_, directory)| directory)
+        self.roots().find(|root| root.name == *name).map_or(self.workspace(), |root| &root.copy)
     }
 }
 
+/// The directory of the store below the scratch directory, made where it is missing. Another user's is left alone.
+fn own_base(fs: &Fs, scratch: &Path, id: &str) -> Result<PathBuf> {
+    let user = rustix::process::geteuid().as_raw();
+    let make = |base: PathBuf| {
+        fs.create_dir_all(&base, 0o700).during("create directory", &base)?;
+        let owner = base.symlink_metadata().during("look at", &base)?.uid();
+        Ok((base, owner == user))
+    };
+    let named = |e: Error| e.with_help("name a directory of your own with --scratch DIR");
+    let (base, own) = make(scratch.join(id)).map_err(named)?;
+    if own {
+        return Ok(base);
+    }
+    match make(scratch.join(format!("{id}-{user}"))).map_err(named)? {
+        (base, true) => Ok(base),
+        (base, false) => {
+            let text = format!("`{}` belongs to another user", show_path(&base));
+            Err(named(Error::new(ErrorKind::Io, text)))
+        }
+    }
+}
+
+/// Where nothing may be executed, a build says nothing of the restore point.
+fn refuse_noexec(base: &Path) -> Result<()> {
+    let stat = rustix::fs::statvfs(base).map_err(|e| Error::io("look at", base, e.into()))?;
+    if !stat.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC) {
+        return Ok(());
+    }
+    let text = format!("`{}` is mounted noexec: no build can run there", show_path(base));
+    Err(Error::new(ErrorKind::Io, text).with_help("name a directory elsewhere with --scratch DIR"))
+}
+
 /// Where the workspace stands in the copy, so that what lies outside it stays in there too: as deep as the longest
-/// way up that a root's path takes.
-fn arrange(root: &Path, manifest: &Manifest, copy: &Path) -> Result<(PathBuf, Vec<(RootName, PathBuf)>)> {
+/// way up that a root's path takes, and at least `above`.
+fn arrange(
+    store: &Store,
+    manifest: &Manifest,
+    copy: &Path,
+    above: usize,
+) -> Result<(CopiedRoot, Vec<CopiedRoot>)> {
+    let root = store.root();
     let mut ways = Vec::new();
-    for root in manifest.roots.iter().filter(|r| !r.name.is_workspace()) {
-        ways.push((root.name.clone(), unescape_root(&root.path)?));
+    for outside in manifest.roots.iter().filter(|r| !r.name.is_workspace()) {
+        ways.push((outside, unescape_root(&outside.path)?));
     }
     let up = |path: &Path| path.components().filter(|c| matches!(c, Component::ParentDir)).count();
-    let depth = ways.iter().map(|(_, path)| up(path)).max().unwrap_or(0);
+    let depth = ways.iter().map(|(_, path)| up(path)).max().unwrap_or(0).max(above);
     let mut workspace = copy.to_path_buf();
     // The directories on the way have the names that they have around the workspace: a path dependency may come back
     // down through them.
@@ -167,7 +266,12 @@ fn arrange(root: &Path, manifest: &Manifest, copy: &Path) -> Result<(PathBuf, Ve
     (0..missing).for_each(|_| workspace.push("root"));
     above.iter().rev().for_each(|name| workspace.push(name));
     workspace.push(root.file_name().unwrap_or("workspace".as_ref()));
-    let outside = ways.into_iter().map(|(name, way)| (name, clean(&workspace.join(way)))).collect();
+    let outside = ways.into_iter().map(|(root, way)| {
+        let (name, original) = (root.name.clone(), resolved(&store.root_directory(root)?));
+        Ok(CopiedRoot { name, original, copy: clean(&workspace.join(way)) })
+    });
+    let outside = outside.collect::<Result<_>>()?;
+    let workspace = CopiedRoot { name: RootName::Workspace, original: root.to_path_buf(), copy: workspace };
     Ok((workspace, outside))
 }
 

@@ -37,8 +37,8 @@ use apply::{Identity, Stopped, Transaction};
 pub use journal::{Action, Journal, Origin, Purpose, Verb};
 use plan::needed;
 pub use plan::{Counts, RollbackOptions, RollbackPlan};
+pub(crate) use restore::{Likeness, extract};
 pub use restore::{RestoreReport, restore_to};
-pub(crate) use restore::{Times, extract};
 pub use undo::plan_undo;
 pub(crate) use undo::{restore_points_of, rollbacks};
 

@@ -1,7 +1,10 @@
 //! Restoring to another directory: everything as it was, modification times included, and nothing else touched.
+//!
+//! **Invariant.** No link of the copy leads into the workspace itself: what it led to there it leads to in the copy.
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::plan::RollbackOptions;
@@ -10,9 +13,9 @@ use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event, plural};
 use crate::fsx::Fs;
 use crate::live_tree::PathFilter;
-use crate::manifest::{Entry, Id, Kind, RootName};
+use crate::manifest::{Entry, Id, Kind, RootName, RootedPath};
 use crate::order;
-use crate::path::show_path;
+use crate::path::{canonical, clean, relative, resolved, show_path};
 use crate::store::{Listed, Log, Store};
 use crate::validate::{Source, VerifiedSession, verify_sources};
 
@@ -33,6 +36,10 @@ pub struct RestoreReport {
     pub directories: u64,
     /// Bytes of file content.
     pub bytes: u64,
+    /// Links that would have led into the workspace itself, and what they point at in the copy.
+    pub turned: Vec<(RootedPath, PathBuf)>,
+    /// Manifests and configurations of cargo that name the workspace itself by an absolute path, and which.
+    pub naming: Vec<(RootedPath, PathBuf)>,
 }
 
 /// Restores into `directory`, which must not exist or be empty. Roots outside the workspace go, with
@@ -50,18 +57,20 @@ pub fn restore_to(
     let started = context.clock.now();
     let log = Log::open(store, "rollback", &Id::at(started), context.clock, context.observer);
     log.line(&format!("restore of {} to {}", listed.backup_id(), show_path(directory)));
-    let result = extract(store, listed, directory, options, Times::Kept, &context.with(&*log));
+    let result = extract(store, listed, directory, options, Likeness::Apart, &context.with(&*log));
     log.end(&result, |r| format!("{} files, {} links, {} directories", r.files, r.symlinks, r.directories));
     result
 }
 
-/// Which modification times restored files get.
+/// What a copy is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Times {
-    /// Those that were recorded.
-    Kept,
-    /// The present's: cargo has to look at every one of them.
-    Present,
+pub(crate) enum Likeness {
+    /// It is compared with the restore point: links and times are the recorded ones.
+    Exact,
+    /// It stands for itself: no link leads to the original.
+    Apart,
+    /// It is built as well: cargo has to look at every file, so all have the present as their time.
+    Built,
 }
 
 /// [`restore_to`] without a log of its own.
@@ -70,7 +79,7 @@ pub(crate) fn extract(
     listed: &Listed,
     directory: &Path,
     options: &RollbackOptions,
-    times: Times,
+    likeness: Likeness,
     context: &Context<'_>,
 ) -> Result<RestoreReport> {
     let there = directory.ancestors().find_map(|dir| crate::path::canonical(dir).ok());
@@ -102,7 +111,7 @@ pub(crate) fn extract(
         .with_help("`show -v` names all that it holds; what lies outside the workspace needs --outside"));
     }
     let verified = verify_sources(store, listed, manifest, &wanted, options.from, context)?;
-    let restore = Restore { store, listed, verified: &verified, directory, times, context };
+    let restore = Restore { store, listed, verified: &verified, directory, likeness, context };
     restore.refuse_occupied(options.outside)?;
     restore.run(&wanted).map_err(|e| restore.partial(e, &wanted))
 }
@@ -112,7 +121,7 @@ struct Restore<'a> {
     listed: &'a Listed,
     verified: &'a VerifiedSession,
     directory: &'a Path,
-    times: Times,
+    likeness: Likeness,
     context: &'a Context<'a>,
 }
 
@@ -192,6 +201,8 @@ impl Restore<'_> {
             symlinks: 0,
             directories: 0,
             bytes: 0,
+            turned: Vec::new(),
+            naming: Vec::new(),
         };
         let total = wanted.iter().map(|i| manifest.entries[*i].size()).sum();
         self.context.observer.on(&Event::Phase {
@@ -214,8 +225,11 @@ impl Restore<'_> {
                     report.directories += 1;
                 }
                 Kind::Symlink { target } => {
-                    self.fs().symlink(target.as_os_str(), &path).during("create", &path)?;
-                    if self.times == Times::Kept {
+                    let turned = self.turned(&path, Path::new(target.as_os_str()))?;
+                    let target = turned.as_deref().unwrap_or(Path::new(target.as_os_str()));
+                    self.fs().symlink(target, &path).during("create", &path)?;
+                    report.turned.extend(turned.map(|target| (entry.place(), target)));
+                    if self.likeness != Likeness::Built {
                         self.fs().set_mtime(&path, entry.mtime).during("touch", &path)?;
                     }
                     report.symlinks += 1;
@@ -234,9 +248,61 @@ impl Restore<'_> {
             }
         }
         self.write_archived(&archived)?;
+        if self.likeness != Likeness::Exact {
+            report.naming = self.naming(wanted)?;
+        }
         self.set_directory_modes(wanted)?;
         self.fs().barrier(self.directory).during("sync", self.directory)?;
         Ok(report)
+    }
+
+    /// The roots of the workspace itself without links, and where each goes.
+    fn originals(&self) -> Result<Vec<(PathBuf, PathBuf)>> {
+        let roots = &self.verified.manifest().roots;
+        let pair = |root| Ok((resolved(&self.store.root_directory(root)?), self.root_directory(&root.name)?));
+        roots.iter().map(pair).collect()
+    }
+
+    /// What a link at `path` of the copy has to point at so that it does not lead to the original: where that would
+    /// stand in the copy. `None` where it does not lead there.
+    fn turned(&self, path: &Path, target: &Path) -> Result<Option<PathBuf>> {
+        let (Some(parent), true) = (path.parent(), self.likeness != Likeness::Exact) else { return Ok(None) };
+        let parent = resolved(parent);
+        // What the link names may be a link itself, which was or is turned by itself.
+        let named = parent.join(target);
+        let reached = match (named.parent().map(canonical), named.file_name()) {
+            (Some(Ok(above)), Some(name)) => above.join(name),
+            _ => resolved(&clean(&named)),
+        };
+        let pairs = self.originals()?;
+        if pairs.iter().any(|(_, copy)| reached.starts_with(resolved(copy))) {
+            return Ok(None);
+        }
+        // One root may hold another one.
+        let holds = pairs.iter().filter(|(original, _)| reached.starts_with(original));
+        let innermost = holds.max_by_key(|(original, _)| original.as_os_str().len());
+        Ok(innermost.and_then(|(original, copy)| {
+            let rest = reached.strip_prefix(original).ok()?;
+            Some(relative(&parent, &clean(&resolved(copy).join(rest))))
+        }))
+    }
+
+    /// The manifests and configurations in the copy that name the original by an absolute path.
+    fn naming(&self, wanted: &[usize]) -> Result<Vec<(RootedPath, PathBuf)>> {
+        let originals = self.originals()?;
+        let mut out = Vec::new();
+        for entry in wanted.iter().map(|i| &self.verified.manifest().entries[*i]) {
+            let steers = entry.path.file_name() == "Cargo.toml"
+                || entry.path.parent().is_some_and(|dir| dir.file_name() == ".cargo");
+            if !steers || !entry.is_file() {
+                continue;
+            }
+            let path = self.root_directory(&entry.root)?.join(&entry.path);
+            let text = std::fs::read(&path).unwrap_or_default();
+            let named = originals.iter().find(|(original, _)| names(&text, original.as_os_str().as_bytes()));
+            out.extend(named.map(|(original, _)| (entry.place(), original.clone())));
+        }
+        Ok(out)
     }
 
     fn write(&self, entry: &Entry, path: &Path, content: &mut dyn Read) -> Result<()> {
@@ -256,9 +322,11 @@ impl Restore<'_> {
                 format!("`{}` does not hold what was written to it", show_path(path)),
             ));
         }
-        match self.times {
-            Times::Kept => file.finish(&entry.attributes, entry.mtime).during("finish", path),
-            Times::Present => file.set_attributes(&entry.attributes).during("finish", path),
+        match self.likeness {
+            Likeness::Built => file.set_attributes(&entry.attributes).during("finish", path),
+            Likeness::Exact | Likeness::Apart => {
+                file.finish(&entry.attributes, entry.mtime).during("finish", path)
+            }
         }
     }
 
@@ -294,11 +362,21 @@ impl Restore<'_> {
             if entry.kind == Kind::Directory {
                 let path = self.root_directory(&entry.root)?.join(&entry.path);
                 self.fs().set_mode(&path, entry.mode()).during("change the mode of", &path)?;
-                if self.times == Times::Kept {
+                if self.likeness != Likeness::Built {
                     self.fs().set_mtime(&path, entry.mtime).during("touch", &path)?;
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Whether a text names the directory, or what is in it: its path behind a quote.
+fn names(text: &[u8], directory: &[u8]) -> bool {
+    let length = directory.len() + 2;
+    text.windows(length).any(|w| {
+        matches!(w[0], b'"' | b'\'')
+            && w[1..length - 1] == *directory
+            && matches!(w[length - 1], b'"' | b'\'' | b'/')
+    })
 }

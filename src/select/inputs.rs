@@ -102,6 +102,28 @@ pub(crate) fn said(workspace: &Workspace) -> Inputs {
     out
 }
 
+/// What the builds since `since` read, of any package and by the target directory alone; relative paths count from
+/// `base`. Their time is that of the file system that `target` lies in.
+pub(crate) fn read_since(target: &Path, base: &Path, since: std::time::SystemTime) -> Inputs {
+    let mut out = Inputs::new();
+    for profile in profiles(target) {
+        let units = ["deps", "examples"].iter().flat_map(|dir| entries(&profile.join(dir)));
+        let scripts = entries(&profile.join("build")).into_iter().flat_map(|dir| entries(&dir));
+        for path in units.chain(scripts) {
+            let kind = match (path.extension(), path.file_name()) {
+                (Some(extension), _) if extension == "d" => Reader::Compiler,
+                (_, Some(name)) if name == "output" => Reader::BuildScript,
+                _ => continue,
+            };
+            if path.metadata().and_then(|meta| meta.modified()).is_ok_and(|made| made >= since) {
+                let source = Source { path, kind, bases: vec![base] };
+                out.extend(source.read());
+            }
+        }
+    }
+    out
+}
+
 /// Whether a directory that a build script watches is one of those that the walk is for: its package, or what holds
 /// the workspace. It says nothing then of what git ignores in there.
 pub(crate) fn is_the_walks(workspace: &Workspace, path: &Path) -> bool {

@@ -12,27 +12,28 @@ use crate::cli::{backstop, program};
 use crate::support::edit::{link, overwrite, remove, write};
 use crate::support::{Picture, World};
 
-fn cargo() -> std::ffi::OsString {
+pub(crate) fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-fn options(world: &World, level: DrillLevel) -> DrillOptions {
+pub(crate) fn options(world: &World, level: DrillLevel) -> DrillOptions {
     DrillOptions {
         level,
         scratch: world.temp.path().join("scratch"),
         seeds: vec![world.at("target")],
         cargo: cargo(),
+        cargo_home: world.temp.path().join("no-cargo-home"),
     }
 }
 
 #[track_caller]
-fn run(world: &World, level: DrillLevel) -> DrillReport {
+pub(crate) fn run(world: &World, level: DrillLevel) -> DrillReport {
     let report = drill(&world.store(), &world.latest(), &options(world, level), &world.context());
     report.unwrap_or_else(|e| panic!("{e}: {:?}", e.details()))
 }
 
 /// The findings of the rung that failed, one a line.
-fn found(report: &DrillReport) -> String {
+pub(crate) fn found(report: &DrillReport) -> String {
     let (level, rung) = report.failed().expect("a rung failed");
     let lines = rung.findings.iter().map(|f| format!("{level} {}: {}", f.place, f.problem));
     lines.collect::<Vec<_>>().join("\n")

@@ -10,6 +10,7 @@ mod cli;
 mod cuts;
 mod diff;
 mod drill;
+mod drill_around;
 mod elsewhere;
 mod git_starts_nothing;
 mod golden;

@@ -28,6 +28,7 @@ impl Session<'_> {
             scratch: scratch.to_path_buf(),
             seeds: self.target_directories(store),
             cargo: self.env.cargo.clone(),
+            cargo_home: self.env.cargo_home.clone(),
         };
         if level >= DrillLevel::Resolves {
             context.note(format!(

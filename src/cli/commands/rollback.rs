@@ -179,12 +179,13 @@ impl Session<'_> {
         let dir = crate::path::clean(&self.env.absolute(dir));
         let report = rollback::restore_to(store, listed, &dir, &self.options(args, store), &self.context())?;
         self.progress.clear();
+        let code = if report.naming.is_empty() { exit::DONE } else { exit::FINDINGS };
         self.report(&if self.json() {
-            render::restore_json(&report)
+            render::restore_json(&report, code)
         } else {
             render::restore(&self.term, &report)
         });
-        Ok(exit::DONE)
+        Ok(code)
     }
 }
 

@@ -8,7 +8,7 @@ use super::checks::{Layout, checks};
 use crate::check::{Check, Obstacle};
 use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, sentences};
 use crate::clock::show_duration;
-use crate::drill::DrillReport;
+use crate::drill::{Cause, DrillReport};
 use crate::path::show_path;
 use crate::store::DrillLevel;
 
@@ -52,33 +52,61 @@ pub(in crate::cli) fn drill(term: &Term, report: &DrillReport) -> String {
 pub(super) fn help(report: &DrillReport) -> Option<String> {
     let (level, failed) = report.failed()?;
     let broken = report.compiled_then == Some(false) && level >= DrillLevel::Compiles;
-    let text = match (failed.obstacle, level) {
+    let text = match failed.obstacle {
         _ if broken => {
             "the workspace itself did not compile when this was made: it is a faithful copy of a broken tree"
         }
-        (Some(Obstacle::Lockfile), _) => {
+        Some(Obstacle::Lockfile) => {
             "Cargo.lock is not in step with the manifests: `cargo update --workspace` in the workspace, then make a \
              new restore point"
         }
-        (Some(Obstacle::Offline), _) => {
+        Some(Obstacle::Offline) => {
             "not all dependencies are on this machine: `cargo fetch --locked` in the workspace, then drill again"
         }
-        (Some(Obstacle::Nightly), _) => {
+        Some(Obstacle::Nightly) => {
             "some targets need a nightly toolchain: narrow what has to compile in the settings, such as\n          \
              check = [\"--workspace\", \"--lib\", \"--bins\", \"--tests\", \"--examples\"]"
         }
-        (_, DrillLevel::Tests) => {
-            "do the tests pass in the workspace itself? Then the restore point lacks something that they read: \
-             `explain PATH` says why a file is not in it; mend the settings and make a new one"
-        }
-        (_, DrillLevel::Resolves | DrillLevel::Compiles) => {
-            "does the workspace itself pass? Then the restore point lacks something that the build reads: \
-             `explain PATH` says why a file is not in it; mend the settings and make a new one"
+        _ if report.cause.is_some() => {
+            return report.cause.as_ref().map(|cause| cause_help(cause, level));
         }
         _ => "mend it with `validate --repair`, or make a new one with `backup`",
     };
     Some(text.to_owned())
 }
+
+fn cause_help(cause: &Cause, level: DrillLevel) -> String {
+    let what = if level == DrillLevel::Tests { "the tests pass" } else { "it passes" };
+    match cause {
+        Cause::Lacks(files) => {
+            let named = files.iter().take(NAMED).map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
+            let more = files.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!(
+                "the restore point lacks something that the build reads: {what} with the files that the workspace has \
+                 beside it, {named}{more}: `explain PATH` says why a file is not in it; change the settings and make \
+                 a new one"
+            )
+        }
+        Cause::NotTheFiles => "no file of the workspace is missing from the restore point for this. Does it pass in the \
+                               workspace? Then the build depends on where it stands, or on something outside the \
+                               workspace"
+            .to_owned(),
+        Cause::Cargo => "cargo does not run in the scratch directory. A toolchain that is chosen by directory counts \
+                         for that directory alone: name it in a rust-toolchain.toml in the workspace, or set \
+                         RUSTUP_TOOLCHAIN"
+            .to_owned(),
+        Cause::Original => "use a path that is relative to the file which names it: a copy of the workspace elsewhere is \
+                            built from the original"
+            .to_owned(),
+        Cause::Unknown => "does it pass in the workspace? Then look for what the build reads and the restore point may \
+                           not hold: `explain PATH` says why a file is not in it"
+            .to_owned(),
+    }
+}
+
+/// So many files are named that a build may have missed.
+const NAMED: usize = 5;
 
 /// For programs.
 pub(super) fn drill_json(report: &DrillReport) -> Value {
@@ -89,8 +117,20 @@ pub(super) fn drill_json(report: &DrillReport) -> Value {
         "reached": report.reached().map(crate::store::DrillLevel::name),
         "passed": report.passed(),
         "workspace_compiled": report.compiled_then,
+        "cause": report.cause.as_ref().map(cause_json),
         "rungs": rungs,
         "seconds": report.elapsed.as_secs_f64(),
         "log": show_path(&report.log),
     })
+}
+
+fn cause_json(cause: &Cause) -> Value {
+    let (name, files) = match cause {
+        Cause::Lacks(files) => ("restore_point", files.as_slice()),
+        Cause::NotTheFiles => ("elsewhere", &[][..]),
+        Cause::Cargo => ("cargo", &[][..]),
+        Cause::Original => ("workspace", &[][..]),
+        Cause::Unknown => ("unknown", &[][..]),
+    };
+    json!({ "in": name, "lacks": files })
 }

@@ -1,6 +1,7 @@
 //! What `rollback` prints. A person who reads it is frightened: every line is true, short, and says what is next.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use super::object;
 use crate::cli::term::{BOLD, CYAN, DIM, GREEN, RED, Term, YELLOW, brief, plural};
 use crate::clock::show_duration;
 use crate::live_tree::FileState;
-use crate::manifest::GitState;
+use crate::manifest::{GitState, RootedPath};
 use crate::path::{show_path, show_text};
 use crate::rollback::{
     AbortOutcome, Action, Counts, Purpose, RestoreReport, RollbackOutcome, RollbackPlan, Verb,
@@ -214,6 +215,26 @@ pub(in crate::cli) fn restore(term: &Term, r: &RestoreReport) -> String {
     for (root, directory) in &r.outside {
         let _ = writeln!(out, "Outside: {root} to {}", show_path(directory));
     }
+    for (at, target) in &r.turned {
+        let _ = writeln!(
+            out,
+            "{} {}: the link leads to `{}` in the copy, no longer into the workspace",
+            term.out(YELLOW, "note:"),
+            at.shown(),
+            show_path(target)
+        );
+    }
+    for (at, original) in &r.naming {
+        let _ = writeln!(
+            out,
+            "{} {} names `{}`: what is built from the copy reads the workspace itself there;\n{:9}use a relative path, or \
+             correct it in the copy",
+            term.out(RED, "warning:"),
+            at.shown(),
+            show_path(original),
+            ""
+        );
+    }
     out.push_str("Nothing else was touched.\n");
     out
 }
@@ -309,7 +330,10 @@ pub(in crate::cli) fn nothing_json(asked: &str) -> String {
 }
 
 /// What a restore elsewhere did, for programs.
-pub(in crate::cli) fn restore_json(r: &RestoreReport) -> String {
+pub(in crate::cli) fn restore_json(r: &RestoreReport, code: u8) -> String {
+    let pairs = |list: &[(RootedPath, PathBuf)], second: &str| -> Vec<Value> {
+        list.iter().map(|(at, other)| json!({ "path": at.shown(), second: show_path(other) })).collect()
+    };
     let outside: Vec<_> = r
         .outside
         .iter()
@@ -325,7 +349,9 @@ pub(in crate::cli) fn restore_json(r: &RestoreReport) -> String {
             "symlinks": r.symlinks,
             "directories": r.directories,
             "bytes": r.bytes,
+            "turned": pairs(&r.turned, "target"),
+            "naming": pairs(&r.naming, "directory"),
         },
     });
-    object("rollback", 0, fields)
+    object("rollback", code, fields)
 }
