@@ -34,7 +34,7 @@ pub fn root_hash(entries: &[Entry]) -> Digest {
         field(entry.path.as_bytes());
         let (kind, size, content) = kind_fields(&entry.kind);
         field(kind.as_bytes());
-        field(entry.mode().to_string().as_bytes());
+        field(entry.attributes.to_string().as_bytes());
         field(size.as_bytes());
         field(&content);
     }

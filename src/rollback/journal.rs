@@ -241,7 +241,7 @@ fn push_state(f: &mut Fields, state: Option<&FileState>) {
         None => ("none", String::new(), String::new(), Vec::new()),
         Some(FileState::File { attributes, size, sha256 }) => {
             let digest = sha256.map(|d| d.to_string().into_bytes()).unwrap_or_default();
-            ("file", attributes.mode.to_string(), size.to_string(), digest)
+            ("file", attributes.to_string(), size.to_string(), digest)
         }
         Some(FileState::Directory { mode }) => ("directory", mode.to_string(), String::new(), Vec::new()),
         Some(FileState::Symlink { target }) => {
@@ -257,7 +257,7 @@ fn pop_state(r: &mut FieldReader<'_>) -> Option<Option<FileState>> {
     Some(match kind {
         "none" => None,
         "file" => Some(FileState::File {
-            attributes: mode.parse::<Mode>().ok()?.into(),
+            attributes: mode.parse().ok()?,
             size: size.parse().ok()?,
             sha256: match content {
                 b"" => None,
