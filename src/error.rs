@@ -35,6 +35,8 @@ pub enum ErrorKind {
     UnknownVersion,
     /// A file changed under the operation's hands.
     Changed,
+    /// It failed half way: the details name what was done by then.
+    Partial,
     /// The workspace could not be read: cargo metadata fails, or a file cannot be opened.
     Workspace,
     /// The answer was no, or there was nobody to ask.

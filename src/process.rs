@@ -81,11 +81,15 @@ fn is_users_own(name: &[u8]) -> bool {
 
 /// A repository's configuration belongs to whoever wrote it, and names programs: so git fetches no missing object
 /// (`remote.X.uploadpack`, also by the ways of older versions that know no `GIT_NO_LAZY_FETCH`), and writes nothing.
-const GIT_ENVIRONMENT: [(&str, &str); 5] = [
+const GIT_ENVIRONMENT: [(&str, &str); 8] = [
     ("GIT_NO_LAZY_FETCH", "1"),
     ("GIT_ALLOW_PROTOCOL", "none"),
     ("GIT_OPTIONAL_LOCKS", "0"),
     ("GIT_TERMINAL_PROMPT", "0"),
+    // The variables are unset; these put out what the user's configuration would trace to standard error, or a file.
+    ("GIT_TRACE2", "0"),
+    ("GIT_TRACE2_EVENT", "0"),
+    ("GIT_TRACE2_PERF", "0"),
     ("LC_ALL", "C"),
 ];
 

@@ -18,11 +18,7 @@ pub fn show_bytes(bytes: &[u8]) -> String {
                 '\r' => out.push_str("\\r"),
                 '\t' => out.push_str("\\t"),
                 '\0'..='\x1f' | '\x7f' => out.push_str(&format!("\\x{:02x}", u32::from(c))),
-                '\u{80}'..='\u{9f}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{2069}'
-                | '\u{feff}' => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+                c if is_deceptive(c) => out.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
                 c => out.push(c),
             }
         }
@@ -31,6 +27,23 @@ pub fn show_bytes(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// Whether a character beyond ASCII controls a terminal, reorders or breaks text, or is not seen at all: C1, zero-width
+/// characters and joiners, bidirectional marks, the separators of lines and paragraphs, tags.
+pub(crate) fn is_deceptive(c: char) -> bool {
+    matches!(c,
+        '\u{80}'..='\u{9f}'
+        | '\u{ad}'
+        | '\u{34f}'
+        | '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}')
 }
 
 /// [`show_bytes`] for a path of the operating system.
@@ -52,5 +65,13 @@ mod tests {
         let shown = show_bytes("\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\u{7f}\r\n\0é".as_bytes());
         assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{shown}");
         assert!(shown.ends_with('é'));
+    }
+
+    #[test]
+    fn what_is_not_seen_is_shown() {
+        let unseen = "\u{200b}\u{200d}\u{feff}\u{2028}\u{2029}\u{2060}\u{61c}\u{ad}\u{180e}\u{e0000}\u{e0041}\u{e007f}";
+        let shown = show_text(&format!("a{unseen}漢é"));
+        assert!(shown.chars().all(|c| !unseen.contains(c)) && shown.contains("\\u{e0041}"), "{shown}");
+        assert!(shown.ends_with("漢é"), "{shown}");
     }
 }

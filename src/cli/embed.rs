@@ -106,8 +106,9 @@ impl App {
             Ok(cli) => self.run_command(Command(cli)),
             // Help and version go to standard output and are no failure.
             Err(e) if !e.use_stderr() => {
-                let _ = e.print();
-                ExitCode::from(exit::DONE)
+                let written = e.print().and_then(|()| std::io::Write::flush(&mut std::io::stdout()));
+                let failed = written.is_err_and(|e| e.kind() != std::io::ErrorKind::BrokenPipe);
+                ExitCode::from(if failed { exit::NOT_DONE } else { exit::DONE })
             }
             Err(e) => {
                 complain(&args, e);

@@ -15,11 +15,21 @@ pub(super) const CUT_OFF: u8 = 4;
 /// Another run holds the store.
 pub(super) const BUSY: u8 = 5;
 
+/// The exit code of a command whose report could not be written: what only looks was not done, and what was changed is.
+pub(super) fn unreported(code: u8, changes: bool) -> u8 {
+    match code {
+        DONE | FINDINGS if !changes => NOT_DONE,
+        DONE => FINDINGS,
+        other => other,
+    }
+}
+
 /// The exit code of an error.
 pub(super) fn code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Usage | ErrorKind::Settings => USAGE,
         ErrorKind::CutOff => CUT_OFF,
+        ErrorKind::Partial => FINDINGS,
         ErrorKind::Busy => BUSY,
         ErrorKind::NoStore
         | ErrorKind::NoRestorePoint
@@ -46,6 +56,7 @@ pub(super) fn name(kind: ErrorKind) -> &'static str {
         ErrorKind::Damaged => "damaged",
         ErrorKind::UnknownVersion => "unknown_version",
         ErrorKind::Changed => "changed",
+        ErrorKind::Partial => "partial",
         ErrorKind::Workspace => "workspace",
         ErrorKind::NotConfirmed => "not_confirmed",
         ErrorKind::Io => "io",

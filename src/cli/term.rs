@@ -1,6 +1,7 @@
 //! The one place that prints. Reports go to standard output, everything else to standard error.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
@@ -15,6 +16,14 @@ pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 pub(super) const CYAN: Style = AnsiColor::Cyan.on_default().bold();
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
+
+/// A report could not be written.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Whether a report of this process could not be written.
+pub(super) fn report_failed() -> bool {
+    FAILED.load(Ordering::Relaxed)
+}
 
 /// When the user wants colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,10 +60,17 @@ impl Term {
         }
     }
 
-    /// Writes a finished report. A reader that went away is no error.
+    /// Writes a finished report. A reader that went away is no error; any other is told, and changes the exit code: see
+    /// [`report_failed`].
     pub(super) fn report(&self, text: &str) {
         let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if let Err(e) = written
+            && e.kind() != std::io::ErrorKind::BrokenPipe
+        {
+            FAILED.store(true, Ordering::Relaxed);
+            self.say(&format!("{} failed to write to standard output: {e}", self.err(RED, "error:")));
+        }
     }
 
     /// Writes a line to standard error.

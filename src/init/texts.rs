@@ -84,7 +84,7 @@ pub(super) fn ci(ci: Ci, store: &str) -> (&'static Path, String) {
         Ci::Github => (".github/workflows/backstop.yml", GITHUB),
         Ci::Gitlab => (".gitlab-ci.yml", GITLAB),
     };
-    (Path::new(path), template.replace("STORE", store))
+    (Path::new(path), template.replace("@STORE@", store))
 }
 
 const GITHUB: &str = r#"# A verified restore point of each push and pull request, as an artifact.
@@ -97,7 +97,7 @@ jobs:
   restore-point:
     runs-on: ubuntu-latest
     env:
-      BACKSTOP_STORE: STORE
+      BACKSTOP_STORE: @STORE@
     steps:
       - uses: actions/checkout@v4
       - run: cargo xtask backup -m "$GITHUB_SHA"
@@ -106,9 +106,9 @@ jobs:
         with:
           name: restore-point
           path: |
-            STORE/archives/
-            STORE/checksums/
-            STORE/metadata/
+            @STORE@/archives/
+            @STORE@/checksums/
+            @STORE@/metadata/
           retention-days: 14
 "#;
 
@@ -117,15 +117,15 @@ const GITLAB: &str = r#"# A verified restore point of each pipeline, as an artif
 backstop:
   image: rust:latest
   variables:
-    BACKSTOP_STORE: STORE
+    BACKSTOP_STORE: @STORE@
   script:
     - cargo xtask backup -m "$CI_COMMIT_SHA"
     - cargo xtask validate
   artifacts:
     paths:
-      - STORE/archives/
-      - STORE/checksums/
-      - STORE/metadata/
+      - @STORE@/archives/
+      - @STORE@/checksums/
+      - @STORE@/metadata/
     expire_in: 2 weeks
 "#;
 
@@ -142,6 +142,18 @@ mod tests {
         assert_eq!(profile.get(&["profile", "xtask"]), whole.get(&["profile", "xtask"]));
         assert!(profile.get(&["alias"]).is_none() && profile.get(&["profile", "xtask", "package"]).is_some());
         assert_eq!(whole.get(&["profile"]).and_then(|v| v.as_object()).map(|t| t.len()), Some(1));
+    }
+
+    #[test]
+    fn a_job_names_the_store_and_its_variable() {
+        for which in [Ci::Github, Ci::Gitlab] {
+            let (_, text) = ci(which, "points");
+            assert!(text.contains("BACKSTOP_STORE: points\n"), "{text}");
+            for dir in ["archives", "checksums", "metadata"] {
+                assert!(text.contains(&format!(" points/{dir}/\n")), "{text}");
+            }
+            assert!(!text.contains('@') || which == Ci::Github && text.matches('@').count() == 2, "{text}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Mended, mend_point, mend_store};
+use super::{Hand, Mended, mend_point, mend_store};
 use crate::archive::{salvageable, survey};
 use crate::digest::Hasher;
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -91,6 +91,11 @@ fn run(lock: &StoreLock<'_>, archive: Option<&Path>, context: &Context<'_>) -> R
     for listed in &listed {
         context.interrupt.check()?;
         if is_whole(lock, listed) {
+            // A recovery that was cut off may have been at its last step.
+            let mut hand = Hand::new(lock, context);
+            let linked = hand.newest_link(listed);
+            hand.end()?;
+            linked?;
             whole += 1;
         } else if listed.archive || (listed.session && !listed.metadata) {
             points.push(one(lock, listed, context)?);

@@ -247,7 +247,7 @@ pub struct PruneOutcome {
 /// Carries out a plan, which is made under the same lock.
 ///
 /// # Errors
-/// `Interrupted` between two restore points; `Io`. What was moved by then is in the trash.
+/// `Interrupted` or `Io` where nothing was moved by then; `Partial`, with what was moved, otherwise.
 pub fn apply_prune(lock: &StoreLock<'_>, plan: &PrunePlan, context: &Context<'_>) -> Result<PruneOutcome> {
     lock.store().refuse_cut_off()?;
     lock.mend(context.observer)?;
@@ -256,6 +256,30 @@ pub fn apply_prune(lock: &StoreLock<'_>, plan: &PrunePlan, context: &Context<'_>
     let what = crate::event::plural(leaving.len() as u64, "restore point", "restore points");
     context.observer.on(&Event::Phase { verb: "Pruning", what, total: leaving.len() as u64 });
     let mut outcome = PruneOutcome::default();
+    let result = carry_out(lock, plan, &leaving, now, context, &mut outcome);
+    let done = outcome.pruned.iter().map(|id| format!("{id}: moved to the trash"));
+    let done = done.chain(outcome.rollbacks.iter().map(|id| format!("rollback_{id}: moved to the trash")));
+    let deleted = (outcome.deleted > 0).then(|| format!("{} deleted from the trash", outcome.deleted));
+    result.map_err(|e| stopped(e, done.chain(deleted).collect()))?;
+    Ok(outcome)
+}
+
+/// An error of something that was done in part: exit codes say so.
+fn stopped(error: Error, done: Vec<String>) -> Error {
+    if done.is_empty() {
+        return error;
+    }
+    error.with_kind(ErrorKind::Partial).and("by then this was done").with_details(done)
+}
+
+fn carry_out(
+    lock: &StoreLock<'_>,
+    plan: &PrunePlan,
+    leaving: &[&PlannedPoint],
+    now: SystemTime,
+    context: &Context<'_>,
+    outcome: &mut PruneOutcome,
+) -> Result<()> {
     // First what frees room.
     for trashed in &plan.expired {
         context.interrupt.check()?;
@@ -273,8 +297,7 @@ pub fn apply_prune(lock: &StoreLock<'_>, plan: &PrunePlan, context: &Context<'_>
         lock.trash_rollback(&rollback.id, now)?;
         outcome.rollbacks.push(rollback.id.clone());
     }
-    lock.update_guard()?;
-    Ok(outcome)
+    lock.update_guard()
 }
 
 /// Brings a restore point back from the trash, or what a rollback left, and says which. An id means a restore point;
@@ -327,13 +350,14 @@ pub fn restore_from_trash(
 /// Deletes everything in the trash for good; gives how many things.
 ///
 /// # Errors
-/// `Interrupted` between two; `Io`.
+/// `Interrupted` or `Io` where nothing was deleted by then; `Partial`, with what was deleted, otherwise.
 pub fn empty_trash(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<u64> {
     lock.mend(context.observer)?;
     let trash = lock.store().trash();
-    for trashed in &trash {
-        context.interrupt.check()?;
-        lock.delete_trashed(trashed)?;
+    for (done, trashed) in trash.iter().enumerate() {
+        let deleted = context.interrupt.check().and_then(|()| lock.delete_trashed(trashed));
+        let names = || trash[..done].iter().map(|t| format!("{}: deleted", t.shown())).collect();
+        deleted.map_err(|e| stopped(e, names()))?;
     }
     Ok(trash.len() as u64)
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstop::ErrorKind;
 use backstop::clock::{parse_rfc3339, rfc3339_seconds};
 use backstop::fsx::Fs;
 use backstop::manifest::Id;
@@ -16,7 +17,7 @@ use backstop::store::{Pin, Selector, Trashed, Wait};
 
 use crate::cli::backstop;
 use crate::support::edit::{overwrite, remove, write};
-use crate::support::probe::Cutter;
+use crate::support::probe::{Cutter, Failer};
 use crate::support::{TempDir, World};
 
 fn world() -> World {
@@ -444,4 +445,30 @@ fn names_that_are_almost_the_stores_own_are_nobodys_to_remove() {
     for path in kept.iter().chain(&["it_files", ".other_files.new"]) {
         assert!(world.dir.join(path).is_file(), "{path}");
     }
+}
+
+#[test]
+fn a_prune_that_failed_half_way_says_what_it_moved_and_one_that_moved_nothing_fails_as_before() {
+    let origin = world();
+    (0..3).for_each(|_| drop(point(&origin, 1)));
+    let before = ids(&origin);
+    let mut halves = 0;
+    for call in 0.. {
+        let world = origin.copied();
+        let failer = Arc::new(Failer::at(call, rustix::io::Errno::IO.raw_os_error()));
+        let result = prune_with(&world, &last(1), &Fs::probed(failer.clone()));
+        if failer.failed().is_none() {
+            result.unwrap();
+            break;
+        }
+        let Err(error) = result else { continue };
+        let whole: Vec<&String> = before
+            .iter()
+            .filter(|id| error.details().iter().any(|line| line.contains(*id) && line.contains("trash")))
+            .collect();
+        assert_eq!(error.kind() == ErrorKind::Partial, !whole.is_empty(), "{call}: {error:?}");
+        assert!(whole.iter().all(|id| !ids(&world).contains(id)), "{call}: {error:?}");
+        halves += usize::from(!whole.is_empty());
+    }
+    assert!(halves > 3, "only {halves} calls failed half way");
 }

@@ -15,6 +15,8 @@ mod rollback;
 
 use std::path::PathBuf;
 
+use signal_hook::consts::SIGXFSZ;
+
 pub(super) use checkpoint::CheckpointArgs;
 pub(super) use explain::ExplainArgs;
 #[cfg(feature = "install")]
@@ -30,7 +32,7 @@ use super::env::Env;
 use super::global::Format;
 use super::progress::Progress;
 use super::session::{Session, selector, wait};
-use super::term::Term;
+use super::term::{Term, report_failed};
 use super::{exit, render};
 use crate::backup::{BackupOptions, BackupOutcome, backup};
 use crate::checkpoint::Checkpoints;
@@ -74,6 +76,10 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env, registered: &Checkpoints) -> u8
         progress: Progress::new(term, verbose),
         registered,
     };
+    // A file that may grow no larger is then an error of that write, and no end of the process in the middle.
+    if let Err(e) = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default()) {
+        session.context().note(format!("a limit on file sizes will end the program at once: {e}"));
+    }
     if let Err(e) = form(cli) {
         return print_error(&term, Format::Human, cli.command.name(), &e);
     }
@@ -100,9 +106,22 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env, registered: &Checkpoints) -> u8
         Command::Man => session.man(),
     };
     session.progress.clear();
-    match result {
+    let code = match result {
         Ok(code) => code,
         Err(e) => print_error(&term, cli.global.format, cli.command.name(), &e),
+    };
+    if report_failed() { exit::unreported(code, changes(&cli.command)) } else { code }
+}
+
+/// Whether a command may change something.
+fn changes(command: &Command) -> bool {
+    match command {
+        Command::List(_) | Command::Show(_) | Command::Diff(_) | Command::Status(_) | Command::Explain(_) => {
+            false
+        }
+        #[cfg(feature = "install")]
+        Command::Completions(_) | Command::Man => false,
+        _ => true,
     }
 }
 
@@ -228,7 +247,15 @@ impl Session<'_> {
             false
         });
         let scripts = lock.keep_scripts().unwrap_or_else(|e| {
-            tell(e, "the executable brings it back");
+            let executable = lock.store().layout().executable().is_file();
+            tell(
+                e,
+                if executable {
+                    "the executable brings it back"
+                } else {
+                    "only `rollback` by cargo brings it back"
+                },
+            );
             Vec::new()
         });
         (copied, scripts)

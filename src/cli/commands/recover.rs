@@ -44,9 +44,7 @@ impl Session<'_> {
         self.stop_on_signals();
         let lock = store.lock(wait(args.no_wait), &self.interrupt, &self.progress)?;
         let report = recover(&lock, archive.as_deref(), &self.context())?;
-        if report.recovered() > 0 {
-            self.keep_roads(&lock, &report);
-        }
+        self.keep_roads(&lock);
         let failed = report.points.len() as u64 - report.recovered();
         let code = match (failed, report.recovered()) {
             (0, _) => exit::DONE,
@@ -109,8 +107,15 @@ impl Session<'_> {
     }
 
     /// The executable and the scripts, where the store had none. A recovery is not failed for them.
-    fn keep_roads(&self, lock: &StoreLock<'_>, report: &crate::repair::RecoverReport) {
-        let Some(id) = report.points.iter().rev().find(|p| p.whole).map(|p| &p.id) else { return };
+    /// One that was cut off before it is finished by the next.
+    fn keep_roads(&self, lock: &StoreLock<'_>) {
+        let store = lock.store();
+        let Ok(catalogue) = store.catalogue() else { return };
+        let Some(whole) = catalogue.all().iter().rev().find(|l| l.session && store.manifest(l).is_ok())
+        else {
+            return;
+        };
+        let id = &whole.id;
         let kept = self
             .env
             .executable

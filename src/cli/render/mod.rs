@@ -61,15 +61,12 @@ fn object(command: &str, code: u8, fields: Value) -> String {
     let mut out = String::new();
     // JSON leaves DEL, C1 and what reorders text as they are; a terminal may take them for orders.
     for c in format!("{:#}\n", Value::Object(map)).chars() {
-        match c {
-            '\u{7f}'..='\u{9f}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        if c == '\u{7f}' || crate::text::is_deceptive(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
             }
-            c => out.push(c),
+        } else {
+            out.push(c);
         }
     }
     out

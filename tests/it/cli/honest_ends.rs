@@ -1,0 +1,85 @@
+//! How a run ends says what was done: also where the report cannot be written, a limit is met, or it failed half way.
+
+use std::fs;
+
+use super::{backed_up, backstop, newest};
+use crate::support::World;
+use crate::support::edit::{remove, write};
+
+#[test]
+fn a_report_that_cannot_be_written_is_a_failure_and_one_that_nobody_reads_is_none() {
+    if !std::path::Path::new("/dev/full").exists() {
+        eprintln!("skipped: there is no /dev/full");
+        return;
+    }
+    let world = backed_up();
+    let in_full = |args: &[&str]| {
+        let script = "\"$@\" >/dev/full";
+        super::program("sh", &world.root).args(["-c", script, "sh"]).arg(super::executable()).args(args)
+    };
+    for args in [&["list"][..], &["show"], &["diff"], &["status"], &["list", "--format", "json"], &["man"]] {
+        in_full(args).ends(3).complains("failed to write to standard output");
+    }
+    in_full(&["--help"]).ends(3);
+    let before = world.listed().len();
+    in_full(&["backup"]).ends(1).complains("failed to write to standard output");
+    assert_eq!(world.listed().len(), before + 1, "what was done stays done");
+    in_full(&["list", "-q"]).ends(0);
+    let read_by_nobody = "trap '' PIPE; { \"$1\" list; echo \"code $?\" >&2; } | true";
+    let run =
+        super::program("bash", &world.root).args(["-c", read_by_nobody, "bash"]).arg(super::executable());
+    run.ends(0).complains("code 0");
+}
+
+#[test]
+fn a_limit_on_file_sizes_is_an_error_of_that_write() {
+    let world = World::new("virtual");
+    write(world.at("crates/alpha/big.bin"), vec![7; 300_000]);
+    let script = "ulimit -f 64; exec \"$1\" backup";
+    let run = super::program("bash", &world.root).args(["-c", script, "bash"]).arg(super::executable());
+    run.ends(3).complains("too large");
+    let points = fs::read_dir(&world.dir).into_iter().flatten().flatten();
+    let sessions = points.filter(|e| e.file_name().to_string_lossy().starts_with("session_"));
+    assert_eq!(sessions.count(), 0, "nothing is left that was not finished");
+}
+
+#[test]
+fn a_recovery_that_was_cut_off_at_its_last_step_is_finished_by_the_next() {
+    let world = backed_up();
+    remove(world.dir.join("scripts/backstop"));
+    remove(world.dir.join("scripts/rollback.sh"));
+    let link = world.dir.join(format!("{}_files", world.latest().label));
+    remove(&link);
+    backstop(&world.root).arg("recover").ends(0);
+    assert!(link.is_symlink(), "the link for people");
+    super::copied(&world.dir).args(["show", &newest(&world)]).ends(0);
+    backstop(&world.root).args(["validate"]).ends(0);
+}
+
+#[test]
+fn what_is_not_seen_is_escaped_in_every_form_and_survives_in_json() {
+    let world = backed_up();
+    let unseen = "a\u{e0041}\u{200b}\u{2028}\u{feff}b";
+    backstop(&world.root).args(["backup", "-m", unseen]).ends(0);
+    for args in [&["list"][..], &["show"], &["list", "--format", "json"], &["show", "--format", "json"]] {
+        let run = backstop(&world.root).args(args).ends(0);
+        assert!(run.out.chars().all(|c| !unseen[1..unseen.len() - 1].contains(c)), "{args:?}: {:?}", run.out);
+    }
+    let listed = backstop(&world.root).args(["list", "--format", "json"]).ends(0).json();
+    let message = &listed["restore_points"].as_array().unwrap().last().unwrap()["message"];
+    assert_eq!(message, unseen);
+}
+
+#[test]
+fn what_git_would_trace_does_not_reach_it() {
+    let world = backed_up();
+    let trace = world.temp.path().join("trace");
+    let mut run = backstop(&world.root).arg("backup");
+    for name in ["GIT_TRACE", "GIT_TRACE_SETUP", "GIT_TRACE2", "GIT_TRACE2_EVENT", "GIT_TRACE2_PERF"] {
+        run = run.env(name, &trace);
+    }
+    let config = world.temp.path().join("config");
+    write(&config, format!("[trace2]\nnormalTarget = {0}\neventTarget = {0}\n", trace.display()));
+    run.env("GIT_CONFIG_GLOBAL", config).ends(0);
+    assert!(!trace.exists(), "{}", fs::read_to_string(&trace).unwrap_or_default());
+}
