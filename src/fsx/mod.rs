@@ -10,6 +10,7 @@
 //! [`Fs::barrier`] once. A sync that failed is never tried again: the kernel has dropped the pages by then.
 
 mod lock;
+mod obstacle;
 mod probe;
 mod tree;
 
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 
 pub use lock::LockFile;
+pub use obstacle::Change;
 pub use probe::{Op, Probe, Verdict};
 pub use tree::{Cursor, Tree};
 

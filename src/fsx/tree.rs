@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Mode as RawMode, OFlags, RawMode as Bits, Stat};
+use rustix::fs::{AtFlags, CWD, Mode as RawMode, OFlags, RawMode as Bits, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::{Fs, Op, timestamps};
@@ -55,7 +55,7 @@ impl Tree {
         Ok(fd)
     }
 
-    fn parent<'a>(&self, path: &'a RelPath) -> io::Result<(OwnedFd, &'a OsStr)> {
+    pub(super) fn parent<'a>(&self, path: &'a RelPath) -> io::Result<(OwnedFd, &'a OsStr)> {
         Ok((self.directory(path.parent().as_ref())?, path.file_name()))
     }
 
@@ -184,6 +184,31 @@ impl Tree {
         Ok(rustix::fs::utimensat(dir, name, &timestamps(mtime), AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
+    /// Gives a file the modification time `mtime`; the present, which needs no more than permission to write, where the
+    /// file belongs to another user.
+    pub fn touch(&self, path: &RelPath, mtime: Mtime) -> io::Result<()> {
+        match self.set_mtime(path, mtime) {
+            Err(e) if Errno::from_io_error(&e) == Some(Errno::PERM) => {
+                let (dir, name) = self.parent(path)?;
+                let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+                let times = Timestamps { last_access: now, last_modification: now };
+                Ok(rustix::fs::utimensat(dir, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+            }
+            other => other,
+        }
+    }
+
+    /// Gives a file or link to another group, as far as this process may.
+    pub fn try_set_group(&self, path: &RelPath, gid: u32) -> io::Result<bool> {
+        let (dir, name) = self.parent(path)?;
+        self.fs.gate(|| Op::SetOwner { path: self.full(path).into() })?;
+        let gid = rustix::fs::Gid::from_raw(gid);
+        match rustix::fs::chownat(dir, name, None, Some(gid), AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::PERM | Errno::INVAL) => Ok(false),
+            other => Ok(other.map(|()| true)?),
+        }
+    }
+
     /// Gives a file or link to another owner.
     pub fn set_owner(&self, path: &RelPath, uid: u32, gid: u32) -> io::Result<()> {
         let (dir, name) = self.parent(path)?;
@@ -226,7 +251,7 @@ impl Tree {
 
 /// Whether nothing stands at a path, or a component above is no directory. A link in place of a directory answers
 /// ELOOP, or ENOTDIR: what lies behind it is not ours.
-fn is_gone(e: &io::Error) -> bool {
+pub(super) fn is_gone(e: &io::Error) -> bool {
     matches!(Errno::from_io_error(e), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
 }
 

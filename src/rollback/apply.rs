@@ -184,7 +184,7 @@ impl<'a> Transaction<'a> {
     fn touch_crate_roots(&self) -> Result<()> {
         for RootedPath { root, path } in &self.journal.touch {
             let tree = self.tree(root)?;
-            match tree.set_mtime(path, self.present()) {
+            match tree.touch(path, self.present()) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {
                     return Err(Error::io("touch", &tree.path().join(path), e));
                 }
@@ -198,11 +198,9 @@ impl<'a> Transaction<'a> {
         path.symlink_metadata().is_ok()
     }
 
-    /// Running as root keeps the owner of what is replaced; what is new gets its directory's.
+    /// Running as root keeps the owner of what is replaced; what is new gets its directory's. Everybody else keeps the
+    /// group, where he is in it; what is new in a setgid directory has that one's.
     pub(super) fn give_to_owner(&self, tree: &Tree, path: &RelPath, action: Option<&Action>) -> Result<()> {
-        if !crate::fsx::is_root() {
-            return Ok(());
-        }
         let full = tree.path().join(path);
         // Where a directory made way, what stands there is the store's own directory of what was in it.
         let replaced = action.filter(|a| a.displaces()).map(|a| self.displaced(a));
@@ -211,11 +209,18 @@ impl<'a> Transaction<'a> {
             Some(parent) => tree.stat(&parent).during("look at", &full)?,
             None => rustix::fs::stat(tree.path()).ok(),
         };
+        let parent = parent.filter(|dir| crate::fsx::is_root() || dir.st_mode & 0o2000 != 0);
         let (Some(owner), Some(now)) = (old.or(parent), tree.stat(path).during("look at", &full)?) else {
             return Ok(());
         };
         if (owner.st_uid, owner.st_gid) != (now.st_uid, now.st_gid) {
-            tree.set_owner(path, owner.st_uid, owner.st_gid).during("change the owner of", &full)?;
+            if crate::fsx::is_root() {
+                tree.set_owner(path, owner.st_uid, owner.st_gid).during("change the owner of", &full)?;
+            } else if owner.st_gid == now.st_gid
+                || !tree.try_set_group(path, owner.st_gid).during("change the group of", &full)?
+            {
+                return Ok(());
+            }
             let kind = rustix::fs::FileType::from_raw_mode(now.st_mode);
             // Changing the owner clears the set-id bits.
             if !kind.is_symlink() && now.st_mode & 0o6000 != 0 {

@@ -126,7 +126,7 @@ impl Transaction<'_> {
             Err(e) => return Err(self.failed("put back", action, e)),
         }
         if let Some(FileState::File { .. }) = &action.before {
-            tree.set_mtime(&action.path, self.present()).map_err(|e| self.failed("touch", action, e))?;
+            tree.touch(&action.path, self.present()).map_err(|e| self.failed("touch", action, e))?;
         }
         Ok(())
     }

@@ -176,7 +176,7 @@ impl Transaction<'_> {
         for action in self.journal.actions.iter().filter(|a| a.places()) {
             if let Some(FileState::File { .. }) = &action.after {
                 let tree = self.tree(&action.root)?;
-                tree.set_mtime(&action.path, self.present()).map_err(|e| self.failed("touch", action, e))?;
+                tree.touch(&action.path, self.present()).map_err(|e| self.failed("touch", action, e))?;
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ mod apply;
 mod backward;
 mod forward;
 mod journal;
+mod obstacles;
 mod plan;
 mod restore;
 mod stage;
@@ -35,6 +36,7 @@ use crate::validate::verify_sources;
 use apart::{Target, refuse_targets_in_store};
 use apply::{Identity, Stopped, Transaction};
 pub use journal::{Action, Journal, Origin, Purpose, Verb};
+use obstacles::refuse_obstacles;
 use plan::needed;
 pub use plan::{Counts, RollbackOptions, RollbackPlan};
 pub(crate) use restore::{Likeness, extract};
@@ -78,7 +80,9 @@ pub fn plan(
     }
     let wanted = needed(&manifest, &present, &selection);
     let verified = verify_sources(store, listed, manifest, &wanted, options.from, context)?;
-    plan::plan(&verified, &present, &selection, options, outside_differences)
+    let plan = plan::plan(&verified, &present, &selection, options, outside_differences)?;
+    refuse_obstacles(store, &plan)?;
+    Ok(plan)
 }
 
 fn refuse_missing_roots(present: &LiveTree) -> Result<()> {

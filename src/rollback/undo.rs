@@ -2,6 +2,7 @@
 //! be undone in turn.
 
 use super::journal::{Action, Journal, Origin, Purpose};
+use super::obstacles::refuse_obstacles;
 use super::plan::{RollbackPlan, count, not_placed, read_only_parents};
 use super::trees::Trees;
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -40,7 +41,9 @@ pub fn plan_undo(store: &Store, context: &Context<'_>) -> Result<RollbackPlan> {
         .with_help("its restore point of the present may hold them: see `list`, label pre_rollback"));
     }
     let keep = present_set(store, &journal, context)?;
-    undo.into_plan(keep, crate::select::git::state(store.root()))
+    let plan = undo.into_plan(keep, crate::select::git::state(store.root()))?;
+    refuse_obstacles(store, &plan)?;
+    Ok(plan)
 }
 
 /// What a rollback that ended did. Where a script went on after it was interrupted, its last journal alone does not

@@ -20,6 +20,7 @@ mod init;
 mod inputs;
 mod kinds;
 mod lists;
+mod obstacles;
 mod ours;
 mod preflight;
 mod property;
