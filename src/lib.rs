@@ -160,6 +160,8 @@ pub mod store;
 #[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 mod text;
 #[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
+mod toml;
+#[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod validate;
 #[cfg(all(feature = "engine", unix, not(backstop_no_unix)))]
 pub mod workspace;

@@ -10,9 +10,7 @@ use crate::glob;
 use crate::manifest::{Pattern, Place, Reason};
 use crate::path::{RelPath, canonical, show_path, show_text};
 use crate::quote::toml_string;
-use crate::select::inputs::{
-    Evidence, Inputs, Reader, configuration_above, is_the_machines, is_the_walks, said,
-};
+use crate::select::inputs::{Evidence, Inputs, Reader, is_the_machines, is_the_walks, said};
 use crate::select::read::{chain, outside_setting};
 use crate::select::walk::Walk;
 use crate::select::{Candidate, ProtectedSet, RootDirectory, SkipReason};
@@ -116,7 +114,7 @@ impl Explainer<'_> {
         }
         let mut rules = vec![Rule::own("it lies outside the workspace and every path dependency")];
         rules.extend(self.read_by(full));
-        if configuration_above(&self.workspace.root).any(|file| file == *full) {
+        if self.workspace.steering.iter().any(|file| file == full) {
             rules.push(Rule::own("cargo reads it: it lies above the workspace"));
         }
         // The system's files are nobody's to bring back.
@@ -169,6 +167,9 @@ impl Explainer<'_> {
             }
             Reason::WorkspaceFile if at.path.parent().is_none() => {
                 Rule::own("it stands at the workspace root")
+            }
+            Reason::WorkspaceFile if !at.path.as_bytes().starts_with(b".c") => {
+                Rule::own("cargo's configuration or a manifest names it, or a directory that it lies in")
             }
             Reason::WorkspaceFile => Rule::own("its directory steers the build of the whole workspace"),
             Reason::Scope => self.scope_setting(),

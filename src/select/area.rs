@@ -22,6 +22,8 @@ pub(super) struct Area<'a> {
     pub(super) gathered: Gathered,
     pub(super) chosen: order::Map<RelPath, Chosen>,
     pub(super) skipped: order::Set<Skipped>,
+    /// Directories that cargo's configuration names.
+    pub(super) steering: Vec<RelPath>,
     /// What the setting `outside` calls it, where that is why it is a root.
     pub(super) setting: Option<String>,
 }
@@ -88,10 +90,21 @@ pub(super) fn areas<'a>(workspace: &'a Workspace, store: &Path) -> Vec<Area<'a>>
             // No pattern and no build's word brings them in either.
             skip.extend(gathered.other_checkouts(directory).map(|dir| (dir, SkipReason::OtherCheckout)));
             let (chosen, skipped) = (order::Map::new(), order::Set::new());
+            let steering = Vec::new();
             let directory = directory.to_path_buf();
             let setting = workspace.outside.iter().find(|(dir, _)| *dir == directory);
             let setting = setting.map(|(_, text)| text.clone());
-            Area { name: name.clone(), directory, packages, skip, gathered, chosen, skipped, setting }
+            Area {
+                name: name.clone(),
+                directory,
+                packages,
+                skip,
+                gathered,
+                chosen,
+                skipped,
+                steering,
+                setting,
+            }
         })
         .collect()
 }

@@ -37,7 +37,7 @@ pub(super) fn assemble(workspace: &Workspace, store: &Path) -> Result<ProtectedS
     let mut resolved = Resolved::new();
     take_links(&mut areas, workspace, &exclude, &mut resolved);
     take_package_files(&mut areas, workspace, &exclude, &mut resolved, &mut notes);
-    let unprotected_inputs = take_inputs(&mut areas, workspace, &exclude, &mut resolved);
+    let unprotected_inputs = take_inputs(&mut areas, workspace, &exclude, &mut resolved, &mut notes);
     let mut unreadable = Vec::new();
     for area in &mut areas {
         take_parents(area);

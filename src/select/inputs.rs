@@ -7,6 +7,8 @@
 //! - `build/PACKAGE-HASH/output`: `cargo::rerun-if-changed=PATH`, and the same with one colon. Paths count from the
 //!   package; a directory stands for all that is in it.
 //!
+//! With cargo's new layout of the build directory: `build/PACKAGE/HASH/out/*.d` and `build/PACKAGE/HASH/run/stdout`.
+//!
 //! Files of earlier builds linger there: what does not exist any more is dropped.
 
 use std::collections::HashMap;
@@ -24,7 +26,7 @@ pub enum Reader {
     Compiler,
     /// A build script, as its `rerun-if-changed` says.
     BuildScript,
-    /// cargo itself: a configuration file above the workspace.
+    /// cargo itself: its configuration, what that names, the toolchain's file, and a manifest that another inherits from.
     Cargo,
 }
 
@@ -75,6 +77,26 @@ pub(crate) fn said(workspace: &Workspace) -> Inputs {
             let name = path.file_name().map(OsStr::as_bytes).and_then(|n| n.strip_suffix(b".d"));
             if name.is_some_and(|n| without_hash(n).is_some_and(|n| crates.contains(n))) {
                 files.push(Source { path, kind: Reader::Compiler, bases: vec![workspace.root.as_path()] });
+            }
+        }
+        // With cargo's new layout each unit has a directory of its own below its package's.
+        for unit in entries(&profile.join("build")).iter().flat_map(|dir| entries(dir)) {
+            for path in entries(&unit.join("out")) {
+                let name = path.file_name().map(OsStr::as_bytes).and_then(|n| n.strip_suffix(b".d"));
+                if name
+                    .is_some_and(|n| without_hash(n).is_some_and(|n| crates.contains(&n.replace('-', "_"))))
+                {
+                    files.push(Source {
+                        path,
+                        kind: Reader::Compiler,
+                        bases: vec![workspace.root.as_path()],
+                    });
+                }
+            }
+            let package = unit.parent().and_then(Path::file_name).and_then(OsStr::to_str);
+            if let Some(bases) = package.and_then(|name| packages.get(name)) {
+                let path = unit.join("run/stdout");
+                files.push(Source { path, kind: Reader::BuildScript, bases: bases.clone() });
             }
         }
         for dir in entries(&profile.join("build")) {

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::area::{Area, by_directory, choose, owners};
 use super::extras::{Resolved, place_of};
-use super::inputs::{Reader, configuration_above, inputs, is_the_machines, is_the_walks};
+use super::inputs::{Reader, inputs, is_the_machines, is_the_walks};
 use super::walk::{Found, Walk, look};
 use super::{InputGap, SkipReason, UnprotectedInput, git};
 use crate::glob;
 use crate::manifest::{FileKind, Pattern, Reason};
 use crate::order;
-use crate::path::{RelPath, canonical, relative};
+use crate::path::{RelPath, canonical, relative, show_path};
 use crate::workspace::Workspace;
 
 /// Adds what rustc and build scripts read; gives what they read and the set does not hold.
@@ -19,15 +19,24 @@ pub(super) fn take_inputs(
     workspace: &Workspace,
     exclude: &[Pattern],
     resolved: &mut Resolved,
+    notes: &mut Vec<String>,
 ) -> Vec<UnprotectedInput> {
     let mut gaps = order::Set::new();
-    for (path, evidence) in inputs(workspace) {
+    let inputs = inputs(workspace);
+    if !inputs.iter().any(|(_, evidence)| evidence.reader == Reader::Compiler) {
+        let built = workspace.target_directories.iter().find(|dir| dir.join(".rustc_info.json").exists());
+        notes.extend(built.map(|dir| {
+            let dir = show_path(dir);
+            format!("no dep-info of a build was found in `{dir}`: what builds read outside the packages is not known")
+        }));
+    }
+    for (path, evidence) in inputs {
         for path in chain(&path, resolved) {
             let input = Input { path, reader: evidence.reader };
             take(areas, workspace, exclude, resolved, &input, &mut gaps);
         }
     }
-    for path in configuration_above(&workspace.root) {
+    for path in workspace.steering.iter().flat_map(|path| chain(path, resolved)).collect::<Vec<_>>() {
         let input = Input { path, reader: Reader::Cargo };
         take(areas, workspace, exclude, resolved, &input, &mut gaps);
     }
@@ -115,6 +124,9 @@ fn take(
         return;
     }
     let Some(found) = look(&directory, path.clone()) else { return };
+    if input.reader == Reader::Cargo && found.kind == Ok(FileKind::Directory) && !never(&found.path, true) {
+        area.steering.push(found.path.clone());
+    }
     let items = match found.kind {
         Ok(FileKind::Directory) if never(&found.path, true) => return,
         Ok(FileKind::Directory) => walk.run(Some(&found.path), git::Rules::none()).found,
@@ -151,6 +163,7 @@ fn plain(item: &Found) -> Found {
 fn reason(reader: Reader) -> Reason {
     match reader {
         Reader::BuildScript => Reason::BuildScriptRead,
-        Reader::Compiler | Reader::Cargo => Reason::CompilerRead,
+        Reader::Compiler => Reason::CompilerRead,
+        Reader::Cargo => Reason::WorkspaceFile,
     }
 }

@@ -75,6 +75,7 @@ pub(super) fn scope(areas: &[Area<'_>], whole_workspace: bool, excluded: Vec<Pat
             scope.directories.push(place(None));
         }
         scope.directories.extend(area.packages.iter().map(|(path, _)| place(path.clone())));
+        scope.directories.extend(area.steering.iter().map(|dir| place(Some(dir.clone()))));
         let walked = &area.gathered.walked;
         let ignored = walked.ignored.iter().filter(|path| {
             // What is protected although it is ignored is judged by its entry.

@@ -21,6 +21,7 @@ const LAYERS: &[&str] = &[
     "clock",
     "digest",
     "path",
+    "toml",
     "manifest",
     "glob",
     "event",

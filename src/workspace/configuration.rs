@@ -1,0 +1,114 @@
+//! Cargo's configuration: the files at and above the workspace with what they include, and what they name.
+
+use std::path::{Path, PathBuf};
+
+use crate::toml::{Scalar, scalars};
+
+/// A file of cargo's configuration.
+#[derive(Debug, Clone)]
+pub(super) struct ConfigFile {
+    /// Where it lies, as it was asked for.
+    pub(super) path: PathBuf,
+    /// What stands in it; nothing where it is no TOML.
+    pub(super) scalars: Vec<Scalar>,
+}
+
+/// Nobody nests includes deeper; a bound for circles.
+const DEEPEST: usize = 16;
+
+impl ConfigFile {
+    /// The directory that relative paths in it count from: the one that holds its own directory.
+    pub(super) fn base(&self) -> &Path {
+        self.path.parent().and_then(Path::parent).unwrap_or(Path::new("/"))
+    }
+}
+
+/// The files that cargo reads in a workspace, the nearest first, each with what it includes.
+pub(super) fn files(root: &Path) -> Vec<ConfigFile> {
+    let mut out = Vec::new();
+    for dir in root.ancestors() {
+        for name in ["config.toml", "config"] {
+            read(dir.join(".cargo").join(name), 0, &mut out);
+        }
+    }
+    out
+}
+
+fn read(path: PathBuf, depth: usize, out: &mut Vec<ConfigFile>) {
+    // Only a file: a pipe of that name would block for ever.
+    if depth > DEEPEST || !path.is_file() || out.iter().any(|file| file.path == path) {
+        return;
+    }
+    let scalars = std::fs::read(&path).ok().and_then(|toml| scalars(&toml)).unwrap_or_default();
+    const INCLUDE: [&[&str]; 2] = [&["include", ""], &["include", "", "path"]];
+    let included = scalars.iter().filter(|s| s.is_string && INCLUDE.iter().any(|keys| s.is_at(keys)));
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let included: Vec<PathBuf> = included.map(|s| crate::path::clean(&dir.join(&s.text))).collect();
+    out.push(ConfigFile { path, scalars });
+    included.into_iter().for_each(|path| read(path, depth + 1, out));
+}
+
+/// What the configuration of a workspace consists of and names, apart from packages, and the toolchain's file above
+/// it: absolute, only what exists.
+pub(super) fn steering(root: &Path, files: &[ConfigFile]) -> Vec<PathBuf> {
+    let mut out: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+    for file in files {
+        for scalar in file.scalars.iter().filter(|s| s.is_string) {
+            out.extend(named(file, scalar, root).into_iter().filter(|path| path.exists()));
+        }
+    }
+    let toolchain = |dir: &Path| ["rust-toolchain", "rust-toolchain.toml"].map(|name| dir.join(name));
+    out.extend(
+        root.ancestors().map(toolchain).find_map(|names| names.into_iter().find(|path| path.is_file())),
+    );
+    out
+}
+
+/// What one value may name. Programs and flags are of many shapes (`tools/wrap`, `-Clink-arg=-Ttools/link.x`): what is
+/// no file is none of them.
+fn named(file: &ConfigFile, scalar: &Scalar, root: &Path) -> Vec<PathBuf> {
+    const DIRECTORIES: [&[&str]; 3] =
+        [&["paths", ""], &["source", "*", "directory"], &["source", "*", "local-registry"]];
+    let keys: Vec<&str> = scalar.path.iter().map(String::as_str).collect();
+    if DIRECTORIES.iter().any(|keys| scalar.is_at(keys)) {
+        return vec![crate::path::clean(&file.base().join(&scalar.text))];
+    }
+    match keys[..] {
+        // Commands of cargo, where it puts things, and what was taken already.
+        [
+            "alias" | "include" | "patch" | "install" | "term" | "net" | "http" | "registries" | "source",
+            ..,
+        ]
+        | ["build", "target-dir" | "build-dir" | "artifact-dir"] => return Vec::new(),
+        ["env", name, "value"] => {
+            let relative = |s: &Scalar| s.is_at(&["env", name, "relative"]) && s.text == "true";
+            let path = crate::path::clean(&file.base().join(&scalar.text));
+            return file.scalars.iter().any(relative).then_some(path).into_iter().collect();
+        }
+        ["env", ..] => return Vec::new(),
+        _ => {}
+    }
+    let words = scalar.text.split_whitespace().chain([scalar.text.as_str()]);
+    let tails = words.flat_map(|word| {
+        let starts = word.match_indices(['=', ',', ':']).map(|(at, _)| at + 1).chain([0]);
+        starts.map(|at| &word[at..]).collect::<Vec<_>>()
+    });
+    let plain = tails.map(|tail| match tail.strip_prefix('-') {
+        // `-Tscript`, `-Ldirectory`.
+        Some(flag) => flag.get(1..).unwrap_or_default(),
+        None => tail.trim_start_matches('@'),
+    });
+    // A name without a slash is looked for among the machine's programs.
+    let plain = plain.filter(|name| name.contains('/') || name.ends_with(".json"));
+    let places = plain.flat_map(|name| [file.base().join(name), root.join(name)]);
+    places
+        .filter(|path| path.is_file())
+        .map(|path| crate::path::clean(&path))
+        .filter(|p| !is_cargos(p))
+        .collect()
+}
+
+/// Whether a program is one that cargo installed: the machine's.
+fn is_cargos(path: &Path) -> bool {
+    path.ancestors().any(|dir| dir.ends_with(".cargo") && dir.join("registry").is_dir())
+}
