@@ -281,7 +281,7 @@ def merge(opened, plan, stays, sources):  # All actions, first those on record o
     store = relpath(STORE, ROOT) + "/"
     blocked += [path for path, (_, after) in plan.items()
                 if (path + "/").startswith(store) or not after.is_dir and store.startswith(path + "/")]
-    if blocked: raise Stop(3, "these stand in the way and are not a rollback's to move", map(show, blocked))
+    if blocked: raise Stop(3, "these stand in the way, or lie in the store", map(show, blocked))
     origins = {**{a.path: a.origin for a in recorded}, **sources}
     action = lambda path: Action(path, firsts.get(path, plan[path][0]), plan[path][1], origins.get(path, ""))
     return [action(path) for path in [*firsts, *sorted(set(plan) - set(firsts))]]

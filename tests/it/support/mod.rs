@@ -10,4 +10,4 @@ pub(crate) mod world;
 pub(crate) use clock::TestClock;
 pub(crate) use temp::TempDir;
 pub(crate) use tree::Picture;
-pub(crate) use world::World;
+pub(crate) use world::{World, target_directory_is_elsewhere};

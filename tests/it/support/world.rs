@@ -226,3 +226,13 @@ fn arm(fixture: &Path, to: &Path) {
     }
     rename(to);
 }
+
+/// Whether this process's environment has cargo build somewhere else than in the workspace: what a test builds is then
+/// not where the selection looks for it.
+pub(crate) fn target_directory_is_elsewhere() -> bool {
+    let is_elsewhere = std::env::var_os("CARGO_TARGET_DIR").is_some();
+    if is_elsewhere {
+        eprintln!("skipped: CARGO_TARGET_DIR is set");
+    }
+    is_elsewhere
+}
