@@ -26,7 +26,7 @@ use crate::manifest::{
 use crate::order;
 use crate::select::{Candidate, ProtectedSet};
 use crate::store::{
-    Log, Staging, Store, StoreLock, checksum_list, conf, keep_restore_text, link_newest, write_private,
+    Log, Staging, Store, StoreLock, checksum_list, keep_restore_text, link_newest, write_private,
 };
 use archive_file::ArchiveFile;
 use read::{Job, Unreadable};
@@ -325,7 +325,6 @@ impl Run<'_> {
         let list = checksum_list(manifest, Digest::of(&json));
         self.staging().manifest(&json)?;
         write_private(fs, &layout.checksums(&manifest.label, self.id), &list)?;
-        write_private(fs, &layout.conf(&manifest.label, self.id), &conf(manifest))?;
         let list = self.store().script_list(manifest)?;
         write_private(fs, &layout.list(&manifest.label, self.id), &list)
     }

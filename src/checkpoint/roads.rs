@@ -113,7 +113,6 @@ impl Scratch {
         for (from, to) in [
             (from.metadata(label, id), to.metadata(label, id)),
             (from.checksums(label, id), to.checksums(label, id)),
-            (from.conf(label, id), to.conf(label, id)),
             (from.archive(label, id), to.archive(label, id)),
         ] {
             self.copy(&from, &to, 0o400)?;

@@ -40,7 +40,7 @@ use crate::manifest::{Id, Mode};
 use crate::order;
 use crate::path::show_path;
 use crate::store::{
-    Layout, Listed, Log, Selector, Store, StoreLock, checksum_list, conf, link_newest, temporary_place,
+    Layout, Listed, Log, Selector, Store, StoreLock, checksum_list, link_newest, temporary_place,
 };
 use crate::validate::{InodeCache, ValidationReport, point_places, validate};
 pub use recover::{RecoverReport, Recovered, recover};
@@ -262,7 +262,6 @@ impl<'a> Hand<'a> {
         }
         let list = checksum_list(&proven.manifest, crate::digest::Digest::of(&proven.bytes));
         self.text(&layout.checksums(label, id), &list)?;
-        self.text(&layout.conf(label, id), &conf(&proven.manifest))?;
         if store.needs_list(&proven.manifest) {
             let list = layout.list(label, id);
             self.text(&list, &store.script_list(&proven.manifest)?)?;

@@ -104,8 +104,8 @@ impl Layout {
         self.dir.join("archives").join(archive_name(label, id))
     }
 
-    /// What the scripts read.
-    pub fn conf(&self, label: &Label, id: &Id) -> PathBuf {
+    /// What the scripts of former versions read: nothing writes it now, and it goes where its restore point goes.
+    pub fn former_list(&self, label: &Label, id: &Id) -> PathBuf {
         self.rollback_dir().join(format!("{}.conf", backup_id(label, id)))
     }
 

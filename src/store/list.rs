@@ -6,13 +6,12 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::conf::{entries, identity, packages, roots, scope_places, scope_rules};
 use super::nul::{FieldReader, Fields};
 use super::{Listed, Store, StoreLock};
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
-use crate::manifest::{Manifest, MemberGlobs, Origin};
-use crate::path::{path_from_text, show_text};
+use crate::manifest::{Manifest, MemberGlobs, Origin, Place, kind_fields};
+use crate::path::{RelPath, path_from_text, show_text};
 
 /// The version of the list that this library writes.
 const VERSION: &str = "2";
@@ -93,6 +92,70 @@ fn list(manifest: &Manifest, root: &str, members: &MemberGlobs) -> Vec<u8> {
     }
     packages(&mut f, manifest);
     f.seal()
+}
+
+fn identity(f: &mut Fields, manifest: &Manifest) {
+    f.push(&manifest.backup_id).push(manifest.id.as_str()).push(manifest.label.as_str());
+    f.push(manifest.root_hash.to_string());
+}
+
+fn roots(f: &mut Fields, manifest: &Manifest) {
+    f.push("roots").push(manifest.roots.len().to_string());
+    for root in &manifest.roots {
+        f.push(&root.name).push(&root.path);
+    }
+}
+
+fn entries(f: &mut Fields, manifest: &Manifest) {
+    f.push("entries").push(manifest.entries.len().to_string());
+    for entry in &manifest.entries {
+        let (kind, size, content) = kind_fields(&entry.kind);
+        f.push(&entry.root).push(entry.path.as_bytes()).push(kind).push(entry.mode().to_string());
+        f.push(size).push(content).push(entry.mtime.to_string());
+    }
+}
+
+fn scope_rules(f: &mut Fields, manifest: &Manifest) {
+    let scope = &manifest.scope;
+    f.push("scope").push(u8::from(scope.whole_workspace).to_string()).push(u8::from(scope.git).to_string());
+}
+
+/// The places and patterns of the scope.
+fn scope_places(f: &mut Fields, manifest: &Manifest) {
+    let scope = &manifest.scope;
+    let mut places = |name: &str, places: &[Place]| {
+        f.push(name).push(places.len().to_string());
+        for place in places {
+            f.push(&place.root).push(place.path.as_ref().map_or(&b""[..], RelPath::as_bytes));
+        }
+    };
+    places("directories", &scope.directories);
+    places("ignored", &scope.ignored);
+    places("foreign-packages", &scope.foreign_packages);
+    for (name, paths) in
+        [("unprotected-directories", &scope.unprotected_directories), ("root-entries", &scope.root_entries)]
+    {
+        f.push(name).push(paths.len().to_string());
+        for path in paths {
+            f.push(path.as_bytes());
+        }
+    }
+    f.push("excluded").push(scope.excluded.len().to_string());
+    for pattern in &scope.excluded {
+        f.push(&pattern.base.root).push(pattern.base.path.as_ref().map_or(&b""[..], RelPath::as_bytes));
+        f.push(&pattern.glob);
+    }
+}
+
+fn packages(f: &mut Fields, manifest: &Manifest) {
+    f.push("packages").push(manifest.packages.len().to_string());
+    for package in &manifest.packages {
+        f.push(&package.root).push(package.directory.as_ref().map_or(&b""[..], RelPath::as_bytes));
+        f.push(package.crate_roots.len().to_string());
+        for path in &package.crate_roots {
+            f.push(path.as_bytes());
+        }
+    }
 }
 
 impl StoreLock<'_> {

@@ -5,7 +5,7 @@
 //! that is killed blocks nobody.
 
 mod catalogue;
-mod conf;
+mod checksums;
 mod executable;
 mod guard;
 mod info;
@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) use catalogue::read_manifest;
 pub use catalogue::{Catalogue, Listed, Selector};
-pub(crate) use conf::{checksum_list, conf, parse_checksum_list};
+pub(crate) use checksums::{checksum_list, parse_checksum_list};
 pub(crate) use executable::prove_executable;
 pub(crate) use info::read_strict;
 pub use info::{StoreInfo, serves};

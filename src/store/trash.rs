@@ -66,7 +66,7 @@ fn parts(layout: &Layout, label: &Label, id: &Id) -> Vec<(PathBuf, PathBuf)> {
         (layout.session(id), "session".into()),
         below("archives", layout.archive(label, id)),
         below("checksums", layout.checksums(label, id)),
-        below("rollback", layout.conf(label, id)),
+        below("rollback", layout.former_list(label, id)),
         below("rollback", layout.list(label, id)),
     ]
 }

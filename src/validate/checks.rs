@@ -35,7 +35,6 @@ pub(crate) fn point_places(layout: &Layout, label: &Label, id: &Id) -> Vec<(Path
         (layout.metadata(label, id), false, 0o400),
         (layout.checksums(label, id), false, 0o400),
         (layout.archive(label, id), false, 0o400),
-        (layout.conf(label, id), false, 0o400),
     ]
 }
 

@@ -11,11 +11,11 @@ use crate::check::Check;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::manifest::Mode;
-use crate::store::{EXECUTABLE, SCRIPTS, Script, Trial, conf, prove_executable};
+use crate::store::{EXECUTABLE, SCRIPTS, Script, Trial, prove_executable};
 
 impl Subject<'_> {
     pub(super) fn scripts(&self, check: &mut Check) -> Result<()> {
-        self.script_fields(check);
+        self.script_list(check);
         let cut_off = self.store.is_cut_off();
         if cut_off {
             check.notes.push("no dry run while a rollback is cut off: it refuses to plan another".into());
@@ -35,21 +35,7 @@ impl Subject<'_> {
         Ok(())
     }
 
-    /// The fields that the scripts read of this restore point.
-    fn script_fields(&self, check: &mut Check) {
-        let path = self.store.layout().conf(&self.listed.label, &self.listed.id);
-        check.checked += 1;
-        match (crate::fsx::read_plain(&path), self.manifest) {
-            (Err(e), _) => check.find(self.shown(&path), format!("cannot be read: {e}")),
-            (Ok(_), None) => check.find(self.shown(&path), UNKNOWN),
-            (Ok(bytes), Some(manifest)) if bytes != conf(manifest) => {
-                check.find(self.shown(&path), "does not say what the manifest says");
-            }
-            _ => {}
-        }
-        self.script_list(check);
-    }
-
+    /// What the scripts read of this restore point.
     fn script_list(&self, check: &mut Check) {
         let path = self.store.layout().list(&self.listed.label, &self.listed.id);
         if self.manifest.is_some_and(|manifest| !self.store.needs_list(manifest)) {

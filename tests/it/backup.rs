@@ -218,7 +218,6 @@ fn ids_rise_when_the_clock_stands_or_goes_back() {
         layout.metadata(&newest.label, &third),
         layout.archive(&newest.label, &third),
         layout.checksums(&newest.label, &third),
-        layout.conf(&newest.label, &third),
         layout.list(&newest.label, &third),
     ] {
         remove(path);

@@ -124,13 +124,9 @@ impl Arena {
     fn assert_tidy(&self, when: &str) {
         let dir = &self.world.dir;
         let listed: BTreeSet<String> = self.world.listed().iter().map(|l| l.id.to_string()).collect();
-        for (below, suffix) in [
-            ("metadata", ".json"),
-            ("archives", ".tar.gz"),
-            ("checksums", ".sha256"),
-            ("rollback", ".conf"),
-            ("rollback", ".list"),
-        ] {
+        for (below, suffix) in
+            [("metadata", ".json"), ("archives", ".tar.gz"), ("checksums", ".sha256"), ("rollback", ".list")]
+        {
             let ids: BTreeSet<String> = names(&dir.join(below))
                 .iter()
                 .filter_map(|n| Some(n.strip_suffix(suffix)?.rsplit_once("_backup_")?.1.to_owned()))

@@ -81,17 +81,20 @@ fn middle(world: &World) -> Listed {
 
 type Place = fn(&World, &Listed) -> PathBuf;
 
-const PLACES: [(&str, Place); 9] = [
+const PLACES: [(&str, Place); 8] = [
     ("session manifest", |w, l| w.store().layout().session_manifest(&l.id)),
     ("metadata", |w, l| w.store().layout().metadata(&l.label, &l.id)),
     ("checksums", |w, l| w.store().layout().checksums(&l.label, &l.id)),
-    ("conf", |w, l| w.store().layout().conf(&l.label, &l.id)),
     ("archive", |w, l| w.store().layout().archive(&l.label, &l.id)),
     ("its own file", |w, l| w.store().layout().session(&l.id).join("files/crates/alpha/src/util.rs")),
     ("a shared file", |w, l| w.store().layout().session(&l.id).join("files/crates/alpha/big.bin")),
     ("a link", |w, l| w.store().layout().session(&l.id).join("files/crates/beta/link")),
     ("list", |w, l| w.store().layout().list(&l.label, &l.id)),
 ];
+
+fn place(name: &str) -> Place {
+    PLACES.iter().find(|(known, _)| *known == name).unwrap().1
+}
 
 type Damage = fn(&Path);
 type ByteDamage = fn(&mut Vec<u8>);
@@ -279,8 +282,8 @@ fn a_file_that_three_sessions_share_is_mended_for_all_of_them_by_a_new_inode() {
 fn what_is_damaged_in_every_copy_is_named_and_nothing_is_made_worse() {
     let world = world();
     let listed = middle(&world);
-    let own = PLACES[5].1(&world, &listed);
-    let archive = PLACES[4].1(&world, &listed);
+    let own = place("its own file")(&world, &listed);
+    let archive = place("archive")(&world, &listed);
     overwrite(&own, |b| b[0] ^= 1);
     overwrite(&archive, |b| b.truncate(20));
     let before = points(&world);
@@ -303,9 +306,9 @@ fn what_is_damaged_in_every_copy_is_named_and_nothing_is_made_worse() {
 fn an_archive_and_another_file_are_mended_together_where_other_sessions_have_it() {
     let world = world();
     let listed = middle(&world);
-    overwrite(PLACES[4].1(&world, &listed), |b| b.truncate(20));
+    overwrite(place("archive")(&world, &listed), |b| b.truncate(20));
     // Its own inode, so that only the copy of this session is bad.
-    let shared = PLACES[6].1(&world, &listed);
+    let shared = place("a shared file")(&world, &listed);
     opened(shared.parent().unwrap(), || {
         remove(&shared);
         write(&shared, "bad");
@@ -378,7 +381,7 @@ fn a_repair_that_is_cut_off_at_any_call_is_finished_by_the_next() {
     overwrite(layout.session(&listed.id).join("files/src/lib.rs"), |b| b[0] ^= 1);
     overwrite(layout.session(&listed.id).join("files/Cargo.toml"), |b| b[0] ^= 1);
     overwrite(layout.metadata(&listed.label, &listed.id), Vec::clear);
-    overwrite(layout.conf(&listed.label, &listed.id), Vec::clear);
+    overwrite(layout.list(&listed.label, &listed.id), Vec::clear);
     overwrite(layout.archive(&origin.listed()[0].label, &origin.listed()[0].id), |b| b.truncate(9));
     let mut cuts = 0;
     for calls in 0.. {

@@ -56,14 +56,13 @@ impl Patient {
 type Change = fn(&mut Vec<u8>);
 
 /// What every store has, and which validation answers for it.
-const PLACES: [(&str, &str); 10] = [
+const PLACES: [(&str, &str); 9] = [
     ("session_ID/files/src/lib.rs", "FILE_INTEGRITY"),
     ("session_ID/files/Cargo.toml", "FILE_INTEGRITY"),
     ("session_ID/backup_manifest.json", "BACKUP_MANIFEST"),
     ("metadata/it_backup_ID.json", "BACKUP_MANIFEST"),
     ("checksums/it_backup_ID.sha256", "CHECKSUMS"),
     ("archives/it_backup_ID.tar.gz", "ARCHIVE_INTEGRITY"),
-    ("rollback/it_backup_ID.conf", "ROLLBACK_SCRIPTS"),
     ("rollback/it_backup_ID.list", "ROLLBACK_SCRIPTS"),
     ("store.json", "BACKUP_STRUCTURE"),
     ("state", "BACKUP_STRUCTURE"),
@@ -259,7 +258,6 @@ fn wide_modes_are_found_and_drifted_ones_are_noted() {
         "metadata/it_backup_ID.json",
         "checksums/it_backup_ID.sha256",
         "archives/it_backup_ID.tar.gz",
-        "rollback/it_backup_ID.conf",
         "rollback/it_backup_ID.list",
     ] {
         let path = patient.path(place);

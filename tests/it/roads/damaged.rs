@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::road::Road;
 use super::row::{Row, SHORT, row};
 use crate::cli::spoil;
 use crate::support::World;
@@ -18,10 +17,6 @@ fn session(world: &World) -> PathBuf {
 
 fn archive(world: &World) -> PathBuf {
     world.dir.join("archives/it_backup_20261123_054000.tar.gz")
-}
-
-fn conf(world: &World) -> PathBuf {
-    world.dir.join("rollback/it_backup_20261123_054000.conf")
 }
 
 fn list(world: &World) -> PathBuf {
@@ -169,21 +164,6 @@ fn texts() -> Vec<Row> {
             spoil(&w.root);
             lose(metadata(w));
         }),
-        row("the scripts' fields damaged", |w| {
-            spoil(&w.root);
-            flip(conf(w));
-        })
-        .may_be_refused_by(&[Road::Bash]),
-        row("the scripts' fields cut off", |w| {
-            spoil(&w.root);
-            overwrite(conf(w), |bytes| bytes.truncate(400));
-        })
-        .may_be_refused_by(&[Road::Bash]),
-        row("the scripts' fields lost", |w| {
-            spoil(&w.root);
-            lose(conf(w));
-        })
-        .may_be_refused_by(&[Road::Bash]),
         row("the scripts' list damaged", |w| {
             spoil(&w.root);
             flip(list(w));

@@ -487,7 +487,7 @@ fn points(dir: &Path) -> Picture {
     picture.0.retain(|path, _| {
         let text = path.to_string_lossy();
         ["session_", "metadata/", "checksums/", "archives/"].iter().any(|p| text.starts_with(p))
-            || text.ends_with(".conf")
+            || text.ends_with("_backup_20261123_054000.list")
     });
     picture
 }

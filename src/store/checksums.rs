@@ -1,9 +1,7 @@
-//! The two texts that are made of a manifest for others to read: the checksum list for `sha256sum -c`, and the
-//! fields that the rollback scripts read. Both can be made again from the manifest, byte for byte.
+//! The checksum list of a restore point, for `sha256sum -c`. It can be made again from the manifest, byte for byte.
 
-use super::nul::Fields;
 use crate::digest::Digest;
-use crate::manifest::{MANIFEST_FILE, Manifest, Place, kind_fields};
+use crate::manifest::{MANIFEST_FILE, Manifest};
 use crate::order;
 use crate::path::RelPath;
 
@@ -81,83 +79,6 @@ fn unescape(name: &[u8]) -> Option<Vec<u8>> {
         });
     }
     Some(out)
-}
-
-/// What the rollback scripts read; the fields are listed in `FORMAT.md`.
-pub(crate) fn conf(manifest: &Manifest) -> Vec<u8> {
-    let mut f = Fields::new();
-    f.push("backstop-conf").push("1");
-    identity(&mut f, manifest);
-    roots(&mut f, manifest);
-    entries(&mut f, manifest);
-    scope_rules(&mut f, manifest);
-    scope_places(&mut f, manifest);
-    packages(&mut f, manifest);
-    f.seal()
-}
-
-pub(super) fn identity(f: &mut Fields, manifest: &Manifest) {
-    f.push(&manifest.backup_id).push(manifest.id.as_str()).push(manifest.label.as_str());
-    f.push(manifest.root_hash.to_string());
-}
-
-pub(super) fn roots(f: &mut Fields, manifest: &Manifest) {
-    f.push("roots").push(manifest.roots.len().to_string());
-    for root in &manifest.roots {
-        f.push(&root.name).push(&root.path);
-    }
-}
-
-pub(super) fn entries(f: &mut Fields, manifest: &Manifest) {
-    f.push("entries").push(manifest.entries.len().to_string());
-    for entry in &manifest.entries {
-        let (kind, size, content) = kind_fields(&entry.kind);
-        f.push(&entry.root).push(entry.path.as_bytes()).push(kind).push(entry.mode().to_string());
-        f.push(size).push(content).push(entry.mtime.to_string());
-    }
-}
-
-pub(super) fn scope_rules(f: &mut Fields, manifest: &Manifest) {
-    let scope = &manifest.scope;
-    f.push("scope").push(u8::from(scope.whole_workspace).to_string()).push(u8::from(scope.git).to_string());
-}
-
-/// The places and patterns of the scope.
-pub(super) fn scope_places(f: &mut Fields, manifest: &Manifest) {
-    let scope = &manifest.scope;
-    let mut places = |name: &str, places: &[Place]| {
-        f.push(name).push(places.len().to_string());
-        for place in places {
-            f.push(&place.root).push(place.path.as_ref().map_or(&b""[..], RelPath::as_bytes));
-        }
-    };
-    places("directories", &scope.directories);
-    places("ignored", &scope.ignored);
-    places("foreign-packages", &scope.foreign_packages);
-    for (name, paths) in
-        [("unprotected-directories", &scope.unprotected_directories), ("root-entries", &scope.root_entries)]
-    {
-        f.push(name).push(paths.len().to_string());
-        for path in paths {
-            f.push(path.as_bytes());
-        }
-    }
-    f.push("excluded").push(scope.excluded.len().to_string());
-    for pattern in &scope.excluded {
-        f.push(&pattern.base.root).push(pattern.base.path.as_ref().map_or(&b""[..], RelPath::as_bytes));
-        f.push(&pattern.glob);
-    }
-}
-
-pub(super) fn packages(f: &mut Fields, manifest: &Manifest) {
-    f.push("packages").push(manifest.packages.len().to_string());
-    for package in &manifest.packages {
-        f.push(&package.root).push(package.directory.as_ref().map_or(&b""[..], RelPath::as_bytes));
-        f.push(package.crate_roots.len().to_string());
-        for path in &package.crate_roots {
-            f.push(path.as_bytes());
-        }
-    }
 }
 
 #[cfg(test)]
