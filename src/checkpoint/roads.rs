@@ -57,13 +57,25 @@ fn roads(at: &Surroundings<'_>, checked: &mut Checked) -> Vec<Road> {
     let mut out = Vec::new();
     let found = |path: &Path| std::fs::read(path).map(|bytes| Digest::of(&bytes));
     let running = at.executable.and_then(|path| found(path).ok());
+    // Another build of this program, or a version's script, is as good as this one; it is only not run here.
+    let info = at.store.info().ok();
+    let is_recorded = |name: &str, digest: Digest| {
+        info.as_ref().is_some_and(|info| info.scripts.get(name) == Some(&digest))
+    };
+    let other = |name: &str| {
+        format!("scripts/{name} was not tried: it is another build's; the next `backup` replaces it")
+    };
     match found(&scripts.join(EXECUTABLE)) {
         Ok(digest) if Some(digest) == running => out.push(Road { name: EXECUTABLE, interpreter: None }),
+        Ok(digest) if is_recorded(EXECUTABLE, digest) => checked.notes.push(other(EXECUTABLE)),
         Ok(_) => checked.find(format!("scripts/{EXECUTABLE}"), "is not the program that runs now"),
         Err(e) => checked.find(format!("scripts/{EXECUTABLE}"), format!("cannot be read: {e}")),
     }
     for script in SCRIPTS {
         match found(&scripts.join(script.name)) {
+            Ok(digest) if digest != script.digest() && is_recorded(script.name, digest) => {
+                checked.notes.push(other(script.name));
+            }
             Ok(digest) if digest != script.digest() => {
                 checked.find(format!("scripts/{}", script.name), "is not the script of this program");
             }

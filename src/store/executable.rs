@@ -3,15 +3,23 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use super::scripts::Trial;
 use super::{EXECUTABLE, Store, StoreLock};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::manifest::{Id, Mode};
 use crate::path::show_text;
 
-/// Runs `executable` for a dry run of a rollback to `id`. The error is a sentence's end.
-pub(crate) fn prove_executable(store: &Store, executable: &Path, id: &Id) -> Result<(), String> {
-    ask(store, executable, &["rollback", "-t", id.as_str(), "--dry-run"], "a dry run")
+/// Runs `executable` for a dry run of a rollback to `id`. Where that fails and it shows the restore point all the same,
+/// it works: what stands in the workspace today is no fault of the restore point or of the executable.
+pub(crate) fn prove_executable(store: &Store, executable: &Path, id: &Id) -> Trial {
+    match ask(store, executable, &["rollback", "-t", id.as_str(), "--dry-run"], "a dry run") {
+        Ok(()) => Trial::Proven,
+        Err(problem) => match ask(store, executable, &["show", id.as_str()], "showing a restore point") {
+            Ok(()) => Trial::Untried(format!("it {problem}")),
+            Err(problem) => Trial::Failed(problem),
+        },
+    }
 }
 
 /// Runs `executable` on this store, for `what`. The error is a sentence's end.

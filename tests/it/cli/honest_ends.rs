@@ -4,7 +4,7 @@ use std::fs;
 
 use super::{backed_up, backstop, newest};
 use crate::support::World;
-use crate::support::edit::{remove, write};
+use crate::support::edit::{copy_program, overwrite, program, remove, write};
 
 #[test]
 fn a_report_that_cannot_be_written_is_a_failure_and_one_that_nobody_reads_is_none() {
@@ -82,4 +82,31 @@ fn what_git_would_trace_does_not_reach_it() {
     write(&config, format!("[trace2]\nnormalTarget = {0}\neventTarget = {0}\n", trace.display()));
     run.env("GIT_CONFIG_GLOBAL", config).ends(0);
     assert!(!trace.exists(), "{}", fs::read_to_string(&trace).unwrap_or_default());
+}
+
+#[test]
+fn another_build_of_the_program_is_no_fault_of_the_store() {
+    let world = backed_up();
+    let other = world.temp.path().join("backstop");
+    copy_program(super::executable(), &other);
+    let append = ["-c", "chmod u+w \"$1\" && printf x >>\"$1\"", "sh"];
+    assert!(std::process::Command::new("sh").args(append).arg(&other).status().unwrap().success());
+    let run = super::program(&other, &world.root).args(["checkpoint", "--only", "CP002"]).ends(0);
+    run.prints("scripts/backstop was not tried: it is another build's");
+    super::program(&other, &world.root).arg("validate").ends(0);
+    // One that store.json does not record is a fault.
+    overwrite(world.dir.join("scripts/backstop"), |bytes| bytes.push(0));
+    super::program(&other, &world.root).args(["checkpoint", "--only", "CP002"]).ends(1);
+}
+
+#[test]
+fn what_stands_in_todays_workspace_is_no_fault_of_a_restore_point() {
+    let world = backed_up();
+    let bin = world.temp.path().join("bin");
+    for (code, ends) in [(3, 0), (2, 1)] {
+        let dry_run = "case \"$*\" in *--dry-run*) echo 'error: crates is in the way' >&2; exit";
+        program(bin.join("bash"), format!("#!/bin/sh\n{dry_run} {code};; esac\n"));
+        let run = backstop(&world.root).arg("validate").env("PATH", super::path_with(&bin)).ends(ends);
+        run.prints("crates is in the way");
+    }
 }
