@@ -27,7 +27,7 @@ pub enum ChangeKind {
 /// One path that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The root that it lies in; empty for the workspace.
+    /// The root that it lies in.
     pub root: RootName,
     /// The path below it.
     pub path: RelPath,

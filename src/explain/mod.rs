@@ -133,9 +133,7 @@ impl Explainer<'_> {
         match self.outside_root(root) {
             Some(rule) => rule,
             None => match self.workspace.packages.iter().find(|p| p.directory == root.directory) {
-                Some(package) => {
-                    Rule { text: named(package).text.replace("it lies in", "it is"), ..named(package) }
-                }
+                Some(package) => named(package, "it is"),
                 None => Rule::own("it is a directory that protected files count from"),
             },
         }
@@ -161,7 +159,7 @@ impl Explainer<'_> {
             Reason::Member | Reason::PathDependency => {
                 let wanted = *reason == Reason::Member;
                 match self.owners(at.full).into_iter().rev().find(|p| p.member == wanted) {
-                    Some(package) => named(package),
+                    Some(package) => named(package, "it lies in"),
                     None => Rule::own("it lies in a package"),
                 }
             }
@@ -257,7 +255,7 @@ impl Explainer<'_> {
         }
         let directory = at.exists && at.full.is_dir();
         if let Some(package) = self.owners(at.full).last() {
-            let rule = named(package);
+            let rule = named(package, "it lies in");
             return match (directory, at.exists) {
                 // Only what is in it is protected, and nothing is.
                 (true, _) => {
@@ -396,9 +394,9 @@ impl Explainer<'_> {
     }
 }
 
-fn named(package: &LocalPackage) -> Rule {
+fn named(package: &LocalPackage, how: &str) -> Rule {
     let kind = if package.member { "member" } else { "path dependency" };
-    let text = format!("it lies in the {kind} `{}`", show_text(&package.name));
+    let text = format!("{how} the {kind} `{}`", show_text(&package.name));
     let quoted = format!("\"{}\"", package.name);
     Rule::in_manifest(text, &package.directory, |table, line| {
         table == "package"

@@ -141,7 +141,7 @@ impl Kind {
 /// One protected file, directory or symbolic link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The root that it lies in; empty for the workspace.
+    /// The root that it lies in.
     #[serde(default, skip_serializing_if = "RootName::is_workspace")]
     pub root: RootName,
     /// Where it lies below its root.

@@ -61,7 +61,7 @@ pub struct Scope {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
-    /// The root; empty for the workspace.
+    /// The root.
     #[serde(default, skip_serializing_if = "RootName::is_workspace")]
     pub root: RootName,
     /// The path below it; `None` for the root itself.

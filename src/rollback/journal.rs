@@ -45,7 +45,7 @@ pub enum Origin {
 /// What is done at one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
-    /// The root; empty for the workspace.
+    /// The root.
     pub root: RootName,
     /// The path below it.
     pub path: RelPath,

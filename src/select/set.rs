@@ -73,7 +73,7 @@ pub struct RootDirectory {
 /// One file, directory or symbolic link that is to be protected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// The root that it lies in; empty for the workspace.
+    /// The root that it lies in.
     pub root: RootName,
     /// Where it lies below its root.
     pub path: RelPath,

@@ -44,17 +44,15 @@ impl Session<'_> {
             check.remedy = e.help().map(str::to_owned);
             let groups = [(GROUP, vec![check])];
             let checkout = render::Checkout { repository: None, root: PathBuf::new() };
-            match self.global.format {
-                Format::Junit => self.report(&render::junit(suite, &groups)),
-                Format::Github => self.report(&render::github(&groups, &checkout)),
-                Format::Human | Format::Json => {}
+            if let Some(text) = render::for_ci(self.global.format, suite, &groups, &checkout, &String::new) {
+                self.report(&text);
             }
         }
         done
     }
 
     fn checked(&self, args: &CheckpointArgs) -> Result<u8> {
-        if args.list && matches!(self.global.format, Format::Junit | Format::Github) {
+        if args.list && !matches!(self.global.format, Format::Human | Format::Json) {
             return Err(Error::new(ErrorKind::Usage, "`checkpoint --list` has no such report")
                 .with_help("without --list they are run; --format human or json names them"));
         }
@@ -72,31 +70,24 @@ impl Session<'_> {
         let report = self.run_checkpoints(&workspace, &store, &checkpoints, &args.only, &scratch)?;
         let code = if report.passed() { exit::DONE } else { exit::FINDINGS };
         let human = || render::checkpoint(&self.term, &report);
-        let text = match self.global.format {
-            Format::Human => human(),
-            Format::Json => render::checkpoint_json(&report, code),
-            Format::Junit | Format::Github => {
-                self.for_ci(SUITE, &workspace, &[(GROUP, report.checkpoints.clone())], &human)
-            }
-        };
-        self.report(&text);
+        let json = || render::checkpoint_json(&report, code);
+        self.report_checks(SUITE, &workspace, &[(GROUP, report.checkpoints.clone())], &human, &json);
         Ok(code)
     }
 
-    /// What a CI system reads: a JUnit report, or annotations and then what people read.
-    pub(super) fn for_ci(
+    /// Reports checks in the form that is asked for.
+    pub(super) fn report_checks(
         &self,
         suite: &str,
         workspace: &Workspace,
         groups: &[render::Group],
         human: &dyn Fn() -> String,
-    ) -> String {
-        if self.global.format == Format::Junit {
-            return render::junit(suite, groups);
-        }
+        json: &dyn Fn() -> String,
+    ) {
         let checkout =
             render::Checkout { repository: self.env.repository.clone(), root: workspace.root.clone() };
-        render::github(groups, &checkout) + &render::harmless(&human())
+        let text = render::for_ci(self.global.format, suite, groups, &checkout, human);
+        self.report(&text.unwrap_or_else(if self.json() { json } else { human }));
     }
 
     /// Backstop's own, those of the settings, and those that the program registered.

@@ -6,7 +6,6 @@ use clap::Args;
 
 use crate::backup::{BackupOptions, BackupOutcome, backup};
 use crate::check::Check;
-use crate::cli::global::Format;
 use crate::cli::session::{Session, wait};
 use crate::cli::{exit, render};
 use crate::diff::diff_live;
@@ -112,14 +111,8 @@ impl Session<'_> {
         };
         let code = if view.safe() { exit::DONE } else { exit::FINDINGS };
         let human = || render::preflight(&self.term, &view);
-        let text = match self.global.format {
-            Format::Human => human(),
-            Format::Json => render::preflight_json(&view, code),
-            Format::Junit | Format::Github => {
-                self.for_ci(SUITE, &workspace, &render::preflight_groups(&view), &human)
-            }
-        };
-        self.report(&text);
+        let json = || render::preflight_json(&view, code);
+        self.report_checks(SUITE, &workspace, &render::preflight_groups(&view), &human, &json);
         Ok(code)
     }
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use crate::check::{Check, Verdict};
+use crate::cli::global::Format;
 use crate::path::show_path;
 
 /// Checks of one kind: `checkpoints`, `validations`, …
@@ -23,8 +24,24 @@ fn problem(check: &Check) -> String {
     }
 }
 
+/// What a CI system reads: a JUnit report, or annotations and then what people read. `None` in the forms that every
+/// command has.
+pub(in crate::cli) fn for_ci(
+    format: Format,
+    suite: &str,
+    groups: &[Group],
+    checkout: &Checkout,
+    human: &dyn Fn() -> String,
+) -> Option<String> {
+    match format {
+        Format::Human | Format::Json => None,
+        Format::Junit => Some(junit(suite, groups)),
+        Format::Github => Some(github(groups, checkout) + &harmless(&human())),
+    }
+}
+
 /// A JUnit report, <https://github.com/testmoapp/junitxml>.
-pub(in crate::cli) fn junit(suite: &str, groups: &[Group]) -> String {
+fn junit(suite: &str, groups: &[Group]) -> String {
     let all = || groups.iter().flat_map(|(group, checks)| checks.iter().map(move |check| (group, check)));
     let failures = all().filter(|(_, check)| check.failed()).count();
     let seconds: f64 = all().map(|(_, check)| check.elapsed.as_secs_f64()).sum();
@@ -113,7 +130,7 @@ impl Checkout {
 }
 
 /// GitHub's workflow commands: one annotation for each finding.
-pub(in crate::cli) fn github(groups: &[Group], checkout: &Checkout) -> String {
+fn github(groups: &[Group], checkout: &Checkout) -> String {
     let mut out = String::new();
     for check in groups.iter().flat_map(|(_, checks)| checks).filter(|check| check.failed()) {
         let title = property(&name(check));
@@ -131,7 +148,7 @@ pub(in crate::cli) fn github(groups: &[Group], checkout: &Checkout) -> String {
 
 /// A text for people on the way to GitHub: the name of a file must not become a workflow command. The runner takes
 /// `::` at the start of a line, spaces before it or not, and `##[` anywhere.
-pub(in crate::cli) fn harmless(text: &str) -> String {
+fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         let words = line.trim_start();

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 pub(super) use backup::{BackupView, backup, backup_json, unprotected_input};
 pub(super) use checkpoint::{checkpoint, checkpoint_json, checkpoint_list};
-pub(super) use ci::{Checkout, Group, github, harmless, junit};
+pub(super) use ci::{Checkout, Group, for_ci};
 pub(super) use diff::{DiffView, diff, diff_json, diff_names, diff_stat};
 pub(super) use drill::drill;
 pub(super) use explain::{explain, explain_json};
