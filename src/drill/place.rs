@@ -172,8 +172,11 @@ impl Place {
         let mut find = |place: String, problem: &str| {
             findings.push(Finding { place, problem: problem.into() });
         };
-        for root in self.roots().map(|root| &root.copy) {
-            for found in WalkDir::new(root).min_depth(1).follow_links(false) {
+        let roots: Vec<&PathBuf> = self.roots().map(|root| &root.copy).collect();
+        for root in &roots {
+            // A root may lie in another one, and is looked at by itself.
+            let own = |entry: &walkdir::DirEntry| !roots.iter().any(|other| other.as_path() == entry.path());
+            for found in WalkDir::new(root).min_depth(1).follow_links(false).into_iter().filter_entry(own) {
                 let found = found.map_err(|e| {
                     Error::new(ErrorKind::Io, format!("failed to look through `{}`", show_path(root)))
                         .with_source(e)

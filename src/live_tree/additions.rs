@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::error::Result;
 use crate::manifest::{FileKind, Manifest, Place, RootName};
 use crate::order;
 use crate::path::RelPath;
@@ -79,7 +80,7 @@ impl Additions {
 }
 
 /// Finds what stands in the scope and not in the restore point.
-pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest) -> Additions {
+pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest) -> Result<Additions> {
     let name = &root.root.name;
     let scope = &manifest.scope;
     let rules = Rules::ask(&root.directory);
@@ -95,7 +96,14 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
         // The repository is gone: what it ignored in the meantime, nobody can say.
         GitAnswer::NoRepository => (rules, scope.git.then(String::new)),
     };
-    let skip: [(PathBuf, SkipReason); 1] = [(store.layout().dir().to_path_buf(), SkipReason::Store)];
+    let mut skip = vec![(store.layout().dir().to_path_buf(), SkipReason::Store)];
+    for other in manifest.roots.iter().filter(|other| other.name != *name) {
+        // A root in this one is looked at by itself.
+        let directory = store.root_directory(other)?;
+        if directory.starts_with(&root.directory) {
+            skip.push((directory, SkipReason::OtherRoot));
+        }
+    }
     let packages: Vec<PathBuf> = scope
         .directories
         .iter()
@@ -173,7 +181,7 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
         out.staying.push(path);
     }
     out.born = born;
-    out
+    Ok(out)
 }
 
 /// The directories of packages that did not exist when the restore point was made: they hold a `Cargo.toml` now,

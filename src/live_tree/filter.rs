@@ -76,9 +76,9 @@ impl PathFilter {
     /// What lies outside the workspace is not asked for by name alone.
     ///
     /// # Errors
-    /// Kind `Usage`, if a place outside is named.
-    pub(crate) fn refuse_outside(&self) -> Result<()> {
-        match self.0.iter().flatten().find(|place| !place.root.is_workspace()) {
+    /// Kind `Usage`, if a place in a root is named that is not reached.
+    pub(crate) fn refuse_outside(&self, reached: impl Fn(&RootName) -> bool) -> Result<()> {
+        match self.0.iter().flatten().find(|place| !reached(&place.root)) {
             Some(place) => {
                 Err(Error::new(ErrorKind::Usage, format!("`{}` lies outside the workspace", place.root))
                     .with_help("add --outside to write there too"))

@@ -81,7 +81,7 @@ impl LiveTree {
         for root in present.roots.clone() {
             let tree = Tree::open(&root.directory, store.fs()).during("open directory", &root.directory)?;
             present.look_at_known(&root.root.name, &tree, manifest, how, context)?;
-            let additions = additions(store, &root, manifest);
+            let additions = additions(store, &root, manifest)?;
             present.take_additions(&root.root.name, &tree, additions, context)?;
         }
         Ok(present)
@@ -94,13 +94,14 @@ impl LiveTree {
         !now.is_some_and(|now| now.same_content(&wanted))
     }
 
-    /// The same without the roots outside the workspace.
-    pub(crate) fn without_outside(mut self) -> LiveTree {
-        self.roots.retain(|r| r.root.name.is_workspace());
-        self.known.retain(|at, _| at.root.is_workspace());
-        self.added.retain(|at, _| at.root.is_workspace());
-        self.left.retain(|at, _| at.root.is_workspace());
-        self.staying.retain(|at| at.root.is_workspace());
+    /// The same with some of the roots alone.
+    pub(crate) fn only_roots(mut self, these: impl Fn(&RootName) -> bool) -> LiveTree {
+        self.roots.retain(|r| these(&r.root.name));
+        self.known.retain(|at, _| these(&at.root));
+        self.added.retain(|at, _| these(&at.root));
+        self.left.retain(|at, _| these(&at.root));
+        self.staying.retain(|at| these(&at.root));
+        self.born.retain(|place| these(&place.root));
         self
     }
 

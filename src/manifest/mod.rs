@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Mtime;
 use crate::digest::Digest;
+use crate::order;
 use crate::path::{LinkTarget, RelPath};
 pub use attributes::Attributes;
 pub(crate) use fault::fault;
@@ -340,6 +341,12 @@ impl Manifest {
     /// The index in `entries` of what stands at `path` of `root`.
     pub fn index_of(&self, root: &RootName, path: &RelPath) -> Option<usize> {
         self.entries.binary_search_by(|e| e.cmp_place(root, path)).ok()
+    }
+
+    /// The workspace, and the roots outside it that hold members: these are the workspace's own as well.
+    pub(crate) fn own_roots(&self) -> order::Set<RootName> {
+        let members = self.entries.iter().filter(|e| e.reasons.contains(&Reason::Member));
+        order::gather(members.map(|e| e.root.clone()).chain([RootName::Workspace]))
     }
 
     /// Whether anything below directory `path` of `root` is an entry.

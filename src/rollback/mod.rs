@@ -28,7 +28,7 @@ use crate::clock::rfc3339;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::live_tree::{LiveTree, Look, PathFilter};
-use crate::manifest::{Entry, Id, Kind, Manifest};
+use crate::manifest::{Entry, Id, Kind, Manifest, RootName};
 use crate::path::show_path;
 use crate::select::ProtectedSet;
 use crate::store::{Listed, Log, Store, StoreLock, write_private};
@@ -57,27 +57,21 @@ pub fn plan(
 ) -> Result<RollbackPlan> {
     store.refuse_cut_off()?;
     let manifest = store.manifest(listed)?;
-    let reached = |e: &&Entry| options.outside || e.root.is_workspace();
-    let targets = manifest.entries.iter().filter(reached).map(|e| Target {
+    let own = manifest.own_roots();
+    let reached = |root: &RootName| options.outside || own.contains(root);
+    let targets = manifest.entries.iter().filter(|e| reached(&e.root)).map(|e| Target {
         root: &e.root,
         path: &e.path,
         is_directory: e.kind == Kind::Directory,
     });
     refuse_targets_in_store(store, &manifest.roots, targets)?;
     let present = LiveTree::look(store, &manifest, |_| true, Look::Whole, context)?;
-    let mut outside_differences = Vec::new();
-    let present = if options.outside {
-        refuse_missing_roots(&present)?;
-        present
-    } else {
-        outside_differences = differences_outside(&manifest, &present);
-        present.without_outside()
-    };
+    refuse_missing_roots(&present, reached)?;
+    let outside_differences = differences(&manifest, &present, |root| !reached(root));
+    let present = present.only_roots(reached);
     let added: Vec<_> = present.added.keys().collect();
     let selection = PathFilter::new(&options.asked, store.root(), &[&manifest], &added, false)?;
-    if !options.outside {
-        selection.refuse_outside()?;
-    }
+    selection.refuse_outside(reached)?;
     let wanted = needed(&manifest, &present, &selection);
     let verified = verify_sources(store, listed, manifest, &wanted, options.from, context)?;
     let plan = plan::plan(&verified, &present, &selection, options, outside_differences)?;
@@ -85,24 +79,22 @@ pub fn plan(
     Ok(plan)
 }
 
-fn refuse_missing_roots(present: &LiveTree) -> Result<()> {
-    if present.missing_roots.is_empty() {
+fn refuse_missing_roots(present: &LiveTree, reached: impl Fn(&RootName) -> bool) -> Result<()> {
+    let gone = present.missing_roots.iter().filter(|r| reached(&r.root.name));
+    let gone: Vec<String> = gone.map(|r| format!("{}: {}", r.root.name, show_path(&r.directory))).collect();
+    if gone.is_empty() {
         return Ok(());
     }
-    let gone = present.missing_roots.iter().map(|r| format!("{}: {}", r.root.name, show_path(&r.directory)));
     Err(Error::new(ErrorKind::Workspace, "a directory outside the workspace is gone; nothing was changed")
         .with_details(gone)
-        .with_help("make the directory (it may be empty), then roll back again; or leave out --outside"))
+        .with_help("make the directory (it may be empty), then roll back again"))
 }
 
-/// What differs in roots outside the workspace, for the report.
-fn differences_outside(manifest: &Manifest, present: &LiveTree) -> Vec<String> {
-    let outside = manifest.entries.iter().filter(|e| !e.root.is_workspace());
-    let mut out: Vec<String> =
-        outside.filter(|e| present.differs(e)).map(crate::manifest::Entry::shown).collect();
-    let added = present.added.iter().filter(|(at, t)| !at.root.is_workspace() && !t.is_directory());
-    out.extend(added.map(|(at, _)| at.shown()));
-    out
+/// What differs in some of the roots, for the report.
+fn differences(manifest: &Manifest, present: &LiveTree, of: impl Fn(&RootName) -> bool) -> Vec<String> {
+    let known = manifest.entries.iter().filter(|e| of(&e.root) && present.differs(e)).map(Entry::shown);
+    let added = present.added.iter().filter(|(at, t)| of(&at.root) && !t.is_directory());
+    known.chain(added.map(|(at, _)| at.shown())).collect()
 }
 
 /// What a rollback or an undo did.

@@ -92,9 +92,7 @@ pub(crate) fn extract(
     }
     let manifest = store.manifest(listed)?;
     let selection = PathFilter::new(&options.asked, store.root(), &[&manifest], &[], false)?;
-    if !options.outside {
-        selection.refuse_outside()?;
-    }
+    selection.refuse_outside(|root| options.outside || root.is_workspace())?;
     let asked = |e: &Entry| {
         selection.holds(&e.root, &e.path)
             || (e.kind == Kind::Directory && selection.leads_to(&e.root, &e.path))

@@ -65,10 +65,9 @@ pub(super) fn scope(areas: &[Area<'_>], whole_workspace: bool, excluded: Vec<Pat
             if whole_workspace {
                 scope.directories.push(place(None));
             }
+            // Also where there is none: one that is born later steers the build all the same.
             let steering = STEERING.iter().filter_map(|dir| RelPath::new(dir).ok());
-            let there =
-                steering.filter(|dir| area.chosen.get(dir).is_some_and(|chosen| chosen.is_directory()));
-            scope.directories.extend(there.map(|dir| place(Some(dir))));
+            scope.directories.extend(steering.map(|dir| place(Some(dir))));
             scope.root_entries = root_entries(area);
         }
         if area.setting.is_some() {

@@ -202,7 +202,8 @@ fn a_single_package_protects_all_of_its_directory_but_its_target() {
     assert_eq!(why(&set, "target"), Some(SkipReason::TargetDirectory));
     assert_eq!(why(&set, "nested/target"), Some(SkipReason::TargetDirectory));
     assert!(noted(&set, "no git repository") && !set.scope.git && set.git.is_none());
-    assert_eq!(set.scope.directories, [Place { root: RootName::Workspace, path: None }]);
+    let all = Place { root: RootName::Workspace, path: None };
+    assert_eq!(set.scope.directories, [all, place(".cargo"), place(".config")]);
     assert!(set.unprotected.is_empty());
 }
 

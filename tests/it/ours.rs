@@ -162,3 +162,63 @@ fn a_clone_goes_back_as_far_as_the_packages_in_it_go() {
         assert_eq!(read(world.at(file)), "now\n", "{file}");
     }
 }
+
+#[test]
+fn a_workspace_in_the_package_that_it_depends_on_is_a_root_of_its_own() {
+    let more = "[workspace]\n[dependencies]\nouter = { path = \"..\" }\n";
+    let world = workspace("outer/fuzz", "", &[]);
+    package(&world, "../../outer", "[workspace]\n");
+    package(&world, "../fuzz", more);
+    commit(world.at(".."));
+    world.backup();
+    assert_eq!(changes(&world), [""; 0]);
+    write(world.at("../src/lib.rs"), "changed\n");
+    let outside = RollbackOptions { outside: true, ..RollbackOptions::default() };
+    assert_eq!(world.plan(&outside).actions.len(), 1, "{:?}", world.plan(&outside).actions);
+    world.rollback(&outside);
+    assert_eq!(read(world.at("../src/lib.rs")), "pub fn one() {}\n");
+    assert!(world.at("Cargo.toml").exists());
+}
+
+#[test]
+fn members_beside_the_root_go_back_like_any_other() {
+    let root = "[workspace]\nmembers = [\"../a\"]\n";
+    let world = workspace("mono/build", root, &[]);
+    let dependency = "workspace = \"../build\"\n[dependencies]\nd = { path = \"../../d\" }\n";
+    package(&world, "../a", dependency);
+    package(&world, "../../d", "[workspace]\n");
+    world.backup();
+    for dir in ["../a", "../../d"] {
+        write(world.at(dir).join("src/lib.rs"), "changed\n");
+        write(world.at(dir).join("src/new.rs"), "new\n");
+    }
+    let plan = world.plan(&RollbackOptions::default());
+    assert_eq!(plan.outside_differences, ["d:src/lib.rs", "d:src/new.rs"]);
+    world.rollback(&RollbackOptions::default());
+    assert_eq!(read(world.at("../a/src/lib.rs")), "pub fn one() {}\n");
+    assert!(!world.at("../a/src/new.rs").exists());
+    assert_eq!(read(world.at("../../d/src/lib.rs")), "changed\n", "nobody asked for what is no member");
+    world.undo();
+    assert_eq!(read(world.at("../a/src/lib.rs")), "changed\n");
+    fs::remove_dir_all(world.at("../a")).unwrap();
+    let options = RollbackOptions::default();
+    let error = world.plan_with(&world.latest(), &options, &backstop::fsx::Fs::real()).unwrap_err();
+    assert!(error.to_string().contains("is gone"), "{error}");
+    // What the help says works.
+    mkdir(world.at("../a"));
+    world.rollback(&options);
+    assert_eq!(read(world.at("../a/src/lib.rs")), "pub fn one() {}\n");
+}
+
+#[test]
+fn a_configuration_born_since_is_an_addition() {
+    let world = workspace("ws", VIRTUAL, &["crates/a"]);
+    world.backup();
+    write(world.at(".cargo/config.toml"), "[build]\nrustflags = [\"--cfg\", \"other\"]\n");
+    write(world.at(".config/nextest.toml"), "");
+    assert_eq!(changes(&world), [".cargo/config.toml", ".config/nextest.toml"]);
+    world.rollback(&RollbackOptions::default());
+    assert!(!world.at(".cargo").exists() && !world.at(".config").exists());
+    world.undo();
+    assert!(world.at(".cargo/config.toml").exists());
+}
