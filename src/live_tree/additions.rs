@@ -130,7 +130,7 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
 
     let mut out = Additions::default();
     let born = born_packages(name, &walked.found, manifest);
-    let scoped = Scoped { name, manifest, born: &born };
+    let scoped = Scoped::new(name, manifest, &born);
     for found in &walked.found {
         let path = &found.path;
         if manifest.find(name, path).is_some() {
@@ -189,13 +189,13 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
 fn born_packages(root: &RootName, found: &[Found], manifest: &Manifest) -> Vec<Option<RelPath>> {
     let scope = &manifest.scope;
     let mut born: Vec<Option<RelPath>> = Vec::new();
+    let unprotected: order::Set<&RelPath> = order::gather(&scope.unprotected_directories);
     for manifest_file in found.iter().filter(|f| f.path.file_name() == "Cargo.toml") {
         let Some(dir) = manifest_file.path.parent() else { continue };
         let inside = |places: &[Place]| places.iter().any(|p| p.holds(root, &dir));
         let existed = manifest.find(root, &dir).is_some()
             || (root.is_workspace()
-                && (scope.unprotected_directories.contains(&dir)
-                    || scope.root_entries.binary_search(&dir).is_ok()));
+                && (unprotected.contains(&dir) || scope.root_entries.binary_search(&dir).is_ok()));
         if !existed && !inside(&scope.directories) && !inside(&scope.ignored) {
             born.push(Some(dir));
         }
@@ -209,9 +209,24 @@ struct Scoped<'a> {
     name: &'a RootName,
     manifest: &'a Manifest,
     born: &'a [Option<RelPath>],
+    /// What git ignored below this root then, and the directories that were not protected: there may be as many as
+    /// there are files, so each file looks for its own ancestors in them.
+    ignored: order::Set<&'a RelPath>,
+    /// Git ignored the root itself.
+    ignored_whole: bool,
+    unprotected: order::Set<&'a RelPath>,
 }
 
-impl Scoped<'_> {
+impl<'a> Scoped<'a> {
+    fn new(name: &'a RootName, manifest: &'a Manifest, born: &'a [Option<RelPath>]) -> Self {
+        let scope = &manifest.scope;
+        let ignored = scope.ignored.iter().filter(|place| place.root == *name);
+        let ignored_whole = ignored.clone().any(|place| place.path.is_none());
+        let ignored = order::gather(ignored.filter_map(|place| place.path.as_ref()));
+        let unprotected = order::gather(&scope.unprotected_directories);
+        Scoped { name, manifest, born, ignored, ignored_whole, unprotected }
+    }
+
     fn holds(&self, found: &Found) -> bool {
         // A plain file at the workspace root is a workspace file.
         let at_root = self.name.is_workspace() && found.path.parent().is_none();
@@ -230,31 +245,27 @@ impl Scoped<'_> {
     /// A new directory above a package born since.
     fn leads_to_born(&self, path: &RelPath) -> bool {
         let scope = &self.manifest.scope;
-        let existed =
-            scope.unprotected_directories.contains(path) || scope.root_entries.binary_search(path).is_ok();
-        !existed && self.born.iter().flatten().any(|dir| dir.is_in(path))
+        let leads = self.born.iter().flatten().any(|dir| dir.is_in(path));
+        leads && !self.unprotected.contains(&path) && scope.root_entries.binary_search(path).is_err()
     }
 
     /// A `Cargo.toml` that appeared in a directory that was there and was no package.
     fn is_new_manifest(&self, path: &RelPath) -> bool {
         let Some(dir) = path.parent() else { return false };
-        let scope = &self.manifest.scope;
         self.name.is_workspace()
             && path.file_name() == "Cargo.toml"
-            && scope.unprotected_directories.contains(&dir)
+            && self.unprotected.contains(&&dir)
             && !self.is_foreign(path)
     }
 
     /// Whether git ignored it then; a rule from above a package was not made for the package's files.
     fn was_ignored(&self, path: &RelPath) -> bool {
-        let scope = &self.manifest.scope;
         let packages = self.manifest.packages.iter().filter(|package| package.root == *self.name);
-        let around: Vec<&RelPath> =
-            packages.filter_map(|p| p.directory.as_ref()).filter(|dir| path.is_in(dir)).collect();
-        let of_package = |ignored: &Place| {
-            around.iter().any(|dir| ignored.path.as_ref().is_none_or(|above| dir.is_in(above)))
-        };
-        scope.ignored.iter().any(|ignored| ignored.holds(self.name, path) && !of_package(ignored))
+        let around = packages.filter_map(|p| p.directory.as_ref()).filter(|dir| path.is_in(dir));
+        let of_package = |above: &RelPath| around.clone().any(|dir| dir.is_in(above));
+        let mut aboves = std::iter::once(path.clone()).chain(path.ancestors());
+        aboves.any(|above| self.ignored.contains(&&above) && !of_package(&above))
+            || (self.ignored_whole && around.clone().next().is_none())
     }
 
     fn is_foreign(&self, path: &RelPath) -> bool {
