@@ -185,8 +185,21 @@ impl Tree {
     }
 
     /// Gives a file the modification time `mtime`; the present, which needs no more than permission to write, where the
-    /// file belongs to another user.
+    /// file belongs to another user. The time is read back: where the file system keeps a coarser one, the file gets the
+    /// next that it keeps, so that it is never older than was asked for.
     pub fn touch(&self, path: &RelPath, mtime: Mtime) -> io::Result<()> {
+        self.set_mtime_or_now(path, mtime)?;
+        // ext4 with small inodes keeps whole seconds, FAT every other one.
+        for later in [1, 2] {
+            if self.stat(path)?.is_none_or(|stat| super::mtime_of(&stat) >= mtime) {
+                break;
+            }
+            self.set_mtime_or_now(path, Mtime { seconds: mtime.seconds + later, nanos: 0 })?;
+        }
+        Ok(())
+    }
+
+    fn set_mtime_or_now(&self, path: &RelPath, mtime: Mtime) -> io::Result<()> {
         match self.set_mtime(path, mtime) {
             Err(e) if Errno::from_io_error(&e) == Some(Errno::PERM) => {
                 let (dir, name) = self.parent(path)?;

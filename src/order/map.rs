@@ -163,6 +163,13 @@ impl<K: Ord, V> Map<K, V> {
         self.place(key).map(|place| &self.entries[place].1)
     }
 
+    pub(crate) fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        self.place(key).map(|place| &mut self.entries[place].1)
+    }
+
     pub(crate) fn get_key_value<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
     where
         K: Borrow<Q>,

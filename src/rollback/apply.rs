@@ -8,9 +8,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::apart::{Target, refuse_targets_in_store};
-use super::journal::{Action, COMMITTED, Journal};
+use super::journal::{Action, COMMITTED, Journal, Purpose};
 use super::trees::Trees;
 use crate::clock::Mtime;
 use crate::error::{Error, ErrorKind, IoContext, Result};
@@ -19,7 +20,8 @@ use crate::fsx::{Fs, Tree};
 use crate::live_tree::FileState;
 use crate::manifest::{Mode, RootName, RootedPath, stored_path};
 use crate::order;
-use crate::path::RelPath;
+use crate::path::{RelPath, path_from_text};
+use crate::select::inputs::newest_anchor;
 use crate::store::{Layout, STATE_IDLE, Store, StoreLock};
 
 /// Device, inode, size and time of a target, as it was looked at last before the commit.
@@ -31,6 +33,8 @@ pub(super) struct Transaction<'a> {
     pub(super) journal: &'a Journal,
     pub(super) trees: Trees,
     pub(super) context: Context<'a>,
+    /// When the last build of the known target directories was, as they say.
+    last_build: OnceLock<Option<Mtime>>,
 }
 
 /// How an attempt to go forward ended.
@@ -59,7 +63,7 @@ impl<'a> Transaction<'a> {
         let opened = opened.map(|RootedPath { root, path }| Target { root, path, is_directory: true });
         refuse_targets_in_store(store, &journal.roots, changed.chain(opened))?;
         let trees = Trees::open(store, &journal.roots)?;
-        Ok(Transaction { store, journal, trees, context: *context })
+        Ok(Transaction { store, journal, trees, context: *context, last_build: OnceLock::new() })
     }
 
     pub(super) fn store(&self) -> &'a Store {
@@ -97,8 +101,45 @@ impl<'a> Transaction<'a> {
         fs.sync(&layout.rollback_dir()).during("sync", layout.rollback_dir())
     }
 
+    /// The time that a file gets whose content changes: the present, or right after the last build, where that is dated
+    /// ahead of this machine's clock. Cargo builds anew what is newer than its last build of it, not what is new.
     pub(super) fn present(&self) -> Mtime {
-        Mtime::from_system(self.context.clock.now())
+        let now = Mtime::from_system(self.context.clock.now());
+        let last_build = self.last_build.get_or_init(|| {
+            let last = newest_anchor(&self.target_directories());
+            if last.is_some_and(|last| last.seconds > now.seconds + 1) {
+                self.context.note(
+                    "the last build is dated ahead of the clock: restored files are dated after it, and cargo builds \
+                     them again until the clock has caught up"
+                        .to_owned(),
+                );
+            }
+            last
+        });
+        match last_build {
+            Some(last) if *last >= now => Mtime { seconds: last.seconds + 1, nanos: 0 },
+            _ => now,
+        }
+    }
+
+    /// Where cargo builds, as the restore points of this rollback know it.
+    fn target_directories(&self) -> Vec<PathBuf> {
+        let root = self.store.root();
+        let to = match &self.journal.purpose {
+            Purpose::Rollback { to } => Some(to),
+            Purpose::Undo { .. } => None,
+        };
+        let catalogue = self.store.catalogue().ok();
+        let known = [to, self.journal.pre_rollback.as_ref()].into_iter().flatten();
+        let listed = known.filter_map(|id| catalogue.as_ref()?.all().iter().find(|l| l.id == *id));
+        let manifests = listed.filter_map(|listed| self.store.manifest(listed).ok());
+        let texts = manifests.flat_map(|manifest| manifest.target_directories);
+        let mut out: Vec<PathBuf> =
+            texts.filter_map(|text| Some(root.join(path_from_text(&text).ok()?))).collect();
+        out.push(root.join("target"));
+        order::sort(&mut out);
+        out.dedup();
+        out
     }
 
     /// Looks at every target once more. What moved since the plan is refused by name.

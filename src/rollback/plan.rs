@@ -268,11 +268,18 @@ fn crate_roots_to_touch(
         if !content || (seen && !link) {
             continue;
         }
-        let owner = packages
-            .iter()
-            .find(|p| p.root == action.root && p.directory.as_ref().is_none_or(|dir| action.path.is_in(dir)));
+        // Where rustc or a build script is known to read it, cargo looks at its time for those; else anybody may have
+        // read it: a procedural macro says to nobody what it reads.
+        let told = manifest.find(&action.root, &action.path).is_some_and(|entry| {
+            entry.reasons.iter().any(|r| matches!(r, Reason::CompilerRead | Reason::BuildScriptRead))
+        });
+        let owns = |p: &Package| {
+            p.root == action.root && p.directory.as_ref().is_none_or(|dir| action.path.is_in(dir))
+        };
+        let owner = packages.iter().position(|p| owns(p));
+        let readers = packages.iter().enumerate().filter(|(i, _)| !told || owner == Some(*i));
         let roots =
-            owner.iter().flat_map(|p| p.crate_roots.iter().map(|path| RootedPath::new(&p.root, path)));
+            readers.flat_map(|(_, p)| p.crate_roots.iter().map(|path| RootedPath::new(&p.root, path)));
         touch.extend(roots.filter(|key| matches!(present.known.get(key), Some(FileState::File { .. }))));
     }
     touch

@@ -18,6 +18,14 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
+    /// Notes that a build read what is protected anyway. A rollback has to know it of all that cargo does not watch as a
+    /// source: who else may have read that is not known.
+    pub(super) fn told(&mut self, path: &RelPath, reason: Reason) {
+        if reason != Reason::WorkspaceFile && path.as_path().extension().is_none_or(|e| e != "rs") {
+            self.reasons.insert(reason);
+        }
+    }
+
     pub(super) fn is_directory(&self) -> bool {
         self.kind == FileKind::Directory
     }

@@ -16,6 +16,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::clock::Mtime;
 use crate::order;
 use crate::workspace::Workspace;
 
@@ -181,6 +182,33 @@ pub(crate) fn is_the_machines(path: &Path, root: &Path) -> bool {
     SYSTEM.iter().any(|dir| path.starts_with(dir) && !beside(dir))
         || path.ancestors().any(|dir| dir.ends_with("lib/rustlib"))
         || path.ancestors().skip(1).any(|dir| dir.join("CACHEDIR.TAG").symlink_metadata().is_ok())
+}
+
+/// The newest of the marks in some target directories that cargo holds sources against: only what is newer than its mark
+/// is built again.
+pub(crate) fn newest_anchor(targets: &[PathBuf]) -> Option<Mtime> {
+    let mut newest: Option<Mtime> = None;
+    let mut look = |path: &Path| {
+        let time = path.symlink_metadata().ok().and_then(|meta| meta.modified().ok()).map(Mtime::from_system);
+        newest = newest.max(time);
+    };
+    let is_mark = |path: &PathBuf| path.file_name().is_some_and(|n| n.as_bytes().starts_with(b"dep-"));
+    for profile in targets.iter().flat_map(|dir| profiles(dir)) {
+        for unit in entries(&profile.join(".fingerprint")) {
+            entries(&unit).iter().filter(|path| is_mark(path)).for_each(|path| look(path));
+        }
+        for package in entries(&profile.join("build")) {
+            look(&package.join("output"));
+            for unit in entries(&package) {
+                look(&unit.join("run/stdout"));
+                entries(&unit.join("fingerprint"))
+                    .iter()
+                    .filter(|path| is_mark(path))
+                    .for_each(|path| look(path));
+            }
+        }
+    }
+    newest
 }
 
 /// The directories of a target directory that hold `deps` or `build`: one a profile, and one a target triple's.

@@ -111,7 +111,9 @@ fn take(
         return;
     };
     let area = &mut areas[index];
-    if area.chosen.get(&path).is_some_and(|chosen| !chosen.is_directory()) {
+    let told = reason(input.reader);
+    if let Some(chosen) = area.chosen.get_mut(&path).filter(|chosen| !chosen.is_directory()) {
+        chosen.told(&path, told);
         return;
     }
     let (directory, skip, ours) = (area.directory.clone(), area.skip.clone(), area.package_directories());
@@ -143,7 +145,11 @@ fn take(
             .is_some_and(|p| p.directory != watched && p.directory.starts_with(&watched))
     };
     for item in items.iter().filter(|item| item.kind != Ok(FileKind::Directory) && !below(&item.path)) {
-        if area.chosen.contains_key(&item.path) || never(&item.path, false) {
+        if let Some(chosen) = area.chosen.get_mut(&item.path) {
+            chosen.told(&item.path, reason.clone());
+            continue;
+        }
+        if never(&item.path, false) {
             continue;
         }
         if let Some(pattern) = exclude.iter().find(|p| glob::matches(p, &area.name, &item.path)) {

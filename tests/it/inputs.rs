@@ -111,7 +111,7 @@ fn what_is_gone_or_excluded_is_not_brought_in_and_what_is_excluded_is_named() {
     assert_eq!(gaps.len(), 3, "{gaps:?}");
     let far =
         set.entries.iter().find(|e| e.root.as_str() == "aside" && e.path == RelPath::new("far.txt").unwrap());
-    assert_eq!(far.unwrap().reasons, [Reason::Include("../aside".into())]);
+    assert_eq!(far.unwrap().reasons, [Reason::Include("../aside".into()), Reason::CompilerRead]);
     assert!(set.notes.iter().any(|n| n.contains("`../nowhere`")), "{:?}", set.notes);
 }
 

@@ -21,6 +21,7 @@ mod init;
 mod inputs;
 mod kinds;
 mod lists;
+mod newer;
 mod obstacles;
 mod ours;
 mod preflight;
