@@ -16,6 +16,7 @@ mod hostile;
 mod kept;
 mod named;
 mod placed;
+mod refused;
 mod road;
 mod row;
 mod run;

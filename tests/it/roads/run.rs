@@ -131,7 +131,7 @@ impl World {
 }
 
 /// Gives everything to somebody whom permission bits bind, where the process may.
-fn own(path: &Path) {
+pub(super) fn own(path: &Path) {
     if is_root() {
         std::os::unix::fs::lchown(path, Some(NOBODY), Some(NOBODY)).unwrap();
         let meta = path.symlink_metadata().unwrap();
