@@ -39,6 +39,7 @@ ROOT, EXECUTABLE = "", show(STORE) + "/scripts/backstop rollback"
 def closed(id): return f"{ROLLBACK}/rollback_{id}.journal"
 def displaced(id, path, place="files"): return f"{ROLLBACK}/displaced_{id}/{place}/{path}"
 def staged(id, index): return f"{ROLLBACK}/stage_{id}/{index}"
+def open_id(): return (re.findall(ID, os.fsdecode(read(STATE))) or [""])[0]  # Of the run that is not ended, or empty.
 def names_in(directory): return os.listdir(directory) if isdir(directory) else []
 def read(path):  # The bytes of a file; none if it is not there.
     with suppress(FileNotFoundError), open(path, "rb") as file: return file.read()
@@ -105,8 +106,8 @@ def unseal(path, magic, version):  # The fields of a file, if its seal is right.
     data = read(path)
     fields = os.fsdecode(data[:-69]).split("\0")[:-1]
     need(data == sealed(fields) and fields[:1] == [magic], f"`{show(path)}` is {'damaged' if data else 'missing'}")
-    need(fields[1] == version, f"`{show(path)}` has version {show(fields[1])}, which this script does not read")
-    return iter(fields[2:])
+    need(fields[1:2] == [version], f"`{show(path)}` has version {show(''.join(fields[1:2]))}, not {version}")
+    return itertools.chain(fields[2:], (need(False) for _ in "-"))  # Where they run out it is malformed.
 def need(is_so, text="a list is malformed"):
     if not is_so: raise ValueError(text)
 def table(name, rows): return [name, str(len(rows)), *(field for row in rows for field in row)]
@@ -159,12 +160,11 @@ def encode(run, magic):
                    *table("unlock", opened), *table("touch", [("", path) for path in run.touch]),
                    *table("actions", [("", a.path, *a.before, *a.after, a.origin) for a in run.actions])])
 def read_record(id):  # The record of a script's run; `None` if there is none, or it is damaged.
-    with suppress(ValueError, StopIteration):
+    with suppress(ValueError):
         f = unseal(f"{ROLLBACK}/displaced_{id}.list", "backstop-displaced", "1")
         run = types.SimpleNamespace(id=next(f), kind=next(f), target=next(f))
         _, run.created, _, _, _ = next(f), next(f), rows(f, "roots", 2), rows(f, "unlock", 3), rows(f, "touch", 2)
-        action = lambda row: Action(safe(row[0]), a_state(*row[1:5]), a_state(*row[5:9]), row[9])
-        run.actions = [action(row) for row in ours(f, "actions", 11)]
+        run.actions = [Action(safe(r[0]), a_state(*r[1:5]), a_state(*r[5:9]), r[9]) for r in ours(f, "actions", 11)]
         if run.id == id and re.fullmatch(ID, run.target) and run.kind in ("rollback", "undo"): return run
 # ---- What was added since: all that stands in the recorded scope, is not in the list, and git does not ignore --------
 def ask_git(directory, judged_then):  # What git ignores below a directory; `None` if nobody can say.
@@ -197,7 +197,7 @@ def walk(point, opened):
         except OSError as failure: entries, found[directory] = [], (None, f"it cannot be read: {failure.strerror}")
         names = {entry.name for entry in entries if entry.is_file(follow_symlinks=False) or entry.name == ".git"}
         start = lambda name: read(f"{full}/{name}")[:1 << 16] if directory and name in names else b""
-        is_own = start("CACHEDIR.TAG").startswith(b"Signature: 8a477f597d28d172789f06886806bc55")
+        is_own = b"Signature: 8a477f597d28d172789f06886806bc55" == start("CACHEDIR.TAG")[:43]
         is_own = is_own or b'"backstop_store"' in start("store.json")
         is_top = directory and ".git" in names
         is_submodule = is_top and directory in point.entries and not isdir(full + "/.git")
@@ -215,8 +215,11 @@ def walk(point, opened):
     return found
 def find_added(point, opened):  # The additions that are to go, and what stays and is named.
     found, foreign, keep, going, stays = walk(point, opened), point.foreign - {""}, set(), {}, {}
-    packages = {path[:-11] for path in found if path.endswith("/Cargo.toml")} - point.existed - set(point.entries)
-    born = {path for path in packages if not holds(point.directories | point.ignored, path)}
+    kept = displaced(open_id(), "")  # What an interrupted run has moved out tells of packages too.
+    moved = [relpath(join(up, "Cargo.toml"), kept) for up, _, files in os.walk(kept) if "Cargo.toml" in files]
+    packages = {path[:-11] for path in [*found, *moved] if path.endswith("/Cargo.toml")}
+    born = packages - point.existed - set(point.entries)
+    born = {path for path in born if not holds(point.directories | point.ignored, path)}
     leads_to_born = {up for path in born for up in (path, *above(path))} - point.existed
     def in_scope(path, at_root):
         new_manifest = path.endswith("/Cargo.toml") and path[:-11] in point.unprotected and not holds(foreign, path)
@@ -311,7 +314,7 @@ def stage(run, todo):  # Writes every new file and link to stage_ID/INDEX, and c
     copies = displaced(run.target, "") if run.kind == "undo" else f"{STORE}/session_{run.target}/files/"
     plain = ((path, pieces(copies + path)) for path in list(wanted) if path not in archived)
     for path, data in itertools.chain(plain, from_archive(run.point, archived)):
-        index, a, new = *wanted.pop(path), staged(run.id, "new")
+        index, a, new = *wanted.pop(path), staged(run.id, "part")
         remove(new)
         if a.after.kind == "symlink": os.symlink(a.after.content, new)
         else:
@@ -322,7 +325,8 @@ def stage(run, todo):  # Writes every new file and link to stage_ID/INDEX, and c
     if wanted: raise Stop(3, "the archive cannot be read any more", map(show, wanted))
 # ---- Carrying it out -------------------------------------------------------------------------------------------------
 def carry_out(run, is_new, was_open):  # Nothing in the workspace changes before the commit. Gives what is wrong.
-    state, journal, record = read(STATE), encode(run, "backstop-journal"), f"{ROLLBACK}/displaced_{run.id}.list"
+    state, journal, earlier = read(STATE), encode(run, "backstop-journal"), open_id() or run.id
+    record = f"{ROLLBACK}/displaced_{run.id}.list"
     todo = {a.path: run.now[a.path] for a in run.actions if not run.now[a.path].same(a.after)}
     try:
         replace(STATE, f"rollback {run.id}\n".encode())
@@ -332,8 +336,7 @@ def carry_out(run, is_new, was_open):  # Nothing in the workspace changes before
         os.sync()
         changed = [show(a.path) for a in run.actions if look(a.path) != run.now[a.path]]
         if changed: raise Stop(3, "something writes to the workspace; stop it, then try again", changed)
-        old, earlier = read(JOURNAL), (re.findall(ID, os.fsdecode(state)) or [run.id])[0]
-        if not old.startswith(journal): replace(f"{ROLLBACK}/rollback_{earlier}.superseded", old)  # Of another plan.
+        if not read(JOURNAL).startswith(journal): replace(f"{ROLLBACK}/rollback_{earlier}.superseded", read(JOURNAL))
         replace(JOURNAL, journal + b"committed\0")
     except BaseException as failure:
         if is_new:
@@ -363,7 +366,7 @@ def settle():  # No run is open: what it needed goes, and what it displaced is c
         below = os.walk(f"{ROLLBACK}/{name}") if name.startswith("displaced_") else ()
         for directory, _, _ in below: os.chmod(directory, 0o500)
 def room(run, path):  # Where what stands at a path goes. What an earlier run moved there stays as it is.
-    for place in ["files", "edited_since/files", *(f"edited_since.{n}/files" for n in range(1, 1000))]:
+    for place in ["files", "edited_since/files", *(f"edited_since{n}/files" for n in range(2, 1000))]:
         to = displaced(run.id, path, place)
         with suppress(FileExistsError, NotADirectoryError):
             os.makedirs(dirname(to), exist_ok=True)
@@ -423,8 +426,7 @@ def next_id():  # The present second, or the one after the newest id of the stor
     after = calendar.timegm(time.strptime(last, "%Y%m%d_%H%M%S")) + 1
     return time.strftime("%Y%m%d_%H%M%S", time.gmtime(max(time.time(), after)))
 def find_open():  # The record of a script's run that was interrupted.
-    found = re.fullmatch(f"rollback ({ID})\n", os.fsdecode(read(STATE)))
-    return read_record(found[1]) if found and not lexists(closed(found[1])) else None
+    return None if lexists(closed(open_id())) else read_record(open_id())
 def last_run():
     ids = [name[9:24] for name in os.listdir(ROLLBACK) if re.fullmatch(f"rollback_{ID}[.]journal", name)]
     run = read_record(max(ids)) if ids else None
@@ -432,7 +434,7 @@ def last_run():
     raise Stop(3, "there is no rollback to undo, or it was not a script's", help=EXECUTABLE + " --undo")
 def point_of(run):  # The restore point that a run is about, or the newest: both say where the workspace lies.
     while run and run.kind == "undo": run = read_record(run.target)
-    with suppress(Stop, ValueError, StopIteration): return select(run.target if run else "latest")
+    with suppress(Stop, ValueError): return select(run.target if run else "latest")
     return select("latest")
 def print_plan(plan, stays, title):
     say(f"   Workspace  {show(ROOT)}\n     Back to  {title}")
@@ -482,18 +484,16 @@ def main():
     if nothing and not options.dry_run: settle()
     if nothing or options.dry_run: return say("Nothing to do." if nothing else "Dry run, nothing was changed.")
     if not (options.force or os.isatty(0)): raise Stop(3, "stdin is not a terminal", help="if this is right, add -f")
-    if not options.force: say("Do this? [y/N]", 2)
-    if not options.force and sys.stdin.readline().strip().lower() not in ("y", "yes"): raise Stop(3, "not confirmed")
+    if not options.force and input("Do this? [y/N] ").lower() not in ("y", "yes"): raise Stop(3, "not confirmed")
     wrong = carry_out(run, not again, bool(opened) or foreign)
     say(f"{'Undone' if options.undo else 'Rolled back'}: {len(run.actions)} changes, {len(wrong)} of them not right")
     say(f"Moved out to: {show(displaced(run.id, ''))}\nUndo this: {show(STORE)}/scripts/rollback.py --undo")
     if wrong: raise Stop(1, "something else changed these again right away", wrong)
     return 1 if options.undo and stays else 0
 try: sys.exit(main())
-except (Stop, OSError, ValueError, StopIteration, re.error, KeyboardInterrupt) as failure:
+except (Stop, OSError, ValueError, EOFError, re.error, KeyboardInterrupt) as failure:
     if isinstance(failure, BlockingIOError): failure = Stop(5, "another run holds the store; wait for it to end")
-    known = {StopIteration: "a list is malformed", KeyboardInterrupt: "stopped on request"}
-    if not isinstance(failure, Stop): failure = Stop(3, known.get(type(failure), show(str(failure))))
+    if not isinstance(failure, Stop): failure = Stop(3, show(str(failure)) or "stopped on request")
     text = "error: " + failure.text + ("; nothing was changed" if failure.code == 3 else "")
     help = ["help: " + failure.help] if failure.help else []
     say("\n".join([text, *("  " + path for path in failure.paths), *help]), 2)

@@ -11,9 +11,10 @@ use backstop::rollback::RollbackOptions;
 use super::crossed::{Scene, UNDO, all, points};
 use super::road::Road;
 use super::row::{BACK, SHORT};
-use crate::support::edit::write;
+use crate::cuts::{furnish, vandalise};
+use crate::support::edit::{remove, write};
 use crate::support::tree::{What, assert_same};
-use crate::support::{Picture, World};
+use crate::support::{Picture, TempDir, World};
 
 /// Those of the scripts of few flags that can be tested here.
 fn scripts() -> impl Iterator<Item = Road> {
@@ -126,6 +127,33 @@ fn a_script_is_killed_at_every_call_and_each_way_out_is_exact() {
     }
 }
 
+/// Both keep the same record. Owners they give at different steps.
+#[test]
+#[ignore = "part of torture: crossed"]
+fn a_script_that_was_killed_is_gone_on_with_and_undone_by_the_other() {
+    for script in scripts() {
+        let scene = Scene::new();
+        scene.load("before");
+        let Some((total, _)) = scene.cut(script, BACK, 0) else { return };
+        let points = if all() { total } else { 8 };
+        for call in (1..=points).map(|i| i * total / (points + 1)) {
+            scene.load("before");
+            scene.cut(script, BACK, call);
+            if !scene.is_cut_off() {
+                continue;
+            }
+            for other in scripts().filter(|other| *other != script) {
+                for (args, tree) in [(BACK, &scene.new), (UNDO, &scene.old)] {
+                    let when = format!("{script:?} killed at {call} of {total}, then {args:?} by {other:?}");
+                    scene.run(other, args, &when);
+                    assert_same(&ownerless(&scene.world.picture()), &ownerless(tree), &when);
+                    assert!(!scene.is_cut_off(), "{when}");
+                }
+            }
+        }
+    }
+}
+
 /// Killed again in the run that was to go on.
 fn kill_twice(few: u64) {
     for script in scripts() {
@@ -182,6 +210,7 @@ fn meet_a_killed_executable(few: usize) {
     let plan = scene.world.plan(&RollbackOptions::default());
     let points = points(&scene, &plan);
     for script in scripts() {
+        eprintln!("the executable killed at up to {} calls, then {script:?}", points.len().min(few));
         for calls in points.iter().step_by(points.len().div_ceil(few).max(1)) {
             scene.cut_executable(&plan, *calls);
             let when = format!("the executable killed after {calls} calls, then {script:?}");
@@ -235,6 +264,44 @@ fn what_was_written_between_the_runs_is_kept_and_the_first_state_is_what_an_undo
             scene.run(script, BACK, "edited between the runs");
             scene.assert_ended(&scene.new, "edited between the runs");
             assert!(contents(&scene.world.dir.join("rollback")).contains(&edited), "killed at {call}");
+        }
+    }
+}
+
+/// With a restore point before that of [`Scene::new`]: its tree and its id.
+fn with_an_older_point() -> (Scene, Picture, String) {
+    let world = World::on(TempDir::fast(), "virtual");
+    furnish(&world.root);
+    let older = world.picture();
+    let id = world.backup().manifest.id.to_string();
+    write(world.at("crates/alpha/src/lib.rs"), "pub fn later() {}\n");
+    write(world.at("crates/alpha/src/later.rs"), "// later\n");
+    remove(world.at("crates/beta/run.sh"));
+    let new = world.picture();
+    world.backup();
+    vandalise(&world.root);
+    let scene = Scene { old: world.picture(), new, world };
+    scene.save("before");
+    (scene, older, id)
+}
+
+#[test]
+fn a_script_that_was_killed_goes_on_to_another_restore_point_and_is_undone_to_the_byte() {
+    let (scene, older, id) = with_an_older_point();
+    for script in scripts() {
+        scene.load("before");
+        let Some((total, _)) = scene.cut(script, BACK, 0) else { return };
+        let points = if all() { total } else { 3 };
+        for call in (1..=points).map(|i| i * total / (points + 1)) {
+            scene.load("before");
+            let before = ended(&scene.world);
+            scene.cut(script, BACK, call);
+            let when = format!("{script:?} killed at {call} of {total}, then another restore point");
+            let is_open = ended(&scene.world) == before;
+            scene.run(script, &["-t", &id, "-f"], &when);
+            scene.assert_ended(&older, &when);
+            scene.run(script, UNDO, &when);
+            scene.assert_ended(if is_open { &scene.old } else { &scene.new }, &format!("{when}, undone"));
         }
     }
 }

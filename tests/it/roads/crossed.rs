@@ -1,9 +1,9 @@
-//! What one road began, each of the three finishes, takes back or undoes: cut off at many points, then ended by
-//! another. `BACKSTOP_TEST_ALL_CUTS` takes every point and every pair of roads.
+//! What the executable began and was cut off, it finishes or takes back as a process of its own; what one road did,
+//! another undoes. `again` kills the scripts. `BACKSTOP_TEST_ALL_CUTS` takes every point.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use backstop::fsx::Fs;
@@ -22,12 +22,6 @@ use crate::support::{Picture, TempDir, World};
 pub(super) const UNDO: &[&str] = &["--undo", "-f"];
 const RESUME: &[&str] = &["--resume"];
 const ABORT: &[&str] = &["--abort"];
-
-/// Those that resume and take back: the scripts of few flags have a test of their own.
-fn roads() -> &'static [Road] {
-    static ROADS: OnceLock<Vec<Road>> = OnceLock::new();
-    ROADS.get_or_init(|| Road::here().iter().copied().filter(|road| road.has_all_flags()).collect())
-}
 
 pub(super) fn all() -> bool {
     std::env::var_os("BACKSTOP_TEST_ALL_CUTS").is_some()
@@ -108,53 +102,41 @@ impl Scene {
         }
     }
 
-    /// From a state between: each road finishes it and takes it back, or for a sample one does each.
+    /// What holds after any cut: both ways out are open, and exact. Says whether it was between two states.
     #[track_caller]
-    fn assert_both_ways(&self, state: &str, number: usize, when: &str) {
-        let roads = roads();
-        for (i, road) in roads.iter().enumerate() {
-            if all() || i == number % roads.len() {
-                let when = format!("{when}, resumed by {road:?}");
-                self.load(state);
-                self.run(*road, RESUME, &when);
-                self.assert_ended(&self.new, &when);
-                self.run(*road, RESUME, &when);
-                let other = roads[(i + 1) % roads.len()];
-                self.run(other, UNDO, &format!("{when}, then undone"));
-                self.assert_ended(&self.old, &format!("{when}, undone by {other:?}"));
-            }
-            if all() || i == (number + 1) % roads.len() {
-                let when = format!("{when}, taken back by {road:?}");
-                self.load(state);
-                self.run(*road, ABORT, &when);
-                self.assert_ended(&self.old, &when);
-                self.run(*road, ABORT, &when);
-            }
-        }
-    }
-
-    /// What holds after any cut; says whether it was between two states.
-    #[track_caller]
-    fn assert_whole(&self, number: usize, when: &str) -> bool {
-        if self.is_cut_off() {
-            // No road begins another, and each names both ways out.
-            for road in roads().iter().filter(|_| all() || number == 0) {
-                let run = road.start(&self.world.dir).args(BACK).ends(4);
-                assert!(run.err.contains("--resume") && run.err.contains("--abort"), "{when}: {run:?}");
-            }
-            self.save("between");
-            self.assert_both_ways("between", number, when);
-            return true;
-        }
+    fn assert_whole(&self, when: &str) -> bool {
         let found = self.world.picture();
-        if found != self.new {
-            assert_same(&found, &self.old, &format!("{when}: neither new nor"));
+        if !self.is_cut_off() {
+            if found != self.new {
+                assert_same(&found, &self.old, &format!("{when}: neither new nor"));
+            }
+            // Whoever comes next clears what is left.
+            self.run(Road::Executable, ABORT, when);
+            self.assert_ended(&found, when);
+            return false;
         }
-        // Whoever comes next clears what is left.
-        let road = roads()[number % roads().len()];
-        self.run(road, ABORT, when);
-        self.assert_ended(&found, when);
-        false
+        // None begins another, and each names both ways out.
+        for road in Road::here() {
+            let run = self.run_any(*road, &["-t", "latest"]);
+            assert!(
+                run.code == Some(4) && run.err.contains("--resume") && run.err.contains("--abort"),
+                "{when}: {run:?}"
+            );
+        }
+        self.save("between");
+        for (args, tree, other) in [(RESUME, &self.new, &self.old), (ABORT, &self.old, &self.new)] {
+            let when = format!("{when}, then {args:?}");
+            self.load("between");
+            for _ in 0..2 {
+                self.run(Road::Executable, args, &when);
+                self.assert_ended(tree, &when);
+            }
+            if args == RESUME {
+                self.run(Road::Executable, UNDO, &when);
+                self.assert_ended(other, &format!("{when}, undone"));
+            }
+        }
+        true
     }
 
     /// Cuts what the executable does, in the library, after so many of its calls.
@@ -186,39 +168,6 @@ impl Scene {
         assert!(killed || run.code == Some(0), "{road:?} {args:?} at {calls}: {run:#?}");
         Some((fs::read_to_string(report).unwrap().parse().unwrap(), killed))
     }
-
-    /// Cuts a road at points spread over all its calls.
-    fn cut_road(&self, road: Road, args: &[&str], few: u64) -> Tally {
-        let mut tally = Tally::default();
-        self.load("before");
-        let Some((total, _)) = self.cut(road, args, 0) else {
-            eprintln!("skipped: processes cannot be cut off here");
-            return tally;
-        };
-        self.assert_ended(&self.new, "not cut");
-        let points = if all() { total } else { few };
-        for i in 0..points {
-            // The middle of each part: the calls at the very start and end are few and alike.
-            let call = if all() { i + 1 } else { (2 * i + 1) * total / (2 * points) + 1 };
-            self.load("before");
-            let cut = self.cut(road, args, call);
-            // One that came to its end first had fewer calls than the one that was counted.
-            if cut.is_some_and(|(_, killed)| killed) {
-                tally.cuts += 1;
-                let when = format!("{road:?} {args:?} cut at call {call} of {total}");
-                tally.between += u64::from(self.assert_whole(i as usize, &when));
-            }
-        }
-        eprintln!("{road:?} {args:?}: {total} calls, {tally:?}");
-        assert!(tally.cuts + 2 >= points, "{road:?}: only {} of {points} cuts took place", tally.cuts);
-        tally
-    }
-}
-
-#[derive(Debug, Default)]
-struct Tally {
-    cuts: u64,
-    between: u64,
 }
 
 /// The calls at which the executable is cut: around the journal's coming, its commit and its end, and between.
@@ -247,10 +196,10 @@ pub(super) fn points(scene: &Scene, plan: &RollbackPlan) -> Vec<u64> {
 
 fn cut_executable_everywhere(scene: &Scene, plan: &RollbackPlan) {
     let mut between = 0;
-    for (i, calls) in points(scene, plan).into_iter().enumerate() {
+    for calls in points(scene, plan) {
         let cutter = scene.cut_executable(plan, calls);
         let when = format!("the executable cut after {calls} calls at {}", cutter.at());
-        between += u64::from(scene.assert_whole(i, &when));
+        between += u64::from(scene.assert_whole(&when));
     }
     eprintln!("{between} states between");
     assert!(between >= 8, "only {between} states between");
@@ -258,7 +207,7 @@ fn cut_executable_everywhere(scene: &Scene, plan: &RollbackPlan) {
 
 #[test]
 #[ignore = "part of torture: crossed"]
-fn a_rollback_of_the_executable_that_was_cut_off_is_ended_by_each_road() {
+fn a_rollback_of_the_executable_that_was_cut_off_is_resumed_and_aborted_by_another_process() {
     let scene = Scene::new();
     let plan = scene.world.plan(&RollbackOptions::default());
     cut_executable_everywhere(&scene, &plan);
@@ -266,7 +215,7 @@ fn a_rollback_of_the_executable_that_was_cut_off_is_ended_by_each_road() {
 
 #[test]
 #[ignore = "part of torture: crossed"]
-fn an_undo_of_the_executable_that_was_cut_off_is_ended_by_each_road() {
+fn an_undo_of_the_executable_that_was_cut_off_is_resumed_and_aborted_by_another_process() {
     let scene = Scene::rolled_back();
     let plan = scene.world.plan_undo().unwrap();
     cut_executable_everywhere(&scene, &plan);
@@ -274,71 +223,32 @@ fn an_undo_of_the_executable_that_was_cut_off_is_ended_by_each_road() {
     let points = points(&scene, &plan);
     scene.cut_executable(&plan, points[points.len() - 3]);
     scene.save("between");
-    for road in roads() {
-        scene.load("between");
-        scene.run(*road, RESUME, "cut at its end");
-        scene.assert_ended(&scene.new, &format!("cut at its end, resumed by {road:?}"));
-    }
+    scene.load("between");
+    scene.run(Road::Executable, RESUME, "cut at its end");
+    scene.assert_ended(&scene.new, "cut at its end, resumed");
 }
 
+/// Each undoes what a script did; what the executable did, only itself.
 #[test]
 #[ignore = "part of torture: crossed"]
-fn a_rollback_of_a_script_that_was_cut_off_is_ended_by_each_road() {
-    for road in roads().iter().filter(|road| **road != Road::Executable) {
-        let tally = Scene::new().cut_road(*road, BACK, 12);
-        assert!(tally.cuts == 0 || tally.between >= 4, "{road:?}: {tally:?}");
-    }
-}
-
-#[test]
-#[ignore = "part of torture: crossed"]
-fn an_undo_of_a_script_that_was_cut_off_is_ended_by_each_road() {
-    for road in roads().iter().filter(|road| **road != Road::Executable) {
-        let tally = Scene::rolled_back().cut_road(*road, UNDO, 8);
-        assert!(tally.cuts == 0 || tally.between >= 2, "{road:?}: {tally:?}");
-    }
-}
-
-/// Cut in the middle of the moves, then again in the middle of ending it.
-#[test]
-#[ignore = "part of torture: crossed"]
-fn a_resume_and_an_abort_of_a_script_that_were_cut_off_are_ended_by_each_road() {
+fn what_one_road_did_another_undoes_or_says_who_can() {
     let scene = Scene::new();
-    let plan = scene.world.plan(&RollbackOptions::default());
-    let points = points(&scene, &plan);
-    scene.cut_executable(&plan, points[points.len() / 2 + 1]);
-    assert!(scene.is_cut_off());
-    scene.save("first");
-    for road in roads().iter().filter(|road| **road != Road::Executable) {
-        for args in [RESUME, ABORT] {
-            scene.load("first");
-            let Some((total, _)) = scene.cut(*road, args, 0) else { continue };
-            let points = if all() { total } else { 5 };
-            for i in 0..points {
-                let call = if all() { i + 1 } else { (2 * i + 1) * total / (2 * points) + 1 };
-                scene.load("first");
-                scene.cut(*road, args, call);
-                let when = format!("cut in its middle, then {road:?} {args:?} cut at call {call} of {total}");
-                scene.assert_whole(i as usize, &when);
-            }
-        }
-    }
-}
-
-#[test]
-#[ignore = "part of torture: crossed"]
-fn what_one_road_did_each_road_undoes() {
-    let scene = Scene::new();
-    for first in roads() {
-        for second in roads() {
+    for first in Road::here() {
+        for second in Road::here() {
             scene.load("before");
             let when = format!("{first:?}, undone by {second:?}");
             scene.run(*first, BACK, &when);
             scene.assert_ended(&scene.new, &when);
+            if *first == Road::Executable && *second != Road::Executable {
+                let run = scene.run_any(*second, UNDO);
+                assert!(run.code == Some(3) && run.err.contains("scripts/backstop"), "{when}: {run:?}");
+                scene.assert_ended(&scene.new, &when);
+                continue;
+            }
             scene.run(*second, UNDO, &when);
             scene.assert_ended(&scene.old, &when);
-            scene.run(*first, UNDO, &when);
-            scene.assert_ended(&scene.new, &when);
+            scene.run(*second, UNDO, &when);
+            scene.assert_ended(&scene.new, &format!("{when}, and that undone"));
         }
     }
 }
@@ -346,59 +256,27 @@ fn what_one_road_did_each_road_undoes() {
 /// What was written between the cut and its end is nobody's to lose.
 #[test]
 #[ignore = "part of torture: crossed"]
-fn edits_after_a_cut_are_met_alike_by_each_road() {
+fn edits_after_a_cut_are_kept() {
     let scene = Scene::new();
     let plan = scene.world.plan(&RollbackOptions::default());
     let points = points(&scene, &plan);
-    let (uncommitted, midway) = (points[1], points[points.len() / 2 + 1]);
-    let edit = || {
-        write(scene.world.at("crates/alpha/src/lib.rs"), "edited after the cut\n");
-        write(scene.world.at("crates/alpha/src/util.rs"), "edited after the cut\n");
-        write(scene.world.at("crates/beta/run.sh"), "edited after the cut\n");
-        write(scene.world.at("crates/alpha/src/fresh.rs"), "made after the cut\n");
-    };
-    for calls in [uncommitted, midway] {
+    let edits = ["alpha/src/lib.rs", "alpha/src/util.rs", "beta/run.sh", "alpha/src/fresh.rs"];
+    for calls in [points[1], points[points.len() / 2 + 1]] {
         scene.cut_executable(&plan, calls);
         assert!(scene.is_cut_off());
-        edit();
+        for path in edits {
+            write(scene.world.at(format!("crates/{path}")), format!("{path} after the cut\n"));
+        }
         scene.save("edited");
         for args in [RESUME, ABORT] {
-            let mut seen: Vec<(Road, Option<i32>, Picture, Vec<String>)> = Vec::new();
-            for road in roads() {
-                scene.load("edited");
-                let run = road.start(&scene.world.dir).args(args).run();
-                let kept = texts(&scene.world.dir.join("rollback"));
-                let mut tree = scene.world.picture();
-                if scene.is_cut_off() {
-                    // Directories get their modes and owners last.
-                    for node in tree.0.values_mut().filter(|n| n.what == What::Directory) {
-                        (node.mode, node.owner) = (0, (0, 0));
-                    }
-                }
-                seen.push((*road, run.code, tree, kept));
-            }
-            let (_, code, tree, kept) = &seen[0];
-            eprintln!("cut after {calls} calls, edited, {args:?}: {code:?}, {} kept apart", kept.len());
-            for (road, other_code, other_tree, other_kept) in &seen[1..] {
-                let when = format!("cut after {calls} calls, edited, {args:?} by {road:?}");
-                assert_eq!(other_code, code, "{when}");
-                assert_same(other_tree, tree, &when);
-                assert_eq!(other_kept, kept, "{when}");
+            scene.load("edited");
+            let run = scene.run_any(Road::Executable, args);
+            let kept = Picture::take(&scene.world.root, &[]);
+            let kept: Vec<&What> = kept.0.values().map(|node| &node.what).collect();
+            for path in edits {
+                let text = What::File(format!("{path} after the cut\n").into_bytes());
+                assert!(kept.contains(&&text), "cut after {calls} calls, {args:?}: {path} is lost: {run:?}");
             }
         }
     }
-}
-
-/// Where below a directory the edits after the cut are kept, without ids.
-fn texts(dir: &Path) -> Vec<String> {
-    let mut out: Vec<String> = Picture::take(dir, &[])
-        .0
-        .iter()
-        .filter(|(_, node)| matches!(&node.what, What::File(text) if text.ends_with(b"after the cut\n")))
-        .filter_map(|(path, _)| {
-            Some(path.strip_prefix(path.components().next()?).ok()?.display().to_string())
-        })
-        .collect();
-    out.sort();
-    out
 }
