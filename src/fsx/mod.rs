@@ -15,7 +15,7 @@ mod probe;
 mod tree;
 
 use std::fs::{File, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -378,7 +378,23 @@ impl FileWriter {
         self.fs.gate(|| Op::Sync { path: (&self.path).into() })?;
         self.file.sync_all()
     }
+
+    /// Makes the file longer instead of writing zeros behind its end, so that a file of holes takes no room. `false`
+    /// where they have to be written.
+    fn leave_hole(&mut self, bytes: &[u8]) -> bool {
+        if bytes.len() < SMALLEST_HOLE || bytes.iter().any(|byte| *byte != 0) {
+            return false;
+        }
+        let (Ok(at), Ok(meta)) = (self.file.stream_position(), self.file.metadata()) else { return false };
+        let end = at + bytes.len() as u64;
+        #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
+        let longer = at == meta.len() && self.file.set_len(end).is_ok();
+        longer && self.file.seek(io::SeekFrom::Start(end)).is_ok()
+    }
 }
+
+/// Fewer zeros take no block of their own.
+const SMALLEST_HOLE: usize = 4096;
 
 impl Write for FileWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -392,7 +408,7 @@ impl Write for FileWriter {
                 }
             }
         }
-        self.file.write(bytes)
+        if self.leave_hole(bytes) { Ok(bytes.len()) } else { self.file.write(bytes) }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -273,3 +273,24 @@ fn names_of_255_bytes_go_across_file_systems() {
     world.undo();
     assert_same(&world.picture(), &broken, "undone");
 }
+
+#[test]
+fn a_file_of_holes_takes_no_room_in_the_store_nor_when_it_is_back() {
+    use std::os::unix::fs::FileExt;
+    const SIZE: u64 = 32 * 1024 * 1024;
+    let world = World::new("single");
+    let path = world.at("disk.img");
+    let file = fs::File::create(&path).unwrap();
+    file.set_len(SIZE).unwrap();
+    file.write_at(b"data", SIZE / 3).unwrap();
+    let blocks = |path: &std::path::Path| path.metadata().unwrap().blocks() * 512;
+    let content = fs::read(&path).unwrap();
+    let report = world.backup();
+    let stored = world.store().layout().session(&report.manifest.id).join("files/disk.img");
+    fs::write(&path, "").unwrap();
+    world.rollback(&RollbackOptions::default());
+    assert!(fs::read(&path).unwrap() == content && fs::read(&stored).unwrap() == content);
+    for place in [&stored, &path] {
+        assert!(blocks(place) < SIZE / 8, "{} takes {} bytes", place.display(), blocks(place));
+    }
+}
