@@ -321,7 +321,10 @@ impl Explainer<'_> {
             });
         }
         self.skipped(at, |why| {
-            matches!(why, SkipReason::Store | SkipReason::OtherRoot | SkipReason::OtherCheckout)
+            matches!(
+                why,
+                SkipReason::Store | SkipReason::OtherRoot | SkipReason::OtherCheckout | SkipReason::CargoHome
+            )
         })
     }
 
@@ -340,6 +343,7 @@ impl Explainer<'_> {
                     show_path(&at.root.directory.join(&found.path))
                 )
             }
+            SkipReason::CargoHome => "it is cargo's own state, as in `CARGO_HOME`".into(),
             SkipReason::OtherRoot => "it is kept under another root".into(),
             _ => "it is a store of restore points".into(),
         }))

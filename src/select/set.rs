@@ -111,6 +111,8 @@ pub struct Skipped {
 pub enum SkipReason {
     /// It is a target directory.
     TargetDirectory,
+    /// It is cargo's own state, in a directory that is `CARGO_HOME`.
+    CargoHome,
     /// It belongs to a version control system.
     VersionControl,
     /// It is a store of restore points.

@@ -131,7 +131,16 @@ impl<'a> Walk<'a> {
             let Some(level) = levels.last() else { break };
             let below = &path.as_bytes()[level.cut..];
             let is_dir = entry.file_type().is_dir();
-            if let Some(why) = self.never(entry.path(), is_dir) {
+            let tracked = |file: bool| level.rules.tracks(below) && (!file || entry.file_type().is_file());
+            let never = self.never(entry.path(), is_dir);
+            // A file that git tracks is no build output, whatever its name.
+            let never = never.filter(|why| *why != SkipReason::TargetDirectory || !tracked(true));
+            let machines = || {
+                is_the_machines(entry.path(), is_dir)
+                    && !tracked(false)
+                    && level.rules.tracked_below(below).next().is_none()
+            };
+            if let Some(why) = never.or_else(|| machines().then_some(SkipReason::CargoHome)) {
                 if is_dir {
                     walk.skip_current_dir();
                 }
@@ -184,15 +193,13 @@ impl<'a> Walk<'a> {
         if let Some((_, why)) = self.skip.iter().find(|(skip, _)| skip == path) {
             return Some(why.clone());
         }
-        if !is_dir {
-            return None;
-        }
-        if is_store(path) {
+        if is_dir && is_store(path) {
             return Some(SkipReason::Store);
         }
+        // Maybe a link to another disk.
         let beside_manifest =
             name == "target" && path.with_file_name("Cargo.toml").symlink_metadata().is_ok();
-        (beside_manifest || starts_with(&path.join("CACHEDIR.TAG"), CACHEDIR_SIGNATURE))
+        (beside_manifest || (is_dir && starts_with(&path.join("CACHEDIR.TAG"), CACHEDIR_SIGNATURE)))
             .then_some(SkipReason::TargetDirectory)
     }
 
@@ -259,6 +266,18 @@ pub(crate) fn look(root: &Path, path: RelPath) -> Option<Found> {
     }
     let meta = root.join(&path).symlink_metadata().ok()?;
     Some(Found { path, kind: kind_of(&meta), meta, tracked: false })
+}
+
+/// Whether cargo keeps its own state there: its tools, caches and tokens in a `.cargo` that is `CARGO_HOME` too, of which
+/// only the configuration is the workspace's, or all of a `CARGO_HOME` of another name.
+fn is_the_machines(path: &Path, is_dir: bool) -> bool {
+    let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    if path.parent().and_then(Path::file_name).is_some_and(|above| above == ".cargo") {
+        let settings = name.starts_with(b"config") || name.ends_with(b".toml");
+        return is_dir || !settings || name.starts_with(b".") || name.starts_with(b"credentials");
+    }
+    let has = |name: &&str| path.join(name).symlink_metadata().is_ok_and(|meta| meta.is_file());
+    is_dir && name != b".cargo" && [".package-cache", ".global-cache"].iter().any(has)
 }
 
 /// Where the repository of a working tree lies.

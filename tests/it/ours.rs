@@ -8,7 +8,7 @@ use backstop::diff::diff_live;
 use backstop::live_tree::{LeftAlone, Look};
 use backstop::rollback::{RollbackOptions, RollbackPlan};
 
-use crate::support::edit::{mkdir, write};
+use crate::support::edit::{link, mkdir, remove, write};
 use crate::support::{TempDir, World};
 
 /// A workspace at `ws` whose root manifest is `root`, with packages in the directories named.
@@ -221,4 +221,84 @@ fn a_configuration_born_since_is_an_addition() {
     assert!(!world.at(".cargo").exists() && !world.at(".config").exists());
     world.undo();
     assert!(world.at(".cargo/config.toml").exists());
+}
+
+#[test]
+fn a_target_of_any_shape_is_neither_kept_nor_moved() {
+    let world = workspace("ws", VIRTUAL, &["crates/a"]);
+    write(world.at(".gitignore"), "target/\n/backup/\n");
+    commit(&world.root);
+    let disk = world.temp.path().join("disk");
+    write(disk.join("debug/x"), "built\n");
+    let make = |shape: &str, at: &Path| match shape {
+        "link" => link(&disk, at),
+        "directory" => write(at.join("debug/x"), "built\n"),
+        "file" => write(at, "../disk\n"),
+        _ => {}
+    };
+    let shapes = ["nothing", "link", "directory", "file"];
+    for at in ["target", "crates/a/target"] {
+        for then in shapes {
+            remove(world.at(at));
+            make(then, &world.at(at));
+            world.backup();
+            let held = |e: &backstop::manifest::Entry| e.path.as_path().starts_with(at);
+            assert!(!world.backup().manifest.entries.iter().any(held), "{at}: {then}");
+            for now in shapes {
+                remove(world.at(at));
+                make(now, &world.at(at));
+                let kind = || world.at(at).symlink_metadata().ok().map(|meta| meta.file_type());
+                let before = kind();
+                write(world.at("crates/a/src/lib.rs"), "changed\n");
+                world.rollback(&RollbackOptions::default());
+                assert_eq!(read(world.at("crates/a/src/lib.rs")), "pub fn one() {}\n", "{then}, then {now}");
+                assert_eq!(kind(), before, "{at}: {then}, then {now}");
+            }
+        }
+    }
+}
+
+#[test]
+fn of_a_cargo_home_only_the_configuration_is_the_workspaces() {
+    let world = workspace("ws", VIRTUAL, &["crates/a"]);
+    let machines = [
+        ".cargo/credentials.toml",
+        ".cargo/.crates.toml",
+        ".cargo/.crates2.json",
+        ".cargo/.global-cache",
+        ".cargo/.package-cache",
+        ".cargo/env",
+        ".cargo/bin/tool",
+        ".cargo/registry/index/x",
+        "crates/a/home/.package-cache",
+        "crates/a/home/config.toml",
+        "crates/a/home/bin/tool",
+    ];
+    let ours = [".cargo/config.toml", ".cargo/audit.toml", "crates/a/.cargo/config"];
+    for file in machines.iter().chain(&ours) {
+        write(world.at(file), "then\n");
+    }
+    write(world.at(".cargo/config.toml"), "[alias]\nb = \"build\"\n");
+    write(world.at(".cargo/run.sh"), "then\n");
+    git(&world.root, &["init", "-q"]);
+    git(&world.root, &["add", ".cargo/run.sh"]);
+    let held = world.backup().manifest;
+    let held = |file: &str| held.entries.iter().any(|e| e.path.as_bytes() == file.as_bytes());
+    assert!(held(".cargo/run.sh"), "git tracks it");
+    for file in ours {
+        assert!(held(file), "{file}");
+        write(world.at(file), "# now\n");
+    }
+    for file in machines {
+        assert!(!held(file), "{file}");
+        write(world.at(file), "now\n");
+    }
+    write(world.at(".cargo/bin/other"), "since\n");
+    assert_eq!(changes(&world), [".cargo/audit.toml", ".cargo/config.toml", "crates/a/.cargo/config"]);
+    world.rollback(&RollbackOptions::default());
+    for file in machines {
+        assert_eq!(read(world.at(file)), "now\n", "{file}");
+    }
+    assert!(world.at(".cargo/bin/other").exists());
+    assert_eq!(read(world.at(".cargo/audit.toml")), "then\n");
 }

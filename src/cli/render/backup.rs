@@ -106,6 +106,7 @@ fn skipped(out: &mut String, term: &Term, skipped: &[Skipped]) {
 fn reason(why: &SkipReason) -> String {
     match why {
         SkipReason::TargetDirectory => "target directories".into(),
+        SkipReason::CargoHome => "cargo's own state".into(),
         SkipReason::VersionControl => "version control".into(),
         SkipReason::Store => "restore points".into(),
         SkipReason::Ignored => "ignored by git".into(),
