@@ -149,7 +149,11 @@ pub fn drill(
 pub fn record(lock: &StoreLock<'_>, report: &DrillReport, context: &Context<'_>) -> Result<()> {
     let catalogue = lock.store().catalogue()?;
     let Some(listed) = catalogue.all().iter().find(|l| l.id == report.id) else { return Ok(()) };
-    let drilled = Drilled { at: context.clock.now(), level: report.reached() };
+    let drilled = Drilled {
+        at: context.clock.now(),
+        level: report.reached(),
+        failed: report.failed().map(|(level, _)| level),
+    };
     lock.update_status(listed, |status| {
         // A shorter climb that went well takes nothing away from a longer one before it.
         let higher = status.drilled.is_some_and(|d| report.passed() && d.level > drilled.level);

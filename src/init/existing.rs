@@ -9,6 +9,7 @@ use walkdir::WalkDir;
 use super::Change;
 use super::edit::Toml;
 use super::planner::{Planner, is_older, read_toml};
+use super::texts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::order;
 use crate::path::show_path;
@@ -203,6 +204,18 @@ impl Planner<'_> {
                 ))
             })?;
             edited = Some(new);
+        }
+        let base = edited.as_ref().unwrap_or(&self.manifest);
+        let settled =
+            [&["workspace", "metadata", "backstop", "keep"][..], &["package", "metadata", "backstop"]];
+        if joins && settled.iter().all(|path| base.get(path).is_none()) {
+            match base.with_end(texts::KEEP, texts::add_keep) {
+                Some(new) => edited = Some(new),
+                None => self.note(
+                    "no retention rule was added: `keep` in [workspace.metadata.backstop] names what a backup keeps"
+                        .into(),
+                ),
+            }
         }
         Ok(edited.map(|new| Change {
             path: "Cargo.toml".into(),

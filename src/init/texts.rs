@@ -27,6 +27,26 @@ fn main() -> ExitCode {
 }
 ";
 
+/// The retention rule, which is the one that `prune` has without any.
+pub(super) const KEEP: &str = "\
+[workspace.metadata.backstop.keep] # the rest goes to the trash
+last = 10
+daily = 14
+weekly = 8
+monthly = 6
+within = \"14d\"
+";
+
+/// What [`KEEP`] adds to a manifest.
+pub(super) fn add_keep(manifest: &mut serde_json::Value) -> Option<()> {
+    let mut table = manifest.as_object_mut()?;
+    for key in ["workspace", "metadata", "backstop"] {
+        table = table.entry(key).or_insert_with(|| serde_json::json!({})).as_object_mut()?;
+    }
+    let keep = serde_json::json!({ "last": 10, "daily": 14, "weekly": 8, "monthly": 6, "within": "14d" });
+    table.insert("keep".into(), keep).is_none().then_some(())
+}
+
 /// For an xtask that has a `main` already, whatever that gives back.
 pub(super) const MAIN_BY_HAND: &str = "\
 fn main() -> std::process::ExitCode {

@@ -42,7 +42,7 @@ pub use plan::{Counts, RollbackOptions, RollbackPlan};
 pub(crate) use restore::{Likeness, extract};
 pub use restore::{RestoreReport, restore_to};
 pub use undo::plan_undo;
-pub(crate) use undo::{restore_points_of, rollbacks};
+pub(crate) use undo::{last_rollback, restore_points_of, rollbacks};
 
 /// Plans a rollback to a restore point.
 ///

@@ -41,7 +41,8 @@ pub fn plan_undo(store: &Store, context: &Context<'_>) -> Result<RollbackPlan> {
         .with_help("its restore point of the present may hold them: see `list`, label pre_rollback"));
     }
     let keep = present_set(store, &journal, context)?;
-    let plan = undo.into_plan(keep, crate::select::git::state(store.root()))?;
+    let age = context.clock.now().duration_since(of.instant()).unwrap_or_default();
+    let plan = undo.into_plan(keep, crate::select::git::state(store.root()), age)?;
     refuse_obstacles(store, &plan)?;
     Ok(plan)
 }
@@ -52,6 +53,16 @@ fn ended(store: &Store, id: &Id) -> Result<Journal> {
     let (journal, _) = Journal::read(&store.layout().closed_journal(id))?;
     let record = Journal::read_record(&store.layout().displaced_list(id))?;
     Ok(record.map_or(journal.clone(), |record| Journal { touch: journal.touch, ..record }))
+}
+
+/// The newest rollback that ended, and the restore point that it brought the workspace to; `None` where that was an
+/// undo, or there was none.
+pub(crate) fn last_rollback(store: &Store) -> Option<(Id, Id)> {
+    let id = newest(store).ok()??;
+    match Journal::read(&store.layout().closed_journal(&id)).ok()?.0.purpose {
+        Purpose::Rollback { to } => Some((id, to)),
+        Purpose::Undo { .. } => None,
+    }
 }
 
 /// The newest rollback whose journal was closed.
@@ -112,6 +123,8 @@ struct Undo<'a> {
     actions: Vec<Action>,
     left: Vec<(String, LeftAlone)>,
     lost: Vec<String>,
+    /// What was changed after the rollback.
+    edited: Vec<String>,
     unchanged: u64,
 }
 
@@ -124,6 +137,7 @@ impl<'a> Undo<'a> {
             actions: Vec::new(),
             left: Vec::new(),
             lost: Vec::new(),
+            edited: Vec::new(),
             unchanged: 0,
         })
     }
@@ -151,6 +165,9 @@ impl<'a> Undo<'a> {
         if now == wanted {
             self.unchanged += 1;
             return Ok(());
+        }
+        if now != done.after {
+            self.edited.push(done.shown());
         }
         let unmovable = match &wanted {
             Some(FileState::Special) => Some(LeftAlone::Special),
@@ -188,8 +205,10 @@ impl<'a> Undo<'a> {
         mut self,
         keep: Option<crate::select::ProtectedSet>,
         git_now: Option<crate::manifest::GitState>,
+        age: std::time::Duration,
     ) -> Result<RollbackPlan> {
         self.keep_occupied_directories()?;
+        let message = self.since(age);
         let target = match &self.journal.purpose {
             Purpose::Rollback { to } => format!("the state before the rollback to {to}"),
             Purpose::Undo { of } => format!("the state before the undo of {of}"),
@@ -198,7 +217,7 @@ impl<'a> Undo<'a> {
             purpose: Purpose::Undo { of: self.journal.id.clone() },
             target,
             target_created: self.journal.created.clone(),
-            message: None,
+            message: Some(message),
             counts: count(&self.actions, self.left.len() as u64, self.unchanged),
             touch: not_placed(self.journal.touch.iter().cloned().collect(), &self.actions),
             unlock: read_only_parents(&self.actions, |at| self.trees.look(&at.root, &at.path))?,
@@ -210,6 +229,23 @@ impl<'a> Undo<'a> {
             roots: self.journal.roots.clone(),
             keep,
         })
+    }
+
+    /// How old the rollback is, and what of that which it changed was edited after it.
+    fn since(&self, age: std::time::Duration) -> String {
+        const NAMED: usize = 5;
+        let age = crate::clock::show_age(age);
+        let named: Vec<&str> = self.edited.iter().take(NAMED).map(String::as_str).collect();
+        let more = match self.edited.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        match named.is_empty() {
+            true => format!("made {age}; nothing that it changed was edited since"),
+            false => {
+                format!("made {age}; edited since and displaced by the undo: {}{more}", named.join(", "))
+            }
+        }
     }
 
     /// A directory that the rollback made goes only where everything in it goes.

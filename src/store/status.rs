@@ -35,6 +35,8 @@ pub struct Drilled {
     pub at: SystemTime,
     /// The highest level that was reached; `None` where it failed at the first.
     pub level: Option<DrillLevel>,
+    /// The level that failed, if one above did.
+    pub failed: Option<DrillLevel>,
 }
 
 /// Whether the workspace compiled while it was what the restore point holds.
@@ -63,6 +65,22 @@ pub struct PointStatus {
 
 const HEAD: &str = "backstop-status 1";
 
+impl Drilled {
+    /// Whether it climbed as far as it was to.
+    pub fn passed(&self) -> bool {
+        self.level.is_some() && self.failed.is_none()
+    }
+
+    /// What came of it, in a few words.
+    pub(crate) fn shown(&self) -> String {
+        match (self.level, self.failed) {
+            (_, Some(failed)) => format!("drill failed: {failed}"),
+            (None, None) => "drill failed".into(),
+            (Some(level), None) => format!("drill: {level}"),
+        }
+    }
+}
+
 impl PointStatus {
     /// Reads the file's text. A line that says nothing readable is kept as it is; one that begins with `pinned`
     /// pins, whatever follows: damage must not unpin.
@@ -83,10 +101,10 @@ impl PointStatus {
                 ("workspace-compiled", Some(at), "passed" | "failed") => {
                     status.compiled = Some(Compiled { at, passed: rest == "passed" });
                 }
-                ("drilled", Some(at), "none") => status.drilled = Some(Drilled { at, level: None }),
-                ("drilled", Some(at), level) if level.parse::<DrillLevel>().is_ok() => {
-                    status.drilled = Some(Drilled { at, level: level.parse().ok() });
-                }
+                ("drilled", Some(at), rest) => match drilled(at, rest) {
+                    Some(drilled) => status.drilled = Some(drilled),
+                    None => status.other.push(line.to_owned()),
+                },
                 _ => status.other.push(line.to_owned()),
             }
         }
@@ -107,7 +125,8 @@ impl PointStatus {
         }
         if let Some(drilled) = self.drilled {
             let level = drilled.level.map_or("none", DrillLevel::name);
-            lines.push(format!("drilled {} {level}", rfc3339_seconds(drilled.at)));
+            let failed = drilled.failed.map_or(String::new(), |level| format!(" failed {}", level.name()));
+            lines.push(format!("drilled {} {level}{failed}", rfc3339_seconds(drilled.at)));
         }
         if let Some(compiled) = self.compiled {
             let verdict = verdict(compiled.passed);
@@ -116,6 +135,16 @@ impl PointStatus {
         lines.extend(self.other.iter().cloned());
         lines.join("\n") + "\n"
     }
+}
+
+/// `LEVEL`, or `LEVEL failed LEVEL`; the first may be `none`.
+fn drilled(at: SystemTime, text: &str) -> Option<Drilled> {
+    let (level, failed) = match text.split_once(" failed ") {
+        Some((level, failed)) => (level, Some(failed.parse().ok()?)),
+        None => (text, None),
+    };
+    let level = if level == "none" { None } else { Some(level.parse().ok()?) };
+    Some(Drilled { at, level, failed })
 }
 
 fn escape(text: &str) -> String {
@@ -179,7 +208,11 @@ mod tests {
         let status = PointStatus {
             pinned: Some(Pin { at: Some(at("2026-11-23T05:40:00Z")), message: Some("a\\n b\nc\r".into()) }),
             validated: Some(Validated { at: at("2026-11-23T05:41:00Z"), passed: false }),
-            drilled: Some(Drilled { at: at("2026-11-23T05:42:00Z"), level: Some(DrillLevel::Compiles) }),
+            drilled: Some(Drilled {
+                at: at("2026-11-23T05:42:00Z"),
+                level: Some(DrillLevel::Resolves),
+                failed: Some(DrillLevel::Compiles),
+            }),
             compiled: Some(Compiled { at: at("2026-11-23T05:39:00Z"), passed: true }),
             other: vec!["signed 2030-01-01T00:00:00Z by nobody".into()],
         };

@@ -77,7 +77,16 @@ impl Place {
     }
 
     #[track_caller]
+    /// The text of a file; of the root manifest without the retention rule at its end.
     fn text(&self, path: &str) -> String {
+        let text = self.whole_text(path);
+        match text.find("[workspace.metadata.backstop.keep]").filter(|_| path == "Cargo.toml") {
+            Some(at) => text[..at].strip_suffix("\r\n").or(text[..at].strip_suffix('\n')).unwrap().to_owned(),
+            None => text,
+        }
+    }
+
+    fn whole_text(&self, path: &str) -> String {
         std::fs::read_to_string(self.root.join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
     }
 
@@ -466,7 +475,7 @@ fn a_job_file_is_made_on_request_and_never_replaced() {
     assert_eq!(plan.by_hand.len(), 1);
     assert!(plan.by_hand[0].lines.contains("cargo xtask backup"));
     let job = place.text(".github/workflows/backstop.yml");
-    assert!(job.contains("backup/archives/") && !job.contains("STORE"), "{job}");
+    assert!(job.contains("backup/archives/") && job.contains("BACKSTOP_STORE: backup\n"), "{job}");
 }
 
 // ---- all or nothing
@@ -625,4 +634,31 @@ fn what_somebody_keeps_under_a_temporary_name_is_refused_and_stays() {
     let plan = place.plan();
     write(place.root.join(".Cargo.toml.new"), "[");
     apply(&plan, &Fs::real(), &Interrupt::default()).unwrap();
+}
+
+#[test]
+fn a_retention_rule_is_written_where_none_is_and_a_backup_goes_by_it() {
+    let place = Place::with_manifest(LIB, &[]);
+    let changes = place.plan_with(&Place::options()).unwrap().changes;
+    let manifest = &changes.iter().find(|change| change.path == Path::new("Cargo.toml")).unwrap().after;
+    let rule = "\n[workspace.metadata.backstop.keep] # the rest goes to the trash\nlast = 10\n";
+    assert!(manifest.contains(rule), "{manifest}");
+    // The rule is the one that a prune has without any, and the settings take it.
+    write(
+        place.root.join("Cargo.toml"),
+        format!("{LIB}[workspace]\n{}", &manifest[manifest.find("[workspace.m").unwrap()..]),
+    );
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let loaded =
+        backstop::workspace::load(&LoadOptions { manifest_path: None, directory: place.root.clone(), cargo });
+    let keep = loaded.unwrap().settings.keep.unwrap();
+    assert_eq!(backstop::retention::Rule::from_setting(&keep).unwrap(), backstop::retention::DEFAULT);
+    for own in [
+        "[workspace.metadata.backstop]\nkeep = { last = 2 }\n",
+        "[package.metadata.backstop]\nlabel = \"x\"\n",
+    ] {
+        let place = Place::with_manifest(&format!("{LIB}{own}"), &[]);
+        let changes = place.plan_with(&Place::options()).unwrap().changes;
+        assert!(changes.iter().all(|change| !change.after.contains("backstop.keep]")), "{own}");
+    }
 }

@@ -206,7 +206,16 @@ impl Session<'_> {
         let summary = newest.map(|listed| store.summary(listed));
         // A verdict that a job waits for reads every file; a person wants the answer at once.
         let how = if args.check { Look::Whole } else { Look::Glance };
-        let diff = match newest {
+        // A rollback may have gone past the newest; a job asks for that all the same.
+        let person = !args.check && !self.json();
+        let rolled_back = crate::rollback::last_rollback(&store).filter(|(rollback, to)| {
+            person && newest.is_some_and(|newest| *rollback > newest.id && *to != newest.id)
+        });
+        let compared = match &rolled_back {
+            Some((_, to)) => catalogue.all().iter().find(|listed| listed.id == *to),
+            None => newest,
+        };
+        let diff = match compared {
             Some(listed) if !store.is_cut_off() => Some(diff_live(&store, listed, how, &self.context())?),
             _ => None,
         };
@@ -214,6 +223,7 @@ impl Session<'_> {
             store: &store,
             summary: summary.as_ref(),
             diff: diff.as_ref(),
+            rolled_back: rolled_back.as_ref(),
             bring_back: self.bring_back(&store),
             now: self.context().clock.now(),
         };

@@ -92,10 +92,11 @@ fn words(one: &Summary) -> Vec<(anstyle::Style, String)> {
         Some(_) => out.push((RED, "validation failed".into())),
         None => {}
     }
-    match one.status.drilled.map(|d| d.level) {
-        Some(Some(level)) => out.push((GREEN, format!("drill: {level}"))),
-        Some(None) => out.push((RED, "drill failed".into())),
-        None => {}
+    if let Some(drilled) = one.status.drilled {
+        out.push((if drilled.passed() { GREEN } else { RED }, drilled.shown()));
+    }
+    if one.status.compiled.is_some_and(|compiled| !compiled.passed) {
+        out.push((YELLOW, "did not compile".into()));
     }
     if one.status.pinned.is_some() {
         out.push((BOLD, "pinned".into()));
@@ -110,6 +111,7 @@ pub(super) fn status_json(status: &PointStatus) -> Value {
         "drilled": status.drilled.map(|d| json!({
             "at": rfc3339_seconds(d.at),
             "level": d.level.map(DrillLevel::name),
+            "failed": d.failed.map(DrillLevel::name),
         })),
         "pinned": status.pinned.as_ref().map(|p| json!({
             "at": p.at.map(rfc3339_seconds),

@@ -17,7 +17,7 @@ use crate::clock::{parse_rfc3339, show_age, show_duration};
 use crate::diff::Diff;
 use crate::drill::DrillReport;
 use crate::error::Error;
-use crate::manifest::{RootedPath, Totals};
+use crate::manifest::{Id, RootedPath, Totals};
 use crate::order;
 use crate::path::{show_path, show_text};
 use crate::select::ProtectedSet;
@@ -140,6 +140,8 @@ pub(in crate::cli) struct StatusView<'a> {
     pub(in crate::cli) store: &'a Store,
     pub(in crate::cli) summary: Option<&'a Summary>,
     pub(in crate::cli) diff: Option<&'a Diff>,
+    /// A rollback that went past the newest restore point, and where to: the differences are those from there.
+    pub(in crate::cli) rolled_back: Option<&'a (Id, Id)>,
     pub(in crate::cli) bring_back: BringBack,
     pub(in crate::cli) now: SystemTime,
 }
@@ -179,23 +181,35 @@ pub(in crate::cli) fn status(term: &Term, view: &StatusView<'_>) -> String {
         Some(_) => term.out(RED, "validation failed"),
         None => "not validated since it was made".to_owned(),
     };
-    let drilled = match status.drilled.map(|d| d.level) {
-        Some(Some(level)) => format!("drill: {level}"),
-        Some(None) => term.out(RED, "drill failed"),
+    let drilled = match status.drilled {
+        Some(drilled) if drilled.passed() => drilled.shown(),
+        Some(drilled) => term.out(RED, drilled.shown()),
         None => "not drilled".to_owned(),
     };
     let pinned = if status.pinned.is_some() { " · pinned" } else { "" };
-    field("Known of it", format!("{validated} · {drilled}{pinned}"));
+    let compiled = status.compiled.is_some_and(|compiled| !compiled.passed);
+    let compiled = if compiled { " · did not compile then" } else { "" };
+    field("Known of it", format!("{validated} · {drilled}{pinned}{compiled}"));
+    if let Some(problem) = lost(summary) {
+        field("Damage", term.out(RED, problem));
+        field("to mend it", next("validate --repair"));
+    }
+    if let Some((rollback, to)) = view.rolled_back {
+        field("Since then", format!("rolled back to {} by rollback {rollback}", term.out(BOLD, to)));
+    }
+    let since = if view.rolled_back.is_some() { "and since" } else { "Since then" };
+    // What was just left is no way back.
+    let back = if view.rolled_back.is_some() { "rollback --undo" } else { "rollback -t latest" };
     let Some(diff) = view.diff else { return out };
     if diff.is_empty() {
         let same = plural(diff.unchanged, "path is the same", "paths are the same");
-        field("Since then", term.out(GREEN, format!("no change: {same}")));
+        field(since, term.out(GREEN, format!("no change: {same}")));
         // A drill that failed is no way back that was shown to be open.
         match status.validated {
             Some(v) if !v.passed => field("Next", next("validate --repair")),
             _ => field("Next", "go on".to_owned()),
         }
-        field("to come back", next("rollback -t latest"));
+        field("to come back", next(back));
         return out;
     }
     let mut packages: order::Map<&str, u64> = order::Map::new();
@@ -203,7 +217,7 @@ pub(in crate::cli) fn status(term: &Term, view: &StatusView<'_>) -> String {
         *packages.entry(change.package.as_deref().unwrap_or("outside every package")).or_default() += 1;
     }
     let total = plural(diff.changes.len() as u64, "path differs", "paths differ");
-    field("Since then", term.out(YELLOW, format!("{total}, {} the same", diff.unchanged)));
+    field(since, term.out(YELLOW, format!("{total}, {} the same", diff.unchanged)));
     let mut named: Vec<String> =
         packages.iter().take(PACKAGES).map(|(name, n)| format!("{} {n},", show_text(name))).collect();
     match (packages.len() > PACKAGES, named.last_mut()) {
@@ -214,9 +228,19 @@ pub(in crate::cli) fn status(term: &Term, view: &StatusView<'_>) -> String {
     field("in", fill(14, named));
     field("Next", next("diff"));
     field("to keep it", next("backup"));
-    field("to undo it", next("rollback -t latest"));
+    field("to undo it", next(back));
     let _ = writeln!(out, "{:>12}  {}", "", term.out(DIM, "the rollback shows its plan and asks first"));
     out
+}
+
+/// What of a restore point is not there or cannot be read.
+fn lost(summary: &Summary) -> Option<&'static str> {
+    match (summary.head.is_some(), summary.listed.session, summary.listed.archive) {
+        (false, ..) => Some("its manifest cannot be read"),
+        (_, false, _) => Some("its session is lost"),
+        (_, _, false) => Some("its archive is lost"),
+        _ => None,
+    }
 }
 
 /// Where there is no store, to a job that asks for a restore point.

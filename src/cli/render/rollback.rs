@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::object;
-use crate::cli::term::{BOLD, CYAN, DIM, GREEN, RED, Term, YELLOW, brief, plural};
+use crate::cli::term::{BOLD, CYAN, DIM, GREEN, RED, Term, YELLOW, brief, fill, plural};
 use crate::clock::show_duration;
 use crate::live_tree::FileState;
 use crate::manifest::{GitState, RootedPath};
@@ -70,6 +70,9 @@ fn head(out: &mut String, term: &Term, store: &Store, plan: &RollbackPlan) -> st
         Purpose::Undo { of } => {
             writeln!(out, "{}  {}", verb("Undo"), term.out(BOLD, format!("rollback {of}")))?;
             writeln!(out, "{}  {}", verb("Back to"), plan.target)?;
+            if let Some(message) = &plan.message {
+                writeln!(out, "{:>14}{}", "", fill(14, message.split(' ')))?;
+            }
         }
     }
     match (&plan.git_then, &plan.git_now) {

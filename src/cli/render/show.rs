@@ -91,7 +91,8 @@ fn status(field: &mut impl FnMut(&str, String), summary: &Summary) {
     }
     if let Some(d) = status.drilled {
         let level = d.level.map_or("failed at the first rung", |level| level.name());
-        field("Drilled", format!("{}: {level}", rfc3339_seconds(d.at)));
+        let failed = d.failed.map_or(String::new(), |level| format!(", failed at {level}"));
+        field("Drilled", format!("{}: {level}{failed}", rfc3339_seconds(d.at)));
     }
     if let Some(c) = status.compiled {
         let text =

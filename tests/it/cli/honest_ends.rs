@@ -110,3 +110,45 @@ fn what_stands_in_todays_workspace_is_no_fault_of_a_restore_point() {
         run.prints("crates is in the way");
     }
 }
+
+#[test]
+fn status_says_where_a_rollback_left_the_workspace_and_offers_no_way_to_what_was_just_left() {
+    let world = backed_up();
+    let old = newest(&world);
+    write(world.at("crates/alpha/src/lib.rs"), "// new\n");
+    backstop(&world.root).arg("backup").ends(0);
+    backstop(&world.root).args(["rollback", "-t", &old, "-f"]).ends(0);
+    let run = backstop(&world.root).arg("status").ends(0);
+    let run = run.prints(&format!("rolled back to {old}")).prints("no change").prints("rollback --undo");
+    assert!(!run.out.contains("latest"), "{}", run.out);
+    let plan = backstop(&world.root).args(["rollback", "--undo", "--dry-run"]).ends(0);
+    plan.prints("nothing that it changed was edited since");
+    write(world.at("crates/alpha/src/lib.rs"), "// after\n");
+    let run = backstop(&world.root).arg("status").ends(0).prints("1 path differs").prints("rollback --undo");
+    assert!(!run.out.contains("latest"), "{}", run.out);
+    let plan = backstop(&world.root).args(["rollback", "--undo", "--dry-run"]).ends(0);
+    let said = plan.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("edited since and displaced by the undo: crates/alpha/src/lib.rs"), "{said}");
+    backstop(&world.root).args(["rollback", "--undo", "-f"]).ends(0);
+    let run = backstop(&world.root).arg("status").ends(0).prints("no change");
+    assert!(!run.out.contains("rolled back"), "{}", run.out);
+}
+
+#[test]
+fn what_failed_or_is_lost_is_said_by_list_and_status() {
+    let world = backed_up();
+    let listed = world.latest();
+    let status = world.store().layout().status(&listed.label, &listed.id);
+    write(
+        &status,
+        "backstop-status 1\ndrilled 2026-11-23T05:42:00Z resolves failed compiles\nworkspace-compiled 2026-11-23T05:42:00Z failed\n",
+    );
+    for args in [&["list"][..], &["status"]] {
+        backstop(&world.root).args(args).ends(0).prints("drill failed: compiles").prints("did not compile");
+    }
+    remove(world.store().layout().archive(&listed.label, &listed.id));
+    backstop(&world.root).arg("status").ends(0).prints("its archive is lost").prints("validate --repair");
+    backstop(&world.root).args(["validate", "--repair"]).ends(0);
+    let run = backstop(&world.root).arg("status").ends(0);
+    assert!(!run.out.contains("lost"), "{}", run.out);
+}
