@@ -95,10 +95,7 @@ fn plant(world: &World, path: &str) {
 
 /// The fields that the scripts read, sealed anew.
 fn plant_fields(world: &World, path: &str, digest: &str, root_hash: &str) {
-    for kind in ["conf", "list"] {
-        let fields = world.dir.join(format!("rollback/it_backup_20261123_054000.{kind}"));
-        plant_in(fields, path, digest, root_hash);
-    }
+    plant_in(world.dir.join("rollback/it_backup_20261123_054000.list"), path, digest, root_hash);
 }
 
 fn plant_in(file: PathBuf, path: &str, digest: &str, root_hash: &str) {
