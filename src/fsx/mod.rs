@@ -96,7 +96,7 @@ impl Fs {
         }
     }
 
-    /// Makes a new file for writing; it must not exist. Mode 0600 until [`FileWriter::finish`].
+    /// Makes a new file for writing; it must not exist. Mode 0600 until `FileWriter::finish`.
     pub fn create_file(&self, path: &Path) -> io::Result<FileWriter> {
         self.gate(|| Op::CreateFile { path: path.into() })?;
         #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]

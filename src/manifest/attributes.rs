@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::Mode;
 
 /// What a file has beside its content, and gets back. It is read by [`Cursor::look`], given by
-/// [`FileWriter::finish`] and [`Tree::set_attributes`]. The manifest has its fields, the root hash and the journal have it
+/// `FileWriter::finish` and [`Tree::set_attributes`]. The manifest has its fields, the root hash and the journal have it
 /// as one text. Everything else hands it on and compares it as a whole.
 ///
 /// [`Cursor::look`]: crate::fsx::Cursor::look
-/// [`FileWriter::finish`]: crate::fsx::FileWriter::finish
 /// [`Tree::set_attributes`]: crate::fsx::Tree::set_attributes
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attributes {

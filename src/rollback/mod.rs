@@ -41,8 +41,8 @@ use plan::needed;
 pub use plan::{Counts, RollbackOptions, RollbackPlan};
 pub(crate) use restore::{Likeness, extract};
 pub use restore::{RestoreReport, restore_to};
-pub use undo::plan_undo;
-pub(crate) use undo::{last_rollback, restore_points_of, rollbacks};
+pub use undo::{last_rollback, plan_undo};
+pub(crate) use undo::{restore_points_of, rollbacks};
 
 /// Plans a rollback to a restore point.
 ///

@@ -57,7 +57,7 @@ fn ended(store: &Store, id: &Id) -> Result<Journal> {
 
 /// The newest rollback that ended, and the restore point that it brought the workspace to; `None` where that was an
 /// undo, or there was none.
-pub(crate) fn last_rollback(store: &Store) -> Option<(Id, Id)> {
+pub fn last_rollback(store: &Store) -> Option<(Id, Id)> {
     let id = newest(store).ok()??;
     match Journal::read(&store.layout().closed_journal(&id)).ok()?.0.purpose {
         Purpose::Rollback { to } => Some((id, to)),

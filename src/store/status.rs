@@ -72,7 +72,7 @@ impl Drilled {
     }
 
     /// What came of it, in a few words.
-    pub(crate) fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         match (self.level, self.failed) {
             (_, Some(failed)) => format!("drill failed: {failed}"),
             (None, None) => "drill failed".into(),
