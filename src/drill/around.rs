@@ -15,7 +15,7 @@ use crate::fsx::Fs;
 use crate::manifest::GitState;
 use crate::path::{RelPath, clean, resolved};
 use crate::process;
-use crate::select::inputs::configuration_above;
+use crate::toml::scalars;
 
 /// The variable that ends cargo's search for configurations and manifests above a directory.
 const CARGO_STOPS_AT: &str = "__CARGO_TEST_ROOT";
@@ -65,8 +65,8 @@ impl Around {
         };
         self.configurations.push(file.to_path_buf());
         let text = std::fs::read(file).unwrap_or_default();
-        for word in quoted(&text) {
-            let word = Path::new(OsStr::from_bytes(word));
+        for scalar in scalars(&text).into_iter().flatten().filter(|s| s.is_string && !s.text.is_empty()) {
+            let word = Path::new(&scalar.text);
             let included = clean(&directory.join(word));
             if word.extension().is_some_and(|e| e == "toml") && included.is_file() && word.is_relative() {
                 self.read(root, &included);
@@ -154,21 +154,11 @@ pub(super) fn toolchain(workspace: &Path, copy: &Path) -> Option<(OsString, OsSt
     Some((TOOLCHAIN.into(), name))
 }
 
-/// The strings of a TOML file. What is none of them, such as a word between two apostrophes of a comment, names no
-/// path.
-fn quoted(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|b| *b == b'\n').filter(|line| !line.trim_ascii_start().starts_with(b"#")).flat_map(|line| {
-        let mut rest = line;
-        std::iter::from_fn(move || {
-            let from = rest.iter().position(|b| matches!(b, b'"' | b'\''))?;
-            let quote = rest[from];
-            let length = rest[from + 1..].iter().position(|b| *b == quote)?;
-            let word = &rest[from + 1..from + 1 + length];
-            rest = &rest[from + length + 2..];
-            Some(word)
-        })
-        .filter(|word| !word.is_empty())
-    })
+/// The configuration files above the workspace that cargo reads for it.
+fn configuration_above(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let files = |dir: &Path| [dir.join(".cargo/config.toml"), dir.join(".cargo/config")];
+    let there = |file: &PathBuf| file.symlink_metadata().is_ok_and(|meta| !meta.is_dir());
+    root.ancestors().skip(1).flat_map(files).filter(there)
 }
 
 /// The top of the working tree that `root` lies in, and the repository's directory.

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::event::Context;
 use crate::fsx::Fs;
 use crate::manifest::{FileKind, Manifest, Mode, shown};
-use crate::path::{path_from_text, resolved};
+use crate::path::resolved;
 use crate::select::SkipReason;
 use crate::select::git::Rules;
 use crate::select::walk::Walk;
@@ -30,8 +30,7 @@ pub(super) fn add(
 ) -> Result<Option<Vec<String>>> {
     let fs = store.fs();
     let mut skip: Vec<(PathBuf, SkipReason)> = vec![(store.layout().dir().to_path_buf(), SkipReason::Store)];
-    let built = manifest.target_directories.iter().filter_map(|text| path_from_text(text).ok());
-    skip.extend(built.map(|dir| (store.root().join(dir), SkipReason::TargetDirectory)));
+    skip.extend(manifest.target_directories_of(store.root()).map(|dir| (dir, SkipReason::TargetDirectory)));
     let (mut wanted, mut bytes) = (Vec::new(), 0);
     for root in place.roots() {
         let walk = Walk::new(&root.original, &skip);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::error::Result;
 use crate::manifest::{FileKind, Manifest, Place, RootName};
 use crate::order;
-use crate::path::{RelPath, path_from_text};
+use crate::path::RelPath;
 use crate::select::gather::look_again;
 use crate::select::git::{GitAnswer, Rules};
 use crate::select::walk::{Found, Walk, look, repository_of};
@@ -97,10 +97,7 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
         GitAnswer::NoRepository => (rules, scope.git.then(String::new)),
     };
     let mut skip = vec![(store.layout().dir().to_path_buf(), SkipReason::Store)];
-    for target in &manifest.target_directories {
-        let target = path_from_text(target).map(|target| store.root().join(target));
-        skip.extend(target.ok().map(|target| (target, SkipReason::TargetDirectory)));
-    }
+    skip.extend(manifest.target_directories_of(store.root()).map(|dir| (dir, SkipReason::TargetDirectory)));
     for other in manifest.roots.iter().filter(|other| other.name != *name) {
         // A root in this one is looked at by itself.
         let directory = store.root_directory(other)?;

@@ -11,13 +11,14 @@ mod sums;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Mtime;
 use crate::digest::Digest;
 use crate::order;
-use crate::path::{LinkTarget, RelPath};
+use crate::path::{LinkTarget, RelPath, path_from_text};
 pub use attributes::Attributes;
 pub(crate) use fault::fault;
 use lines::LineFormatter;
@@ -328,6 +329,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Where cargo builds the workspace at `root`.
+    pub(crate) fn target_directories_of(&self, root: &Path) -> impl Iterator<Item = PathBuf> {
+        self.target_directories.iter().filter_map(move |text| Some(root.join(path_from_text(text).ok()?)))
+    }
+
     /// When it was begun, in whole seconds since 1970; `None` where [`Manifest::created`] is no instant.
     pub(crate) fn made_at(&self) -> Option<i64> {
         Some(crate::clock::Mtime::from_system(crate::clock::parse_rfc3339(&self.created)?).seconds)

@@ -20,7 +20,7 @@ use crate::fsx::{Fs, Tree};
 use crate::live_tree::FileState;
 use crate::manifest::{Mode, RootName, RootedPath, stored_path};
 use crate::order;
-use crate::path::{RelPath, path_from_text};
+use crate::path::RelPath;
 use crate::select::inputs::newest_anchor;
 use crate::store::{Layout, STATE_IDLE, Store, StoreLock};
 
@@ -133,9 +133,8 @@ impl<'a> Transaction<'a> {
         let known = [to, self.journal.pre_rollback.as_ref()].into_iter().flatten();
         let listed = known.filter_map(|id| catalogue.as_ref()?.all().iter().find(|l| l.id == *id));
         let manifests = listed.filter_map(|listed| self.store.manifest(listed).ok());
-        let texts = manifests.flat_map(|manifest| manifest.target_directories);
         let mut out: Vec<PathBuf> =
-            texts.filter_map(|text| Some(root.join(path_from_text(&text).ok()?))).collect();
+            manifests.flat_map(|manifest| manifest.target_directories_of(root).collect::<Vec<_>>()).collect();
         out.push(root.join("target"));
         order::sort(&mut out);
         out.dedup();

@@ -153,13 +153,6 @@ pub(crate) fn is_the_walks(workspace: &Workspace, path: &Path) -> bool {
     workspace.root.starts_with(path) || workspace.packages.iter().any(|p| p.directory == path)
 }
 
-/// The configuration files above the workspace that cargo reads for it.
-pub(crate) fn configuration_above(root: &Path) -> impl Iterator<Item = PathBuf> {
-    let files = |dir: &Path| [dir.join(".cargo/config.toml"), dir.join(".cargo/config")];
-    let there = |file: &PathBuf| file.symlink_metadata().is_ok_and(|meta| !meta.is_dir());
-    root.ancestors().skip(1).flat_map(files).filter(there)
-}
-
 /// Whether a file belongs to the machine, not to the workspace: the system's, the toolchain's, or a cache such as
 /// cargo's of downloaded packages. What lies beside a workspace at `root` is not the system's, wherever that is.
 pub(crate) fn is_the_machines(path: &Path, root: &Path) -> bool {

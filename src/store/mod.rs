@@ -119,16 +119,17 @@ impl Store {
     pub fn open_or_create(dir: &Path, root: &Path, fs: &Fs) -> Result<(Store, bool)> {
         let layout = Layout::new(dir);
         refuse_cleaned(dir, root, &[])?;
-        match standing(dir) {
+        let is_store = match standing(dir) {
             Standing::Closed(e) => return Err(e),
             Standing::Swept => {
                 let dir = canonical(dir)?;
                 build(&dir, &dir, root, fs)?;
                 return Ok((Store::open(&dir, Some(root), fs)?, false));
             }
-            Standing::Store | Standing::Other => {}
-        }
-        if layout.store_file().exists() || is_store(dir) {
+            Standing::Store => true,
+            Standing::Other => layout.store_file().exists(),
+        };
+        if is_store {
             refuse_anothers(&layout, root)?;
             return Ok((Store::open(dir, Some(root), fs)?, false));
         }

@@ -7,13 +7,13 @@ use cargo_metadata::{DependencyKind, Metadata};
 use serde_json::Value;
 
 use super::cargo::{LoadOptions, directory_of, metadata};
-use super::configuration::ConfigFile;
+use super::configuration::{ConfigFile, scalars_in};
 use super::package::LocalPackage;
 use super::{patch, xtask};
 use crate::error::{Error, ErrorKind, Result};
 use crate::order;
 use crate::path::{canonical, show_path, show_text};
-use crate::toml::{Scalar, scalars};
+use crate::toml::Scalar;
 
 /// Gathers packages, each once, by the directory that they really lie in.
 pub(super) struct Collector<'a> {
@@ -166,8 +166,7 @@ impl<'a> Collector<'a> {
         if !self.seen.contains_key(directory)
             && let Ok(full) = self.full()
         {
-            let local = full.packages.iter().filter(|package| package.source.is_none());
-            let local: Vec<_> = local.cloned().collect();
+            let local = local_packages(full);
             self.see(local);
         } else if let Some(e) = refused {
             return Err(e);
@@ -198,7 +197,7 @@ impl<'a> Collector<'a> {
     /// Adds a package as its manifest alone tells of it: where nobody made a lockfile yet, or not all of it is on this
     /// machine, cargo does not say more.
     fn add_by_text(&mut self, listed: &Path, directory: &Path) -> Option<()> {
-        let scalars = scalars(&std::fs::read(listed.join("Cargo.toml")).ok()?)?;
+        let scalars = scalars_in(&listed.join("Cargo.toml"))?;
         let find =
             |keys: &[&str]| scalars.iter().find(|s| s.is_string && s.is_at(keys)).map(|s| s.text.clone());
         let name = find(&["package", "name"])?;
@@ -244,7 +243,7 @@ impl<'a> Collector<'a> {
 
     /// The manifests of workspaces that path dependencies inherit from.
     pub(super) fn inherited(&self) -> Vec<PathBuf> {
-        let read = |path: &Path| std::fs::read(path).ok().and_then(|toml| scalars(&toml)).unwrap_or_default();
+        let read = |path: &Path| scalars_in(path).unwrap_or_default();
         let of = |package: &LocalPackage| {
             let own = read(&package.directory.join("Cargo.toml"));
             let inherits = |s: &Scalar| {
@@ -295,8 +294,7 @@ impl<'a> Collector<'a> {
         }
         match self.full() {
             Ok(full) => {
-                let local = full.packages.iter().filter(|package| package.source.is_none());
-                let local: Vec<_> = local.cloned().collect();
+                let local = local_packages(full);
                 local.iter().try_for_each(|package| self.add(package, false))?;
             }
             Err(error) => {
@@ -311,6 +309,10 @@ impl<'a> Collector<'a> {
         }
         self.follow()
     }
+}
+
+fn local_packages(metadata: &Metadata) -> Vec<cargo_metadata::Package> {
+    metadata.packages.iter().filter(|package| package.source.is_none()).cloned().collect()
 }
 
 /// What another workspace's package is built from. What does not load there cannot be built either.

@@ -34,12 +34,17 @@ pub(super) fn files(root: &Path) -> Vec<ConfigFile> {
     out
 }
 
+/// The scalars of a TOML file; `None` where it cannot be read, or is none.
+pub(super) fn scalars_in(path: &Path) -> Option<Vec<Scalar>> {
+    scalars(&std::fs::read(path).ok()?)
+}
+
 fn read(path: PathBuf, depth: usize, out: &mut Vec<ConfigFile>) {
     // Only a file: a pipe of that name would block for ever.
     if depth > DEEPEST || !path.is_file() || out.iter().any(|file| file.path == path) {
         return;
     }
-    let scalars = std::fs::read(&path).ok().and_then(|toml| scalars(&toml)).unwrap_or_default();
+    let scalars = scalars_in(&path).unwrap_or_default();
     const INCLUDE: [&[&str]; 2] = [&["include", ""], &["include", "", "path"]];
     let included = scalars.iter().filter(|s| s.is_string && INCLUDE.iter().any(|keys| s.is_at(keys)));
     let dir = path.parent().unwrap_or(Path::new("/"));

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::configuration::ConfigFile;
-use crate::toml::scalars;
+use super::configuration::{ConfigFile, scalars_in};
 
 /// The directories that the root manifest and the configuration name.
 pub(super) fn paths(root: &Path, configuration: &[ConfigFile]) -> Vec<PathBuf> {
     const IN_MANIFEST: [&[&str]; 2] = [&["patch", "*", "*", "path"], &["replace", "*", "path"]];
     const IN_CONFIGURATION: [&[&str]; 2] = [&["patch", "*", "*", "path"], &["paths", ""]];
-    let manifest = std::fs::read(root.join("Cargo.toml")).ok().and_then(|toml| scalars(&toml));
+    let manifest = scalars_in(&root.join("Cargo.toml"));
     let manifest = manifest.iter().flatten().filter(|s| IN_MANIFEST.iter().any(|keys| s.is_at(keys)));
     let mut out: Vec<PathBuf> = manifest.filter(|s| s.is_string).map(|s| root.join(&s.text)).collect();
     for file in configuration {

@@ -41,7 +41,7 @@ use crate::event::Interrupt;
 use crate::fsx::Fs;
 use crate::manifest::Label;
 use crate::path::show_path;
-use crate::select::select;
+use crate::select::{ProtectedSet, select};
 use crate::store::{Selector, Standing, Store, StoreLock, Wait, refuse_cleaned, standing};
 use crate::validate::{InodeCache, validate};
 use crate::workspace::{LoadOptions, Workspace, load};
@@ -138,18 +138,23 @@ fn form(cli: &Cli) -> Result<()> {
 impl Session<'_> {
     // ---- backup
 
+    /// Where the store of a workspace is or will be, and what stands there. Where that is no store yet, the selection
+    /// is made first: if it fails, nothing may be left behind.
+    fn before_store(&self, workspace: &Workspace) -> Result<(PathBuf, Standing, Option<ProtectedSet>)> {
+        let dir = self.store_of(workspace);
+        refuse_cleaned(&dir, &workspace.root, &workspace.target_directories)?;
+        let found = standing(&dir);
+        let early = if matches!(found, Standing::Store) { None } else { Some(select(workspace, &dir)?) };
+        Ok((dir, found, early))
+    }
+
     fn backup(&self, args: &Backup) -> Result<u8> {
         self.note_slow_build();
         let workspace = self.workspace_or_cut_off()?;
-        let dir = self.store_of(&workspace);
-        let known = crate::store::is_store(&dir);
-        refuse_cleaned(&dir, &workspace.root, &workspace.target_directories)?;
-        // Without a store yet, nothing may be left behind where the selection fails.
-        let early = if known { None } else { Some(select(&workspace, &dir)?) };
+        let (dir, found, early) = self.before_store(&workspace)?;
         self.stop_on_signals();
-        let swept = matches!(standing(&dir), Standing::Swept);
         let (store, created) = Store::open_or_create(&dir, &workspace.root, &self.fs)?;
-        if swept {
+        if matches!(found, Standing::Swept) {
             self.context().note("took up again what a sweep left of the store: see `list`");
         }
         if created {

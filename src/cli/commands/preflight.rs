@@ -13,9 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::live_tree::Look;
 use crate::manifest::{Id, RootedPath, Totals};
 use crate::select::{ProtectedSet, select};
-use crate::store::{
-    DrillLevel, EXECUTABLE, Listed, SCRIPTS, Selector, Store, Trial, prove_executable, refuse_cleaned,
-};
+use crate::store::{DrillLevel, EXECUTABLE, Listed, SCRIPTS, Selector, Store, Trial, prove_executable};
 use crate::validate::{FILE_INTEGRITY, InodeCache, record, validate};
 
 #[derive(Debug, Args)]
@@ -64,7 +62,8 @@ impl Session<'_> {
         let checkpoints = self.checkpoints(&workspace)?;
         let scratch = self.scratch(args.scratch.as_deref(), &workspace.root, &self.store_of(&workspace))?;
         self.stop_on_signals();
-        let (store, created) = self.opened_store(&workspace)?;
+        let (dir, ..) = self.before_store(&workspace)?;
+        let (store, created) = Store::open_or_create(&dir, &workspace.root, &self.fs)?;
         if created {
             self.refuse_store_as_member(&workspace, &store)?;
         }
@@ -114,16 +113,6 @@ impl Session<'_> {
         let json = || render::preflight_json(&view, code);
         self.report_checks(SUITE, &workspace, &render::preflight_groups(&view), &human, &json);
         Ok(code)
-    }
-
-    fn opened_store(&self, workspace: &crate::workspace::Workspace) -> Result<(Store, bool)> {
-        let dir = self.store_of(workspace);
-        refuse_cleaned(&dir, &workspace.root, &workspace.target_directories)?;
-        // Without a store yet, nothing may be left behind where the selection fails.
-        if !crate::store::is_store(&dir) {
-            select(workspace, &dir)?;
-        }
-        Store::open_or_create(&dir, &workspace.root, &self.fs)
     }
 
     /// A restore point of the present: a new one with the number of files that were read back, or the newest where
