@@ -95,38 +95,40 @@ const MESSAGE: usize = 1200;
 impl Cargo<'_> {
     /// Whether `Cargo.lock` fits the manifests and everything in it is known offline.
     pub(crate) fn resolve(&self, context: &Context<'_>) -> Result<Answer> {
-        self.run(["update", "--workspace"], context)
+        self.run(&["update", "--workspace"], context)
     }
 
     /// Whether everything that `Cargo.lock` names for this machine is there.
     pub(crate) fn fetch(&self, host: Option<&str>, context: &Context<'_>) -> Result<Answer> {
-        let target = host.map(|host| ["--target", host]);
-        self.run(["fetch"].into_iter().chain(target.into_iter().flatten()), context)
+        match host {
+            Some(host) => self.run(&["fetch", "--target", host], context),
+            None => self.run(&["fetch"], context),
+        }
     }
 
     /// Whether cargo runs at all in the directory.
     pub(crate) fn starts(&self, context: &Context<'_>) -> Result<bool> {
-        Ok(Cargo { locked: false, offline: false, ..self.clone() }.run(["--version"], context)?.ok)
+        Ok(Cargo { locked: false, offline: false, ..self.clone() }.run(&["--version"], context)?.ok)
     }
 
     /// Compiles what the settings ask for, without linking.
     pub(crate) fn check(&self, build: &BuildSetting, context: &Context<'_>) -> Result<Answer> {
-        self.run(check_words(build), context)
+        self.run(&check_words(build), context)
     }
 
     /// Compiles and runs the tests; all of the workspace where the settings name none.
     pub(crate) fn test(&self, build: &BuildSetting, context: &Context<'_>) -> Result<Answer> {
-        self.run(test_words(build), context)
+        self.run(&test_words(build), context)
     }
 
     /// What [`Cargo::check`] runs, as a person would type it.
     pub(crate) fn check_command(&self, build: &BuildSetting) -> String {
-        shown(&self.args(check_words(build)))
+        shown(&self.args(&check_words(build)))
     }
 
     /// What [`Cargo::test`] runs.
     pub(crate) fn test_command(&self, build: &BuildSetting) -> String {
-        shown(&self.args(test_words(build)))
+        shown(&self.args(&test_words(build)))
     }
 
     /// `cargo metadata` of the directory: in full where that works, else of the members alone.
@@ -134,14 +136,13 @@ impl Cargo<'_> {
     /// # Errors
     /// As [`Job::run`]. What cargo says against it is in the answer.
     pub(crate) fn metadata(&self, context: &Context<'_>) -> Result<Result<Metadata, Answer>> {
-        let words = ["metadata", "--format-version", "1"];
+        let words = ["metadata", "--format-version", "1", "--no-deps"];
         let mut json = Vec::new();
-        let mut answer = self.run_with(words, context, |_, part| json.extend_from_slice(part))?;
+        let mut answer = self.run_with(&words[..3], context, &mut |_, part| json.extend_from_slice(part))?;
         if !answer.ok {
             json.clear();
             let alone = Cargo { locked: false, ..self.clone() };
-            let words = words.into_iter().chain(["--no-deps"]);
-            answer = alone.run_with(words, context, |_, part| json.extend_from_slice(part))?;
+            answer = alone.run_with(&words, context, &mut |_, part| json.extend_from_slice(part))?;
         }
         if !answer.ok {
             return Ok(Err(answer));
@@ -153,22 +154,22 @@ impl Cargo<'_> {
         }))
     }
 
-    fn args<'w>(&self, words: impl IntoIterator<Item = &'w str>) -> Vec<OsString> {
+    fn args(&self, words: &[&str]) -> Vec<OsString> {
         let flags = [("--locked", self.locked), ("--offline", self.offline)];
-        let flags = flags.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag);
-        words.into_iter().map(OsString::from).chain(flags.map(OsString::from)).collect()
+        let flags = flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag);
+        words.iter().chain(flags).map(OsString::from).collect()
     }
 
-    fn run<'w>(&self, words: impl IntoIterator<Item = &'w str>, context: &Context<'_>) -> Result<Answer> {
-        self.run_with(words, context, Answer::take)
+    fn run(&self, words: &[&str], context: &Context<'_>) -> Result<Answer> {
+        self.run_with(words, context, &mut Answer::take)
     }
 
     /// Runs cargo; `take` gets its standard output.
-    fn run_with<'w>(
+    fn run_with(
         &self,
-        words: impl IntoIterator<Item = &'w str>,
+        words: &[&str],
         context: &Context<'_>,
-        mut take: impl FnMut(&mut Answer, &[u8]),
+        take: &mut dyn FnMut(&mut Answer, &[u8]),
     ) -> Result<Answer> {
         let args = self.args(words);
         let mut env: order::Map<OsString, OsString> = order::gather(self.env.iter().cloned());
@@ -211,15 +212,15 @@ const WORDS: [(&str, Obstacle); 3] = [
     ("--offline", Obstacle::Offline),
 ];
 
-fn check_words(build: &BuildSetting) -> impl Iterator<Item = &str> {
-    ["check", JSON].into_iter().chain(build.check.iter().map(String::as_str))
+fn check_words(build: &BuildSetting) -> Vec<&str> {
+    ["check", JSON].into_iter().chain(build.check.iter().map(String::as_str)).collect()
 }
 
-fn test_words(build: &BuildSetting) -> impl Iterator<Item = &str> {
+fn test_words(build: &BuildSetting) -> Vec<&str> {
     let asked = build.test.as_deref();
     let all = asked.is_none().then_some("--workspace");
     let words = asked.unwrap_or_default().iter().map(String::as_str).chain(all);
-    ["test", "--no-fail-fast", JSON].into_iter().chain(words)
+    ["test", "--no-fail-fast", JSON].into_iter().chain(words).collect()
 }
 
 /// What a person types, whichever cargo it is.

@@ -74,6 +74,16 @@ impl Job<'_> {
         observer: &dyn Observer,
         mut line: impl FnMut(&[u8]),
     ) -> Result<Ended> {
+        self.run_to_end(interrupt, observer, &mut line)
+    }
+
+    /// Compiled once, not once per caller.
+    fn run_to_end(
+        &self,
+        interrupt: &Interrupt,
+        observer: &dyn Observer,
+        line: &mut dyn FnMut(&[u8]),
+    ) -> Result<Ended> {
         let failed = |e: std::io::Error| {
             let program = crate::path::show_path(Path::new(self.program));
             Error::new(ErrorKind::Workspace, format!("failed to run `{}`", self.shown()))
@@ -89,7 +99,9 @@ impl Job<'_> {
                 let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
             }
         };
-        let (lines, errors) = (stream(child.stdout.take()), stream(child.stderr.take()));
+        let stdout = child.stdout.take().map(|pipe| -> Box<dyn Read + Send> { Box::new(pipe) });
+        let errors = child.stderr.take().map(|pipe| -> Box<dyn Read + Send> { Box::new(pipe) });
+        let (lines, errors) = (stream(stdout), stream(errors));
         let started = Instant::now();
         let mut stderr = VecDeque::new();
         let mut keep = |text: Vec<u8>| {
@@ -172,7 +184,7 @@ fn how(status: std::process::ExitStatus) -> String {
 }
 
 /// Reads lines on a thread of its own, so that a full pipe never blocks the job.
-fn stream(from: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+fn stream(from: Option<Box<dyn Read + Send>>) -> mpsc::Receiver<Vec<u8>> {
     let (send, receive) = mpsc::sync_channel(WAITING);
     if let Some(from) = from {
         std::thread::spawn(move || {

@@ -12,6 +12,11 @@ pub(crate) fn threads() -> usize {
 
 /// Calls `work` for each index below `count`, several at a time, in no order. The first error stops the rest.
 pub(crate) fn each(count: usize, work: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
+    each_of(count, &work)
+}
+
+/// The threads are compiled once, not once per caller.
+fn each_of(count: usize, work: &(dyn Fn(usize) -> Result<()> + Sync)) -> Result<()> {
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let first = Mutex::new(None);

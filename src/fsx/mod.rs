@@ -62,10 +62,10 @@ impl Fs {
     }
 
     /// Asks the probe, if there is one. The operation is only built then.
-    fn gate<'a>(&self, op: impl FnOnce() -> Op<'a>) -> io::Result<()> {
+    fn gate(&self, op: &Op<'_>) -> io::Result<()> {
         match &self.probe {
             None => Ok(()),
-            Some(probe) => match probe.before(&op()) {
+            Some(probe) => match probe.before(op) {
                 Verdict::Proceed => Ok(()),
                 Verdict::Fail(error) | Verdict::Short(_, error) => Err(error),
             },
@@ -74,7 +74,7 @@ impl Fs {
 
     /// Makes a directory; its parent has to exist.
     pub fn create_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
-        self.gate(|| Op::CreateDir { path: path.into() })?;
+        self.gate(&Op::CreateDir { path: path.into() })?;
         #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
         std::fs::DirBuilder::new().mode(mode).create(path)
     }
@@ -98,7 +98,7 @@ impl Fs {
 
     /// Makes a new file for writing; it must not exist. Mode 0600 until `FileWriter::finish`.
     pub fn create_file(&self, path: &Path) -> io::Result<FileWriter> {
-        self.gate(|| Op::CreateFile { path: path.into() })?;
+        self.gate(&Op::CreateFile { path: path.into() })?;
         #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
         let file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
         Ok(FileWriter { file, path: path.into(), fs: self.clone() })
@@ -107,7 +107,7 @@ impl Fs {
     /// Opens a file to add to its end; makes it, with mode 0600, where it is missing. Follows no link.
     pub fn append(&self, path: &Path) -> io::Result<FileWriter> {
         if !path.exists() {
-            self.gate(|| Op::CreateFile { path: path.into() })?;
+            self.gate(&Op::CreateFile { path: path.into() })?;
         }
         #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
         let file = File::options().append(true).create(true).mode(0o600).custom_flags(NOFOLLOW).open(path)?;
@@ -142,21 +142,21 @@ impl Fs {
 
     /// Renames a file or directory, over a file that is there.
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.gate(|| Op::Rename { from: from.into(), to: to.into() })?;
+        self.gate(&Op::Rename { from: from.into(), to: to.into() })?;
         #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
         std::fs::rename(from, to)
     }
 
     /// Makes a hard link. Only ever between files of the store.
     pub fn hard_link(&self, original: &Path, link: &Path) -> io::Result<()> {
-        self.gate(|| Op::HardLink { original: original.into(), link: link.into() })?;
+        self.gate(&Op::HardLink { original: original.into(), link: link.into() })?;
         #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
         std::fs::hard_link(original, link)
     }
 
     /// Makes a symbolic link; there must be nothing at `link`.
     pub fn symlink(&self, target: impl AsRef<Path>, link: &Path) -> io::Result<()> {
-        self.gate(|| Op::Symlink { link: link.into() })?;
+        self.gate(&Op::Symlink { link: link.into() })?;
         #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
         std::os::unix::fs::symlink(target.as_ref(), link)
     }
@@ -166,7 +166,7 @@ impl Fs {
         if std::fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        self.gate(|| Op::Remove { path: path.into() })?;
+        self.gate(&Op::Remove { path: path.into() })?;
         #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
         std::fs::remove_file(path)
     }
@@ -181,7 +181,7 @@ impl Fs {
 
     /// Removes an empty directory.
     pub fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.gate(|| Op::RemoveDir { path: path.into() })?;
+        self.gate(&Op::RemoveDir { path: path.into() })?;
         #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
         std::fs::remove_dir(path)
     }
@@ -244,20 +244,20 @@ impl Fs {
 
     /// Changes the permission bits of a file or directory.
     pub fn set_mode(&self, path: &Path, mode: Mode) -> io::Result<()> {
-        self.gate(|| Op::SetMode { path: path.into(), mode })?;
+        self.gate(&Op::SetMode { path: path.into(), mode })?;
         #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
         std::fs::set_permissions(path, Permissions::from_mode(mode.bits()))
     }
 
     /// Changes the modification time of a file or of a symbolic link itself.
     pub fn set_mtime(&self, path: &Path, mtime: Mtime) -> io::Result<()> {
-        self.gate(|| Op::SetMtime { path: path.into() })?;
+        self.gate(&Op::SetMtime { path: path.into() })?;
         Ok(rustix::fs::utimensat(CWD, path, &timestamps(mtime), AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     /// Gives a file or link to another owner.
     pub fn set_owner(&self, path: &Path, uid: u32, gid: u32) -> io::Result<()> {
-        self.gate(|| Op::SetOwner { path: path.into() })?;
+        self.gate(&Op::SetOwner { path: path.into() })?;
         let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
         Ok(rustix::fs::chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?)
     }
@@ -265,7 +265,7 @@ impl Fs {
     /// Makes everything that was written below `directory` durable before it returns: one `syncfs` where the
     /// system has it, otherwise a sync of every file and directory below. An error is final.
     pub fn barrier(&self, directory: &Path) -> io::Result<()> {
-        self.gate(|| Op::Sync { path: directory.into() })?;
+        self.gate(&Op::Sync { path: directory.into() })?;
         #[cfg(target_os = "linux")]
         if !self.portable {
             return Ok(rustix::fs::syncfs(File::open(directory)?)?);
@@ -275,7 +275,7 @@ impl Fs {
 
     /// Makes one file or directory durable.
     pub fn sync(&self, path: &Path) -> io::Result<()> {
-        self.gate(|| Op::Sync { path: path.into() })?;
+        self.gate(&Op::Sync { path: path.into() })?;
         File::open(path)?.sync_all()
     }
 }
@@ -356,7 +356,7 @@ pub struct FileWriter {
 impl FileWriter {
     /// Sets the permission bits through the open file, whatever the umask.
     pub fn set_mode(&self, mode: Mode) -> io::Result<()> {
-        self.fs.gate(|| Op::SetMode { path: (&self.path).into(), mode })?;
+        self.fs.gate(&Op::SetMode { path: (&self.path).into(), mode })?;
         #[expect(clippy::disallowed_methods, reason = "this is the file-system layer")]
         self.file.set_permissions(Permissions::from_mode(mode.bits()))
     }
@@ -369,13 +369,13 @@ impl FileWriter {
     /// Gives the file its final attributes and modification time.
     pub(crate) fn finish(self, attributes: &Attributes, mtime: Mtime) -> io::Result<()> {
         self.set_attributes(attributes)?;
-        self.fs.gate(|| Op::SetMtime { path: (&self.path).into() })?;
+        self.fs.gate(&Op::SetMtime { path: (&self.path).into() })?;
         Ok(rustix::fs::futimens(&self.file, &timestamps(mtime))?)
     }
 
     /// Makes the file's content durable.
     pub fn sync(&self) -> io::Result<()> {
-        self.fs.gate(|| Op::Sync { path: (&self.path).into() })?;
+        self.fs.gate(&Op::Sync { path: (&self.path).into() })?;
         self.file.sync_all()
     }
 

@@ -71,14 +71,14 @@ impl Tree {
     /// Moves what stands at `path` out of the tree, to the absolute path `to`, where nothing may stand.
     pub fn move_out(&self, path: &RelPath, to: &Path) -> io::Result<()> {
         let (dir, name) = self.parent(path)?;
-        self.fs.gate(|| Op::Rename { from: self.full(path).into(), to: to.into() })?;
+        self.fs.gate(&Op::Rename { from: self.full(path).into(), to: to.into() })?;
         self.rename_without_replacing(dir.as_fd(), name, CWD, to.as_os_str())
     }
 
     /// Moves the absolute path `from` to `path` in the tree, where nothing may stand.
     pub fn move_in(&self, from: &Path, path: &RelPath) -> io::Result<()> {
         let (dir, name) = self.parent(path)?;
-        self.fs.gate(|| Op::Rename { from: from.into(), to: self.full(path).into() })?;
+        self.fs.gate(&Op::Rename { from: from.into(), to: self.full(path).into() })?;
         self.rename_without_replacing(CWD, from.as_os_str(), dir.as_fd(), name)
     }
 
@@ -108,7 +108,7 @@ impl Tree {
     /// Makes a directory; its parent has to exist.
     pub fn create_dir(&self, path: &RelPath, mode: Mode) -> io::Result<()> {
         let (dir, name) = self.parent(path)?;
-        self.fs.gate(|| Op::CreateDir { path: self.full(path).into() })?;
+        self.fs.gate(&Op::CreateDir { path: self.full(path).into() })?;
         Ok(rustix::fs::mkdirat(dir, name, RawMode::from_raw_mode(mode.bits() as Bits))?)
     }
 
@@ -116,7 +116,7 @@ impl Tree {
     pub fn create_file(&self, path: &RelPath) -> io::Result<super::FileWriter> {
         let (dir, name) = self.parent(path)?;
         let full = self.full(path);
-        self.fs.gate(|| Op::CreateFile { path: (&full).into() })?;
+        self.fs.gate(&Op::CreateFile { path: (&full).into() })?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(dir, name, flags, RawMode::from_raw_mode(0o600))?;
         Ok(super::FileWriter { file: File::from(fd), path: full, fs: self.fs.clone() })
@@ -125,35 +125,35 @@ impl Tree {
     /// Makes a symbolic link.
     pub fn symlink(&self, target: &LinkTarget, path: &RelPath) -> io::Result<()> {
         let (dir, name) = self.parent(path)?;
-        self.fs.gate(|| Op::Symlink { link: self.full(path).into() })?;
+        self.fs.gate(&Op::Symlink { link: self.full(path).into() })?;
         Ok(rustix::fs::symlinkat(target.as_os_str(), dir, name)?)
     }
 
     /// Renames within the tree; nothing may stand at `to`.
     pub fn rename(&self, from: &RelPath, to: &RelPath) -> io::Result<()> {
         let ((a, from_name), (b, to_name)) = (self.parent(from)?, self.parent(to)?);
-        self.fs.gate(|| Op::Rename { from: self.full(from).into(), to: self.full(to).into() })?;
+        self.fs.gate(&Op::Rename { from: self.full(from).into(), to: self.full(to).into() })?;
         self.rename_without_replacing(a.as_fd(), from_name, b.as_fd(), to_name)
     }
 
     /// Removes a file or symbolic link.
     pub fn remove_file(&self, path: &RelPath) -> io::Result<()> {
         let (dir, name) = self.parent(path)?;
-        self.fs.gate(|| Op::Remove { path: self.full(path).into() })?;
+        self.fs.gate(&Op::Remove { path: self.full(path).into() })?;
         Ok(rustix::fs::unlinkat(dir, name, AtFlags::empty())?)
     }
 
     /// Removes an empty directory.
     pub fn remove_dir(&self, path: &RelPath) -> io::Result<()> {
         let (dir, name) = self.parent(path)?;
-        self.fs.gate(|| Op::RemoveDir { path: self.full(path).into() })?;
+        self.fs.gate(&Op::RemoveDir { path: self.full(path).into() })?;
         Ok(rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)?)
     }
 
     /// Changes the permission bits of a file or directory, never of what a link points at.
     pub fn set_mode(&self, path: &RelPath, mode: Mode) -> io::Result<()> {
         let (dir, name) = self.parent(path)?;
-        self.fs.gate(|| Op::SetMode { path: self.full(path).into(), mode })?;
+        self.fs.gate(&Op::SetMode { path: self.full(path).into(), mode })?;
         let bits = RawMode::from_raw_mode(mode.bits() as Bits);
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&dir, name, flags | OFlags::RDONLY, RawMode::empty())
@@ -180,7 +180,7 @@ impl Tree {
     /// Changes the modification time of a file, a directory or a link itself.
     pub fn set_mtime(&self, path: &RelPath, mtime: Mtime) -> io::Result<()> {
         let (dir, name) = self.parent(path)?;
-        self.fs.gate(|| Op::SetMtime { path: self.full(path).into() })?;
+        self.fs.gate(&Op::SetMtime { path: self.full(path).into() })?;
         Ok(rustix::fs::utimensat(dir, name, &timestamps(mtime), AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
@@ -214,7 +214,7 @@ impl Tree {
     /// Gives a file or link to another group, as far as this process may.
     pub fn try_set_group(&self, path: &RelPath, gid: u32) -> io::Result<bool> {
         let (dir, name) = self.parent(path)?;
-        self.fs.gate(|| Op::SetOwner { path: self.full(path).into() })?;
+        self.fs.gate(&Op::SetOwner { path: self.full(path).into() })?;
         let gid = rustix::fs::Gid::from_raw(gid);
         match rustix::fs::chownat(dir, name, None, Some(gid), AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::PERM | Errno::INVAL) => Ok(false),
@@ -225,14 +225,14 @@ impl Tree {
     /// Gives a file or link to another owner.
     pub fn set_owner(&self, path: &RelPath, uid: u32, gid: u32) -> io::Result<()> {
         let (dir, name) = self.parent(path)?;
-        self.fs.gate(|| Op::SetOwner { path: self.full(path).into() })?;
+        self.fs.gate(&Op::SetOwner { path: self.full(path).into() })?;
         let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
         Ok(rustix::fs::chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     /// Makes everything in the tree's file system durable.
     pub fn barrier(&self, changed: &[RelPath]) -> io::Result<()> {
-        self.fs.gate(|| Op::Sync { path: (&self.path).into() })?;
+        self.fs.gate(&Op::Sync { path: (&self.path).into() })?;
         #[cfg(target_os = "linux")]
         if !self.fs.portable {
             return Ok(rustix::fs::syncfs(&*self.root)?);

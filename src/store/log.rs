@@ -90,19 +90,21 @@ impl<'a> Log<'a> {
     pub(crate) fn end<T>(&self, result: &crate::Result<T>, summary: impl FnOnce(&T) -> String) {
         match result {
             Ok(value) => self.line(&format!("result: {}", summary(value))),
-            Err(e) => {
-                self.line(&format!("error: {e}"));
-                for detail in e.details() {
-                    self.line(&format!("error: {detail}"));
-                }
-                let mut source = std::error::Error::source(e);
-                while let Some(cause) = source {
-                    self.line(&format!("caused by: {cause}"));
-                    source = cause.source();
-                }
-            }
+            Err(e) => self.error(e),
         }
         self.flush();
+    }
+
+    fn error(&self, e: &crate::Error) {
+        self.line(&format!("error: {e}"));
+        for detail in e.details() {
+            self.line(&format!("error: {detail}"));
+        }
+        let mut source = std::error::Error::source(e);
+        while let Some(cause) = source {
+            self.line(&format!("caused by: {cause}"));
+            source = cause.source();
+        }
     }
 }
 
