@@ -124,7 +124,8 @@ pub fn diff_live_part(
     let manifest = store.manifest(listed)?;
     let present = LiveTree::look(store, &manifest, |_| true, how, context)?;
     let live: Vec<_> = present.added.keys().collect();
-    let filter = PathFilter::new(asked, store.root(), &[&manifest], &live, true)?;
+    let packages = if asked.packages.is_empty() { Vec::new() } else { present.packages() };
+    let filter = PathFilter::new(asked, store.root(), &[&manifest], &live, &packages, true)?;
     let left = present.left.iter().filter(|(RootedPath { root, path }, _)| filter.holds(root, path));
     let left_alone = left.map(|(at, why)| (at.shown(), why.clone())).collect();
     let mut missing: Vec<RootName> = present.missing_roots.iter().map(|r| r.root.name.clone()).collect();
@@ -157,7 +158,7 @@ pub fn diff_points(store: &Store, a: &Listed, b: &Listed) -> Result<Diff> {
 /// As [`diff_points`]; `Usage` if what is asked for stands on neither side.
 pub fn diff_points_part(store: &Store, a: &Listed, b: &Listed, asked: &Asked) -> Result<Diff> {
     let (a, b) = (store.manifest(a)?, store.manifest(b)?);
-    let filter = PathFilter::new(asked, store.root(), &[&a, &b], &[], true)?;
+    let filter = PathFilter::new(asked, store.root(), &[&a, &b], &[], &[], true)?;
     let packages: Vec<Package> = a.packages.iter().chain(&b.packages).cloned().collect();
     let parents = |m: &Manifest| {
         let only = m.entries.iter().filter(|e| e.reasons == [Reason::Parent]);

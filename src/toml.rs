@@ -22,24 +22,59 @@ impl Scalar {
 /// The scalars of a document in their order. `None` where it is no TOML; what cargo would refuse for another reason
 /// may pass.
 pub(crate) fn scalars(toml: &[u8]) -> Option<Vec<Scalar>> {
-    let text = std::str::from_utf8(toml).ok()?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { rest: text, found: Vec::new() };
-    let mut table = Vec::new();
-    loop {
-        reader.skip(true)?;
-        if reader.rest.is_empty() {
-            return Some(reader.found);
+    Some(Document::read(toml)?.scalars)
+}
+
+/// A document: its scalars, and its tables, which may hold none.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Document {
+    /// Its scalars in their order.
+    pub(crate) scalars: Vec<Scalar>,
+    tables: Vec<Vec<String>>,
+}
+
+impl Document {
+    /// Reads a document; as [`scalars`].
+    pub(crate) fn read(toml: &[u8]) -> Option<Document> {
+        let text = std::str::from_utf8(toml).ok()?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut reader = Reader { rest: text, found: Document::default() };
+        reader.document()?;
+        Some(reader.found)
+    }
+
+    /// Whether there is anything at these keys or below them.
+    pub(crate) fn has(&self, keys: &[&str]) -> bool {
+        let starts =
+            |path: &Vec<String>| path.len() >= keys.len() && path.iter().zip(keys).all(|(a, b)| a == b);
+        self.tables.iter().any(starts) || self.scalars.iter().any(|scalar| starts(&scalar.path))
+    }
+
+    /// The strings at these keys; `*` stands for any one.
+    pub(crate) fn strings(&self, keys: &[&str]) -> impl Iterator<Item = &str> {
+        self.scalars.iter().filter(move |s| s.is_string && s.is_at(keys)).map(|s| s.text.as_str())
+    }
+}
+
+impl Reader<'_> {
+    fn document(&mut self) -> Option<()> {
+        let mut table = Vec::new();
+        loop {
+            self.skip(true)?;
+            if self.rest.is_empty() {
+                return Some(());
+            }
+            let array = self.take("[[");
+            if array || self.take("[") {
+                table = self.key()?;
+                self.take(if array { "]]" } else { "]" }).then_some(())?;
+                self.found.tables.push(table.clone());
+                table.extend(array.then(String::new));
+            } else {
+                self.pair(&mut table, 0)?;
+            }
+            self.end_of_line()?;
         }
-        let array = reader.take("[[");
-        if array || reader.take("[") {
-            table = reader.key()?;
-            reader.take(if array { "]]" } else { "]" }).then_some(())?;
-            table.extend(array.then(String::new));
-        } else {
-            reader.pair(&mut table, 0)?;
-        }
-        reader.end_of_line()?;
     }
 }
 
@@ -49,7 +84,7 @@ const DEEPEST: usize = 100;
 /// Walks over TOML and keeps the scalars.
 struct Reader<'a> {
     rest: &'a str,
-    found: Vec<Scalar>,
+    found: Document,
 }
 
 impl Reader<'_> {
@@ -121,10 +156,11 @@ impl Reader<'_> {
         if self.take("[") {
             self.array(path, depth)
         } else if self.take("{") {
+            self.found.tables.push(path.clone());
             self.inline_table(path, depth)
         } else if self.rest.starts_with(['"', '\'']) {
             let text = self.string()?;
-            self.found.push(Scalar { path: path.clone(), text, is_string: true });
+            self.found.scalars.push(Scalar { path: path.clone(), text, is_string: true });
             Some(())
         } else {
             // A number, a date or a truth value.
@@ -132,7 +168,8 @@ impl Reader<'_> {
             let (value, rest) = self.rest.split_at(end);
             self.rest = rest;
             let text = value.trim().to_owned();
-            (!text.is_empty()).then(|| self.found.push(Scalar { path: path.clone(), text, is_string: false }))
+            (!text.is_empty())
+                .then(|| self.found.scalars.push(Scalar { path: path.clone(), text, is_string: false }))
         }
     }
 
@@ -255,6 +292,8 @@ mod tests {
         ] {
             assert_eq!(read(text).unwrap_or_default(), wanted, "{text}");
         }
+        let document = Document::read(b"[a.b]\nc = {}").unwrap_or_default();
+        assert!(document.has(&["a"]) && document.has(&["a", "b", "c"]) && !document.has(&["b"]));
         let scalar = scalars(b"[a]\nb.c = 1").unwrap_or_default().remove(0);
         assert!(
             scalar.is_at(&["a", "*", "c"]) && !scalar.is_at(&["a", "c"]) && !scalar.is_at(&["a", "b", "d"])

@@ -25,12 +25,14 @@ pub(crate) struct PathFilter(Option<Vec<Place>>);
 
 impl PathFilter {
     /// Reads what is asked for of `sides`: one restore point, or the two that are compared. It may also name what the
-    /// workspace at `workspace` has in `live`. A name that nobody knows is an error.
+    /// workspace at `workspace` has in `live`. A package is asked for where it was and where it is now, as `packages`
+    /// tells. A name that nobody knows is an error.
     pub(crate) fn new(
         asked: &Asked,
         workspace: &Path,
         sides: &[&Manifest],
         live: &[&RootedPath],
+        packages: &[(String, Place)],
         comparing: bool,
     ) -> Result<Self> {
         if asked.only.is_empty() && asked.packages.is_empty() {
@@ -47,14 +49,21 @@ impl PathFilter {
             places.push(place);
         }
         for name in &asked.packages {
-            let packages = sides.iter().flat_map(|m| &m.packages);
-            let found: Vec<&Package> = packages.filter(|p| p.name == *name).collect();
+            let recorded = sides.iter().flat_map(|m| &m.packages);
+            let found: Vec<&Package> = recorded.filter(|p| p.name == *name).collect();
+            let now = packages.iter().filter(|(package, _)| package == name).map(|(_, place)| place);
             if found.is_empty() {
-                return Err(unknown_package(name, sides, comparing));
+                return Err(unknown_package(name, now.clone().next(), sides, comparing));
             }
             places.extend(found.iter().map(|p| Place { root: p.root.clone(), path: p.directory.clone() }));
+            places.extend(now.cloned());
         }
         Ok(PathFilter(Some(places)))
+    }
+
+    /// Whether all is asked for.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.0.is_none()
     }
 
     /// Whether a path is asked for.
@@ -147,7 +156,7 @@ fn unknown_path(place: &Place, sides: &[&Manifest], comparing: bool) -> Error {
     }
 }
 
-fn unknown_package(name: &str, sides: &[&Manifest], comparing: bool) -> Error {
+fn unknown_package(name: &str, now: Option<&Place>, sides: &[&Manifest], comparing: bool) -> Error {
     let name = show_text(name);
     let manifest = match sides {
         [manifest] if !comparing => manifest,
@@ -157,6 +166,17 @@ fn unknown_package(name: &str, sides: &[&Manifest], comparing: bool) -> Error {
         }
     };
     let error = Error::new(ErrorKind::Usage, format!("{} has no package `{name}`", manifest.backup_id));
+    if let Some(Place { root, path: Some(path) }) = now {
+        let shown = crate::manifest::shown(root, path);
+        let there = manifest.packages.iter().find(|p| p.root == *root && p.directory.as_ref() == Some(path));
+        return match there {
+            Some(then) => error.with_help(format!(
+                "it stands in `{shown}`, where the restore point has the package `{0}`: -p {0}",
+                show_text(&then.name)
+            )),
+            None => error.with_help(format!("it came since, in `{shown}`: `--only {shown}` moves it out")),
+        };
+    }
     let near = manifest.packages.iter().map(|p| (strsim::jaro_winkler(&p.name, &name), &p.name));
     match near.filter(|(score, _)| *score > 0.7).max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((_, near)) => error.with_help(format!("did you mean `{near}`?")),

@@ -15,6 +15,7 @@ use crate::order;
 use crate::path::{RelPath, show_path};
 use crate::select::{Candidate, ProtectedSet, RootDirectory};
 use crate::store::Store;
+use crate::toml::Document;
 pub use additions::LeftAlone;
 use additions::{Additions, additions};
 pub use filter::Asked;
@@ -85,6 +86,20 @@ impl LiveTree {
             present.take_additions(&root.root.name, &tree, additions, context)?;
         }
         Ok(present)
+    }
+
+    /// The packages that stand there now, by the name in their manifest.
+    pub(crate) fn packages(&self) -> Vec<(String, Place)> {
+        let files =
+            self.known.iter().chain(&self.added).filter(|(at, _)| at.path.file_name() == "Cargo.toml");
+        let package = |(at, state): (&RootedPath, &FileState)| {
+            let root = self.roots.iter().find(|r| r.root.name == at.root)?;
+            let is_file = matches!(state, FileState::File { .. });
+            let text = crate::fsx::read_plain(root.directory.join(&at.path)).ok().filter(|_| is_file)?;
+            let name = Document::read(&text)?.strings(&["package", "name"]).next()?.to_owned();
+            Some((name, Place { root: at.root.clone(), path: at.path.parent() }))
+        };
+        files.filter_map(package).collect()
     }
 
     /// Whether the content that an entry asks for does not stand at its place; the mode does not count.

@@ -7,38 +7,44 @@
 //! not change keep their time; files whose content does get the present, so that the next build is right (I7).
 
 mod across;
+mod after;
+mod alone;
 mod apart;
 mod apply;
 mod backward;
 mod forward;
 mod journal;
+mod leftovers;
 mod obstacles;
+mod options;
 mod plan;
 mod restore;
 mod stage;
 mod steps;
 mod trees;
 mod undo;
+mod verdict;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::backup::backup_present;
+use crate::check::Finding;
 use crate::clock::rfc3339;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
-use crate::live_tree::{LiveTree, Look, PathFilter};
+use crate::live_tree::{LiveTree, Look};
 use crate::manifest::{Entry, Id, Kind, Manifest, RootName};
 use crate::path::show_path;
 use crate::select::ProtectedSet;
 use crate::store::{Listed, Log, Store, StoreLock, write_private};
-use crate::validate::verify_sources;
+use alone::Part;
 use apart::{Target, refuse_targets_in_store};
 use apply::{Identity, Stopped, Transaction};
 pub use journal::{Action, Journal, Origin, Purpose, Verb};
 use obstacles::refuse_obstacles;
-use plan::needed;
-pub use plan::{Counts, RollbackOptions, RollbackPlan};
+pub use options::RollbackOptions;
+pub use plan::{Counts, RollbackPlan};
 pub(crate) use restore::{Likeness, extract};
 pub use restore::{RestoreReport, restore_to};
 pub use undo::{last_rollback, plan_undo};
@@ -69,12 +75,8 @@ pub fn plan(
     refuse_missing_roots(&present, reached)?;
     let outside_differences = differences(&manifest, &present, |root| !reached(root));
     let present = present.only_roots(reached);
-    let added: Vec<_> = present.added.keys().collect();
-    let selection = PathFilter::new(&options.asked, store.root(), &[&manifest], &added, false)?;
-    selection.refuse_outside(reached)?;
-    let wanted = needed(&manifest, &present, &selection);
-    let verified = verify_sources(store, listed, manifest, &wanted, options.from, context)?;
-    let plan = plan::plan(&verified, &present, &selection, options, outside_differences)?;
+    let part = Part::new(store, listed, &present, options, &outside_differences, context);
+    let plan = part.plan(manifest)?;
     refuse_obstacles(store, &plan)?;
     Ok(plan)
 }
@@ -112,6 +114,8 @@ pub struct RollbackOutcome {
     pub verified: u64,
     /// What was changed again by somebody while it was read back.
     pub mismatches: Vec<String>,
+    /// What cargo will say of the workspace now, if anything.
+    pub findings: Vec<Finding>,
     /// What could not be read for the restore point of the present; it is among the displaced where it had to go.
     pub unreadable: Vec<String>,
     /// Where what was replaced or removed is kept; absent where nothing was.
@@ -158,7 +162,8 @@ pub fn apply(lock: &StoreLock<'_>, plan: RollbackPlan, context: &Context<'_>) ->
     let context = context.with(&*log);
     let result = Transaction::open(lock, &journal, &context)
         .and_then(|transaction| carry_out(&transaction, Reached::Nothing))
-        .map(|verified| outcome(lock, &journal, plan.counts, verified, unreadable, &log, started, &context));
+        .map(|verified| outcome(lock, &journal, plan.counts, verified, unreadable, &log, started, &context))
+        .map(|outcome| RollbackOutcome { findings: plan.findings, ..outcome });
     log.end(&result, |o| format!("{} changes verified, {} mismatches", o.verified, o.mismatches.len()));
     result
 }
@@ -284,6 +289,7 @@ fn outcome(
         counts,
         verified,
         mismatches,
+        findings: Vec::new(),
         unreadable,
         displaced: displaced.exists().then_some(displaced),
         log: log.path().clone(),
@@ -328,9 +334,11 @@ pub fn resume(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<Roll
     let inner = context.with(&*log);
     let transaction = Transaction::open(lock, &journal, &inner)?;
     let reached = if committed { Reached::Commit } else { Reached::Journal };
-    let result = carry_out(&transaction, reached).map(|verified| {
+    let result = carry_out(&transaction, reached).and_then(|verified| {
         let counts = plan::count(&journal.actions, 0, 0);
-        Some(outcome(lock, &journal, counts, verified, Vec::new(), &log, started, &inner))
+        let outcome = outcome(lock, &journal, counts, verified, Vec::new(), &log, started, &inner);
+        let findings = leftovers::findings_now(lock.store(), &journal, &inner)?;
+        Ok(Some(RollbackOutcome { findings, ..outcome }))
     });
     log.end(&result, |_| "resumed and done".into());
     result
@@ -345,6 +353,8 @@ pub struct AbortOutcome {
     pub actions: u64,
     /// Whether it had begun to change the workspace.
     pub had_begun: bool,
+    /// What cargo will say of the workspace that was not so before the rollback.
+    pub findings: Vec<Finding>,
     /// The log.
     pub log: PathBuf,
 }
@@ -363,13 +373,14 @@ pub fn abort(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<Abort
     let result = taken_back
         .and_then(|()| transaction.forget())
         .map_err(|e| cut_off(&transaction, "the rollback could not be taken back", e, None));
-    let result = result.map(|()| {
-        Some(AbortOutcome {
+    let result = result.and_then(|()| {
+        Ok(Some(AbortOutcome {
             id: journal.id.clone(),
             actions: journal.actions.len() as u64,
             had_begun: committed,
+            findings: leftovers::findings_before(lock.store(), &journal, &journal.purpose, &[], &inner)?,
             log: log.path().clone(),
-        })
+        }))
     });
     log.end(&result, |_| "taken back: the workspace is as it was".into());
     result

@@ -1,25 +1,17 @@
 //! The plan of a rollback: a value, made without changing anything, that the dry run prints and `apply` consumes.
 
 use super::journal::{Action, Origin, Purpose, Verb};
+use super::leftovers::Leftovers;
+use super::options::RollbackOptions;
+use crate::check::Finding;
 use crate::error::{Error, ErrorKind, Result};
-use crate::live_tree::{Asked, FileState, LeftAlone, LiveTree, PathFilter};
+use crate::event::Context;
+use crate::live_tree::{FileState, LeftAlone, LiveTree, PathFilter};
 use crate::manifest::{GitState, Id, Manifest, Mode, Package, Reason, Root, RootName, RootedPath};
 use crate::order;
 use crate::path::RelPath;
-use crate::validate::{From, Source, VerifiedSession};
-
-/// What part of a restore point is asked for.
-#[derive(Debug, Clone, Default)]
-pub struct RollbackOptions {
-    /// Only these paths and packages.
-    pub asked: Asked,
-    /// What was added stays.
-    pub keep_new: bool,
-    /// Which copy the files come from.
-    pub from: From,
-    /// Roots outside the workspace are written too.
-    pub outside: bool,
-}
+use crate::store::Store;
+use crate::validate::{Source, VerifiedSession};
 
 /// How many of what a plan does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -63,6 +55,10 @@ pub struct RollbackPlan {
     pub left_alone: Vec<(String, LeftAlone)>,
     /// Differences in roots outside the workspace that are not written, for want of `--outside`.
     pub outside_differences: Vec<String>,
+    /// What cargo will say of the workspace after it, if anything.
+    pub findings: Vec<Finding>,
+    /// The manifests that those are about.
+    pub(crate) concerned: Vec<RootedPath>,
     /// How many of what.
     pub counts: Counts,
     /// Where git stood then.
@@ -101,14 +97,15 @@ pub(crate) fn needed(manifest: &Manifest, present: &LiveTree, selection: &PathFi
         .collect()
 }
 
-/// Makes the whole plan. Pure: everything that it knows comes in. `outside_differences` is what differs where
-/// `present` does not reach.
+/// Makes the whole plan; changes nothing. `outside_differences` is what differs where `present` does not reach.
 pub(crate) fn plan(
+    store: &Store,
     verified: &VerifiedSession,
     present: &LiveTree,
     selection: &PathFilter,
     options: &RollbackOptions,
     outside_differences: Vec<String>,
+    context: &Context<'_>,
 ) -> Result<RollbackPlan> {
     let manifest = verified.manifest();
     let mut actions: order::Map<RootedPath, Action> = order::Map::new();
@@ -153,6 +150,8 @@ pub(crate) fn plan(
     left.retain(|at, _| selection.holds(&at.root, &at.path));
     let cleared = in_the_way(&actions);
     plan_removals(present, selection, options, &cleared, &mut actions, &mut left)?;
+    let leftovers = Leftovers { store, manifest, present, selection, options, context };
+    let (findings, concerned) = leftovers.clear(&mut actions, &mut left)?;
     let actions: Vec<Action> = actions.into_values().collect();
     let touch = not_placed(crate_roots_to_touch(&actions, manifest, present), &actions);
     let unlock = read_only_parents(&actions, |at| {
@@ -168,6 +167,8 @@ pub(crate) fn plan(
         unlock,
         left_alone: left.into_iter().map(|(at, why)| (at.shown(), why)).collect(),
         outside_differences,
+        findings,
+        concerned,
         counts,
         git_then: manifest.git.clone(),
         git_now: present.git.clone(),

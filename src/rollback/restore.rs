@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::plan::RollbackOptions;
+use super::options::RollbackOptions;
 use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event, plural};
@@ -91,7 +91,7 @@ pub(crate) fn extract(
         .with_help("give a directory outside it"));
     }
     let manifest = store.manifest(listed)?;
-    let selection = PathFilter::new(&options.asked, store.root(), &[&manifest], &[], false)?;
+    let selection = PathFilter::new(&options.asked, store.root(), &[&manifest], &[], &[], false)?;
     selection.refuse_outside(|root| options.outside || root.is_workspace())?;
     let asked = |e: &Entry| {
         selection.holds(&e.root, &e.path)

@@ -9,7 +9,7 @@ use super::journal::{Action, Origin, Purpose};
 use crate::archive::Reader;
 use crate::digest::copy;
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::event::Event;
+use crate::event::{Context, Event};
 use crate::live_tree::FileState;
 use crate::manifest::{Id, Manifest, stored_path};
 use crate::order;
@@ -29,7 +29,8 @@ impl Transaction<'_> {
             crate::event::plural(placed.len() as u64, "file", "files"),
             placed.len() as u64,
         );
-        let source = SourceReader::open(self.store, &self.journal.purpose)?;
+        let from_archive = placed.iter().any(|(_, action)| action.origin == Origin::Archive);
+        let source = SourceReader::open(self.store, &self.journal.purpose, from_archive)?;
         let mut from_archive = Vec::new();
         for (done, (index, action)) in placed.into_iter().enumerate() {
             self.context.interrupt.check()?;
@@ -44,7 +45,7 @@ impl Transaction<'_> {
             self.context.observer.on(&Event::Progress { done: done as u64 + 1 });
         }
         if !from_archive.is_empty() {
-            source.each_archived(self, &from_archive, |index, action, content| {
+            source.each_archived(&self.context, &from_archive, |index, action, content| {
                 self.stage_file(index, action, content)
             })?;
         }
@@ -69,6 +70,40 @@ impl Transaction<'_> {
     }
 }
 
+/// The text of each `Cargo.toml` that actions put in place. Nothing is staged for it.
+pub(super) fn manifests_of<'a>(
+    store: &Store,
+    purpose: &Purpose,
+    actions: &'a [Action],
+    context: &Context<'_>,
+) -> Result<Vec<(&'a Action, Vec<u8>)>> {
+    let wanted = |a: &&Action| a.path.file_name() == "Cargo.toml" && a.after.as_ref().is_some_and(is_file);
+    let (archived, plain): (Vec<&Action>, Vec<&Action>) =
+        actions.iter().filter(|a| a.places()).filter(wanted).partition(|a| a.origin == Origin::Archive);
+    let source = SourceReader::open(store, purpose, !archived.is_empty())?;
+    let mut out = Vec::new();
+    let mut read = |action, content: &mut dyn Read| {
+        let mut text = Vec::new();
+        content
+            .read_to_end(&mut text)
+            .map_err(|e| Error::new(ErrorKind::Io, "failed to read").with_source(e))?;
+        out.push((action, text));
+        Ok(())
+    };
+    for action in plain {
+        read(action, &mut source.open_plain(action)?)?;
+    }
+    if !archived.is_empty() {
+        let archived: Vec<(usize, &Action)> = archived.into_iter().enumerate().collect();
+        source.each_archived(context, &archived, |_, action, content| read(action, content))?;
+    }
+    Ok(out)
+}
+
+fn is_file(state: &FileState) -> bool {
+    matches!(state, FileState::File { .. })
+}
+
 /// Where staged content is read from.
 struct SourceReader {
     session: PathBuf,
@@ -77,14 +112,14 @@ struct SourceReader {
 }
 
 impl SourceReader {
-    fn open(store: &Store, purpose: &Purpose) -> Result<Self> {
+    fn open(store: &Store, purpose: &Purpose, from_archive: bool) -> Result<Self> {
         let layout = store.layout();
         let (to, of): (&Id, &Id) = match purpose {
             Purpose::Rollback { to } => (to, to),
             Purpose::Undo { of } => (of, of),
         };
-        let catalogue = store.catalogue()?;
-        let listed = catalogue.all().iter().find(|l| l.id == *to);
+        let catalogue = if from_archive { Some(store.catalogue()?) } else { None };
+        let listed = catalogue.as_ref().and_then(|c| c.all().iter().find(|l| l.id == *to));
         let manifest = listed.and_then(|l| {
             let archive = layout.archive(&l.label, &l.id);
             Some((store.manifest(l).ok()?, archive))
@@ -104,11 +139,11 @@ impl SourceReader {
     }
 
     /// Gives the content of files that are taken from the archive.
-    fn each_archived(
+    fn each_archived<'a>(
         &self,
-        transaction: &Transaction<'_>,
-        wanted: &[(usize, &Action)],
-        mut take: impl FnMut(usize, &Action, &mut dyn Read) -> Result<()>,
+        context: &Context<'_>,
+        wanted: &[(usize, &'a Action)],
+        mut take: impl FnMut(usize, &'a Action, &mut dyn Read) -> Result<()>,
     ) -> Result<()> {
         let lost =
             || Error::new(ErrorKind::Damaged, "the archive that the rollback reads is gone or damaged");
@@ -121,9 +156,7 @@ impl SourceReader {
         }
         let entries = order::gather(by_entry.keys().copied());
         // The files that are wanted are checked one by one; damage behind them is none of theirs.
-        reader.take_in_order(&entries, &transaction.context, &mut |entry, content| match by_entry
-            .remove(&entry)
-        {
+        reader.take_in_order(&entries, context, &mut |entry, content| match by_entry.remove(&entry) {
             Some((index, action)) => take(index, action, content),
             None => Ok(()),
         })?;

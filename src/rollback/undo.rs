@@ -2,6 +2,7 @@
 //! be undone in turn.
 
 use super::journal::{Action, Journal, Origin, Purpose};
+use super::leftovers::findings_before;
 use super::obstacles::refuse_obstacles;
 use super::plan::{RollbackPlan, count, not_placed, read_only_parents};
 use super::trees::Trees;
@@ -43,6 +44,8 @@ pub fn plan_undo(store: &Store, context: &Context<'_>) -> Result<RollbackPlan> {
     let keep = present_set(store, &journal, context)?;
     let age = context.clock.now().duration_since(of.instant()).unwrap_or_default();
     let plan = undo.into_plan(keep, crate::select::git::state(store.root()), age)?;
+    let findings = findings_before(store, &journal, &plan.purpose, &plan.actions, context)?;
+    let plan = RollbackPlan { findings, ..plan };
     refuse_obstacles(store, &plan)?;
     Ok(plan)
 }
@@ -224,6 +227,8 @@ impl<'a> Undo<'a> {
             actions: self.actions,
             left_alone: self.left,
             outside_differences: Vec::new(),
+            findings: Vec::new(),
+            concerned: Vec::new(),
             git_then: None,
             git_now,
             roots: self.journal.roots.clone(),

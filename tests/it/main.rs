@@ -35,6 +35,7 @@ mod rollback;
 mod support;
 mod users_own;
 mod validate;
+mod verdict;
 
 /// A test file that nobody compiles passes for ever.
 #[test]

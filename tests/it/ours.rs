@@ -12,7 +12,7 @@ use crate::support::edit::{link, mkdir, remove, write};
 use crate::support::{TempDir, World};
 
 /// A workspace at `ws` whose root manifest is `root`, with packages in the directories named.
-fn workspace(ws: &str, root: &str, packages: &[&str]) -> World {
+pub(crate) fn workspace(ws: &str, root: &str, packages: &[&str]) -> World {
     let temp = TempDir::fast();
     let at = temp.path().join(ws);
     mkdir(&at);
@@ -23,14 +23,14 @@ fn workspace(ws: &str, root: &str, packages: &[&str]) -> World {
 }
 
 /// A package in a directory, of that directory's name.
-fn package(world: &World, dir: &str, more: &str) {
+pub(crate) fn package(world: &World, dir: &str, more: &str) {
     let name = Path::new(dir).file_name().unwrap().to_str().unwrap();
     let text = format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{more}");
     write(world.at(dir).join("Cargo.toml"), text);
     write(world.at(dir).join("src/lib.rs"), "pub fn one() {}\n");
 }
 
-fn git(dir: impl AsRef<Path>, args: &[&str]) {
+pub(crate) fn git(dir: impl AsRef<Path>, args: &[&str]) {
     let done = Command::new("git")
         .args(["-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"])
         .args(["-c", "protocol.file.allow=always"])
@@ -41,13 +41,13 @@ fn git(dir: impl AsRef<Path>, args: &[&str]) {
     assert!(done.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
-fn commit(dir: impl AsRef<Path>) {
+pub(crate) fn commit(dir: impl AsRef<Path>) {
     git(&dir, &["init", "-q"]);
     git(&dir, &["add", "-A"]);
     git(&dir, &["commit", "-qm", "x"]);
 }
 
-fn read(path: impl AsRef<Path>) -> String {
+pub(crate) fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
@@ -61,7 +61,7 @@ fn left(plan: &RollbackPlan) -> Vec<&str> {
     plan.left_alone.iter().map(|(path, _)| path.as_str()).collect()
 }
 
-const VIRTUAL: &str = "[workspace]\nresolver = \"2\"\nmembers = [\"crates/*\"]\n";
+pub(crate) const VIRTUAL: &str = "[workspace]\nresolver = \"2\"\nmembers = [\"crates/*\"]\n";
 
 #[test]
 fn working_trees_of_other_repositories_stay_as_they_are_and_are_named() {

@@ -13,7 +13,7 @@ use crate::cli::term::BOLD;
 use crate::cli::{exit, render};
 use crate::error::{Error, ErrorKind, Result};
 use crate::order;
-use crate::rollback::{self, RollbackOptions, RollbackPlan};
+use crate::rollback::{self, RollbackOptions, RollbackOutcome, RollbackPlan};
 use crate::store::{Store, StoreLock};
 use crate::validate::From;
 
@@ -38,10 +38,12 @@ impl Session<'_> {
             let text = if self.json() {
                 render::plan_json(&plan, args.dry_run)
             } else {
-                render::plan(&self.term, &store, &plan, args.verbose) + &render::plan_end(&plan)
+                render::plan(&self.term, &store, &plan, args.verbose)
+                    + &render::plan_end(&plan)
+                    + &render::findings(&self.term, &plan.findings)
             };
             self.report(&text);
-            return Ok(exit::DONE);
+            return Ok(if plan.findings.is_empty() { exit::DONE } else { exit::FINDINGS });
         }
         let (lock, plan) = match held {
             Some(lock) => {
@@ -62,8 +64,8 @@ impl Session<'_> {
         let outcome = rollback::apply(&lock, plan.clone(), &context)?;
         self.progress.clear();
         // An undo that had to leave something where it is, is not the whole undo.
-        let incomplete = !outcome.mismatches.is_empty() || (args.undo && !plan.left_alone.is_empty());
-        let code = if incomplete { exit::FINDINGS } else { exit::DONE };
+        let incomplete = args.undo && !plan.left_alone.is_empty();
+        let code = if incomplete { exit::FINDINGS } else { code(&outcome) };
         let undo_command = self.command(&store, "rollback --undo");
         let text = if self.json() {
             render::outcome_json(Some(&plan), &outcome, code)
@@ -112,14 +114,16 @@ impl Session<'_> {
     /// Shows the plan and asks. Ctrl-C at the question ends with exit code 3: nothing was changed.
     fn confirm(&self, store: &Store, plan: &RollbackPlan, verbose: bool) -> Result<()> {
         let unasked = |text: &str| Err(Error::new(ErrorKind::NotConfirmed, text));
+        let shown =
+            || render::plan(&self.term, store, plan, verbose) + &render::findings(&self.term, &plan.findings);
         if self.json() || !std::io::stdin().is_terminal() {
             if !self.json() {
-                self.report(&render::plan(&self.term, store, plan, verbose));
+                self.report(&shown());
             }
             return unasked("nobody is there to confirm the rollback; nothing was changed")
                 .map_err(|e| e.with_help("where the plan (--dry-run shows it) is right, add --force (-f)"));
         }
-        self.term.report(&render::plan(&self.term, store, plan, verbose));
+        self.term.report(&shown());
         let armed = Arc::new(AtomicBool::new(true));
         let armed_for_all = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].iter().try_for_each(|signal| {
             signal_hook::flag::register_conditional_shutdown(*signal, exit::NOT_DONE.into(), armed.clone())
@@ -143,9 +147,7 @@ impl Session<'_> {
         let lock = self.lock(store, args.no_wait)?;
         let outcome = rollback::resume(&lock, &self.context())?;
         self.progress.clear();
-        let code = outcome
-            .as_ref()
-            .map_or(exit::DONE, |o| if o.mismatches.is_empty() { exit::DONE } else { exit::FINDINGS });
+        let code = outcome.as_ref().map_or(exit::DONE, code);
         let undo = self.command(store, "rollback --undo");
         let text = match (&outcome, self.json()) {
             (Some(outcome), true) => render::outcome_json(None, outcome, code),
@@ -161,14 +163,16 @@ impl Session<'_> {
         let lock = self.lock(store, args.no_wait)?;
         let outcome = rollback::abort(&lock, &self.context())?;
         self.progress.clear();
+        let found = outcome.as_ref().is_some_and(|o| !o.findings.is_empty());
+        let code = if found { exit::FINDINGS } else { exit::DONE };
         let text = match (&outcome, self.json()) {
-            (Some(outcome), true) => render::abort_json(outcome),
+            (Some(outcome), true) => render::abort_json(outcome, code),
             (Some(outcome), false) => render::abort(&self.term, outcome),
             (None, true) => render::nothing_json("abort"),
             (None, false) => "Nothing to abort: no rollback was cut off.\n".into(),
         };
         self.report(&text);
-        Ok(exit::DONE)
+        Ok(code)
     }
 
     fn restore_to(&self, store: &Store, args: &Rollback, dir: &std::path::Path) -> Result<u8> {
@@ -187,6 +191,10 @@ impl Session<'_> {
         });
         Ok(code)
     }
+}
+
+fn code(outcome: &RollbackOutcome) -> u8 {
+    if outcome.mismatches.is_empty() && outcome.findings.is_empty() { exit::DONE } else { exit::FINDINGS }
 }
 
 /// What is done is what was shown.

@@ -38,7 +38,8 @@ pub(super) use preflight::{
 pub(super) use prune::{PruneView, emptied, pinned, prune, prune_json, restored};
 pub(super) use recover::{recover, recover_json, repair};
 pub(super) use rollback::{
-    abort, abort_json, nothing_json, outcome, outcome_json, plan, plan_end, plan_json, restore, restore_json,
+    abort, abort_json, findings, nothing_json, outcome, outcome_json, plan, plan_end, plan_json, restore,
+    restore_json,
 };
 pub(super) use show::{show, show_entries, show_entries_json, show_json};
 pub(super) use validate::{validate, validate_json};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::object;
+use crate::check::Finding;
 use crate::cli::term::{BOLD, CYAN, DIM, GREEN, RED, Term, YELLOW, brief, fill, plural};
 use crate::clock::show_duration;
 use crate::live_tree::FileState;
@@ -157,6 +158,22 @@ pub(in crate::cli) fn plan_end(plan: &RollbackPlan) -> String {
     format!("Dry run, nothing was changed. It would be:\n  {files}\n{directories}  {right}\n")
 }
 
+/// What cargo will say of the workspace, for people.
+pub(in crate::cli) fn findings(term: &Term, findings: &[Finding]) -> String {
+    let mut out = String::new();
+    for finding in findings {
+        // What cargo says stays on one line: people search for it.
+        let mut quoted = false;
+        let words = finding.problem.split(|c: char| {
+            quoted ^= c == '"';
+            c == ' ' && !quoted
+        });
+        let text = fill(9, std::iter::once(finding.place.as_str()).chain(words));
+        let _ = writeln!(out, "{} {text}", term.out(YELLOW, "warning:"));
+    }
+    out
+}
+
 /// What was done, for people.
 pub(in crate::cli) fn outcome(term: &Term, o: &RollbackOutcome, undo_command: &str) -> String {
     let mut out = String::new();
@@ -181,6 +198,7 @@ fn finished(out: &mut String, term: &Term, o: &RollbackOutcome, undo_command: &s
         writeln!(out, "{} {text} changed again by something else right away:", term.out(RED, "warning:"))?;
         o.mismatches.iter().take(NAMED).try_for_each(|path| writeln!(out, "  {path}"))?;
     }
+    write!(out, "{}", findings(term, &o.findings))?;
     for path in &o.unreadable {
         writeln!(out, "{} not in the restore point of the state before: {path}", term.out(YELLOW, "note:"))?;
     }
@@ -196,11 +214,12 @@ fn finished(out: &mut String, term: &Term, o: &RollbackOutcome, undo_command: &s
 /// What an abort did, for people.
 pub(in crate::cli) fn abort(term: &Term, o: &AbortOutcome) -> String {
     let head = term.out(GREEN, "Taken back:");
-    if o.had_begun {
+    let text = if o.had_begun {
         format!("{head} rollback {} and its changes;\nthe workspace is as it was before it.\n", o.id)
     } else {
         format!("{head} rollback {} had changed nothing yet;\nthe workspace is as it was.\n", o.id)
-    }
+    };
+    text + &findings(term, &o.findings)
 }
 
 /// What a restore elsewhere did, for people.
@@ -289,13 +308,19 @@ fn plan_fields(plan: &RollbackPlan) -> Value {
         "actions": actions,
         "left_alone": left,
         "outside_differences": plan.outside_differences,
+        "findings": found(&plan.findings),
         "counts": plan.counts,
     })
 }
 
+fn found(findings: &[Finding]) -> Vec<Value> {
+    findings.iter().map(|f| json!({ "place": f.place, "problem": f.problem })).collect()
+}
+
 /// A plan that is not carried out, for programs.
 pub(in crate::cli) fn plan_json(plan: &RollbackPlan, dry_run: bool) -> String {
-    object("rollback", 0, json!({ "done": false, "dry_run": dry_run, "plan": plan_fields(plan) }))
+    let code = u8::from(!plan.findings.is_empty());
+    object("rollback", code, json!({ "done": false, "dry_run": dry_run, "plan": plan_fields(plan) }))
 }
 
 /// What was done, for programs.
@@ -310,6 +335,7 @@ pub(in crate::cli) fn outcome_json(plan: Option<&RollbackPlan>, o: &RollbackOutc
         "counts": o.counts,
         "verified": o.verified,
         "mismatches": o.mismatches,
+        "findings": found(&o.findings),
         "unreadable": o.unreadable,
         "displaced": o.displaced.as_ref().map(|p| show_path(p)),
         "log": show_path(&o.log),
@@ -319,12 +345,18 @@ pub(in crate::cli) fn outcome_json(plan: Option<&RollbackPlan>, o: &RollbackOutc
 }
 
 /// What an abort did, for programs.
-pub(in crate::cli) fn abort_json(o: &AbortOutcome) -> String {
+pub(in crate::cli) fn abort_json(o: &AbortOutcome, code: u8) -> String {
     let fields = json!({
         "done": true,
-        "aborted": { "id": o.id, "actions": o.actions, "had_begun": o.had_begun, "log": show_path(&o.log) },
+        "aborted": {
+            "id": o.id,
+            "actions": o.actions,
+            "had_begun": o.had_begun,
+            "findings": found(&o.findings),
+            "log": show_path(&o.log),
+        },
     });
-    object("rollback", 0, fields)
+    object("rollback", code, fields)
 }
 
 /// Nothing was cut off, for programs.

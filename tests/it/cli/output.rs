@@ -484,15 +484,16 @@ fn a_dry_run_changes_nothing_at_all() {
     spoil(&world.root);
     let look = || Picture::with_times(&world.root, &[]);
     let before = look();
-    for more in [
-        &[][..],
-        &["--keep-new"],
-        &["--only", "crates/alpha"],
-        &["-p", "beta"],
-        &["--from", "archive"],
-        &["-f"],
+    // What goes back in part leaves the package without a source that cargo refuses.
+    for (more, code) in [
+        (&[][..], 0),
+        (&["--keep-new"], 0),
+        (&["--only", "crates/alpha"], 1),
+        (&["-p", "beta"], 0),
+        (&["--from", "archive"], 0),
+        (&["-f"], 0),
     ] {
-        backstop(&world.root).args(["rollback", "-t", "latest", "--dry-run"]).args(more).ends(0);
+        backstop(&world.root).args(["rollback", "-t", "latest", "--dry-run"]).args(more).ends(code);
     }
     backstop(&world.root).arg("list").ends(0);
     backstop(&world.root).arg("show").ends(0);
