@@ -75,6 +75,7 @@ impl Leftovers<'_> {
                 if self.selection.is_everything() && !self.options.keep_new {
                     let since = members.iter().filter(|m| !recorded.contains(&m.directory));
                     troubles.extend(since.map(Member::came_since));
+                    troubles.extend(left.iter().filter_map(|(at, why)| steers(&after.workspace, at, why)));
                 }
                 for (directory, package) in recorded.iter().zip(&self.manifest.packages) {
                     if self.was_member(package)
@@ -231,6 +232,23 @@ impl Leftovers<'_> {
         }
         Ok(())
     }
+}
+
+/// A file that came since, stays because git ignores it, and steers every build.
+fn steers(workspace: &Path, at: &RootedPath, why: &LeftAlone) -> Option<Trouble> {
+    const STEERING: [&str; 5] =
+        [".cargo", ".cargo/config", ".cargo/config.toml", "rust-toolchain", "rust-toolchain.toml"];
+    let path = at.path.as_path();
+    let steers = at.root.is_workspace() && STEERING.iter().any(|name| path == Path::new(name));
+    let config = |name: &str| workspace.join(path).join(name).exists();
+    let steers = steers && (path != Path::new(".cargo") || config("config") || config("config.toml"));
+    (steers && *why == LeftAlone::Ignored).then(|| Trouble {
+        places: vec![workspace.join(path)],
+        problem: format!(
+            "came since the restore point and stays ({why}): cargo reads it, and builds by it; move it away for the \
+             build as it was"
+        ),
+    })
 }
 
 fn blocked(at: &RootedPath, why: &str) -> String {

@@ -264,8 +264,10 @@ fn crate_roots_to_touch(
         let content = matches!(action.verb(), Verb::Create | Verb::Replace | Verb::Displace);
         let link =
             [&action.before, &action.after].iter().any(|t| matches!(t, Some(FileState::Symlink { .. })));
-        let name = action.path.file_name();
-        let seen = action.path.as_path().extension().is_some_and(|e| e == "rs") || name == "Cargo.toml";
+        let is_source = action.path.as_path().extension().is_some_and(|e| e == "rs");
+        // A macro that lists its package's sources (one `mod` a file, say) names none that was not there.
+        let comes_or_goes = is_source && action.verb() != Verb::Replace;
+        let seen = (is_source && !comes_or_goes) || action.path.file_name() == "Cargo.toml";
         if !content || (seen && !link) {
             continue;
         }
@@ -278,7 +280,8 @@ fn crate_roots_to_touch(
             p.root == action.root && p.directory.as_ref().is_none_or(|dir| action.path.is_in(dir))
         };
         let owner = packages.iter().position(|p| owns(p));
-        let readers = packages.iter().enumerate().filter(|(i, _)| !told || owner == Some(*i));
+        let owners_alone = told || (comes_or_goes && !link && owner.is_some());
+        let readers = packages.iter().enumerate().filter(|(i, _)| !owners_alone || owner == Some(*i));
         let roots =
             readers.flat_map(|(_, p)| p.crate_roots.iter().map(|path| RootedPath::new(&p.root, path)));
         touch.extend(roots.filter(|key| matches!(present.known.get(key), Some(FileState::File { .. }))));

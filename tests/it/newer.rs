@@ -53,6 +53,14 @@ fn whoever_may_have_read_a_changed_file_is_built_anew() {
         assert!(wanted.len() > 1 || !found.iter().any(|f| f == all[1]), "{file}: {found:?}");
         fs::write(world.at(file), old).unwrap();
     }
+    // A source that comes or goes, for a macro that lists its package's: it names what it found at the last build.
+    write(world.at("crates/beta/src/more/added.rs"), "");
+    assert_eq!(touched(&world), all[1..]);
+    remove(world.at("crates/beta/src/more"));
+    let text = fs::read(world.at("crates/alpha/src/util.rs")).unwrap();
+    remove(world.at("crates/alpha/src/util.rs"));
+    assert_eq!(touched(&world), all[..1]);
+    write(world.at("crates/alpha/src/util.rs"), text);
     // What was added and goes, and what is gone.
     write(world.at("crates/alpha/added.json"), "new\n");
     assert_eq!(touched(&world).len(), 2);

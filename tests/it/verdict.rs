@@ -97,6 +97,7 @@ fn what_came_since_and_cargo_would_take_for_a_member_goes_out_whole() {
             write(w.at("crates/c/target/CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55");
             write(w.at("crates/c/target/debug/x"), "x");
         }),
+        ("notes, without a package", |w| write(w.at("crates/daemon/README.md"), "x")),
         ("ignored files and nothing else", |w| write(w.at("crates/c/.env"), "x")),
         ("a package that is ignored itself", |w| package(w, "crates/ignored", "")),
         ("a hidden directory", |w| write(w.at("crates/.idea/.env"), "x")),
@@ -170,6 +171,23 @@ fn what_cannot_go_out_is_named_with_what_cargo_will_say() {
             },
             &keep_new(),
             &["two packages named `a`", "crates/a"],
+        ),
+        (
+            "a worktree in a directory of its own",
+            BOTH,
+            |w| git(&w.root, &["worktree", "add", "-q", "crates/trees/other", "-b", "other"]),
+            &all,
+            &["crates/trees matches `crates/*`", "crates/trees/other"],
+        ),
+        (
+            "a configuration that git ignores",
+            &format!("{BOTH}exclude = [\"crates/ignored\"]\n"),
+            |w| {
+                write(w.at(".git/info/exclude"), ".cargo/\n");
+                write(w.at(".cargo/config.toml"), "[build]\nrustflags = [\"--cfg\", \"x\"]\n");
+            },
+            &all,
+            &[".cargo came since the restore point and stays (git ignores it)"],
         ),
         ("a new package that cargo takes, kept", BOTH, |w| package(w, "crates/c", ""), &keep_new(), &[]),
         (
