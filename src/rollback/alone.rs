@@ -107,10 +107,13 @@ impl<'a> Part<'a> {
                     continue;
                 }
                 let directory = at.path.parent();
-                let gone = |p: &&crate::manifest::Package| p.root == at.root && p.directory == directory;
-                match manifest.packages.iter().find(gone).filter(|_| !self.present.known.contains_key(&at)) {
-                    Some(package) => asked.packages.push(package.name.clone()),
-                    None => asked.only.push(self.named(&at)),
+                let mut packages = manifest.packages.iter();
+                let package = packages.find(|p| p.root == at.root && p.directory == directory);
+                let is_gone = !self.present.known.contains_key(&at);
+                match package {
+                    Some(package) if asked.packages.contains(&package.name) => continue,
+                    Some(package) if is_gone => asked.packages.push(package.name.clone()),
+                    _ => asked.only.push(self.named(&at)),
                 }
                 seen.push(at);
                 more = true;
@@ -136,9 +139,7 @@ impl<'a> Part<'a> {
 
     fn command(&self, manifest: &Manifest, asked: &Asked) -> String {
         let mut words = format!("rollback -t {}", manifest.id);
-        let mut packages = asked.packages.clone();
-        packages.dedup();
-        packages.iter().for_each(|name| words += &format!(" -p {}", shell_word(name.as_ref())));
+        asked.packages.iter().for_each(|name| words += &format!(" -p {}", shell_word(name.as_ref())));
         asked.only.iter().for_each(|path| words += &format!(" --only {}", shell_word(path.as_os_str())));
         if self.options.outside {
             words += " --outside";

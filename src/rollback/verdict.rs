@@ -53,7 +53,7 @@ impl Member {
 /// Judges a tree. A root manifest that cannot be read is all that there is to say.
 pub(super) fn judge(after: &After<'_>) -> Verdict {
     let root = after.workspace.clone();
-    let mut judge = Judge { after, root: Document::default(), out: Verdict::default() };
+    let mut judge = Judge { after, root: Document::default(), needs: Vec::new(), out: Verdict::default() };
     let place = root.join("Cargo.toml");
     match after.manifest(&place).map(|text| Document::read(&text)) {
         None => judge.trouble(
@@ -72,6 +72,8 @@ pub(super) fn judge(after: &After<'_>) -> Verdict {
 struct Judge<'a, 'b> {
     after: &'a After<'b>,
     root: Document,
+    /// Which member's directory needs which to be built first.
+    needs: Vec<(PathBuf, PathBuf)>,
     out: Verdict,
 }
 
@@ -120,6 +122,7 @@ impl Judge<'_, '_> {
             self.path_dependency(root, "[patch]", clean(&root.join(replaced)));
         }
         self.names();
+        self.circles();
     }
 
     /// Whether `exclude` keeps a directory out: by the path's start, and `members` beats it where it names the path.
@@ -141,7 +144,7 @@ impl Judge<'_, '_> {
                 format!(
                     "{by} and has no Cargo.toml: cargo will refuse the whole workspace with \"failed to load manifest for \
                      workspace member\"; {}",
-                    if directory.symlink_metadata().is_ok() {
+                    if self.after.is_dir(&directory) {
                         "move the directory away"
                     } else {
                         "restore it, or take it out of `members`"
@@ -170,7 +173,10 @@ impl Judge<'_, '_> {
         }
         self.out.members.push(Member { directory: directory.clone(), by, manifest: manifest.clone() });
         self.inherited(&place, &manifest);
-        for (name, path) in dependencies(&manifest, &self.root, &directory, &self.after.workspace) {
+        for (name, path, dev) in dependencies(&manifest, &self.root, &directory, &self.after.workspace) {
+            if !dev {
+                self.needs.push((directory.clone(), path.clone()));
+            }
             self.path_dependency(&directory, &name, path);
         }
     }
@@ -271,6 +277,25 @@ impl Judge<'_, '_> {
         }
     }
 
+    /// No package needs itself, whatever lies between.
+    fn circles(&mut self) {
+        loop {
+            let before = self.needs.len();
+            let waiting: order::Set<PathBuf> = order::gather(self.needs.iter().map(|(from, _)| from.clone()));
+            self.needs.retain(|(_, to)| waiting.contains(to));
+            if self.needs.is_empty() {
+                return;
+            }
+            if self.needs.len() == before {
+                break;
+            }
+        }
+        let places: Vec<PathBuf> = self.needs.iter().map(|(from, _)| from.join("Cargo.toml")).collect();
+        let problem = "and what it depends on need each other: cargo will say \"cyclic package dependency\"; roll back \
+                       both sides, or correct a manifest";
+        self.trouble(places, problem.into());
+    }
+
     /// Without `[workspace]` of its own, the package belongs to the next workspace above that does not exclude it.
     fn claimed_from_above(&mut self, root: &Path) {
         for above in root.ancestors().skip(1) {
@@ -309,7 +334,7 @@ fn dependencies(
     root: &Document,
     directory: &Path,
     workspace: &Path,
-) -> Vec<(String, PathBuf)> {
+) -> Vec<(String, PathBuf, bool)> {
     let mut out = Vec::new();
     for scalar in &manifest.scalars {
         let [above @ .., name, key] = scalar.path.as_slice() else { continue };
@@ -329,7 +354,8 @@ fn dependencies(
             document.strings(&keys).next().map(str::to_owned)
         };
         if let Some(path) = at("path") {
-            out.push((at("package").unwrap_or_else(|| name.clone()), clean(&base.join(path))));
+            let dev = above.last().is_some_and(|table| table.starts_with("dev"));
+            out.push((at("package").unwrap_or_else(|| name.clone()), clean(&base.join(path)), dev));
         }
     }
     out

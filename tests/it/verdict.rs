@@ -246,6 +246,18 @@ fn what_cannot_go_out_is_named_with_what_cargo_will_say() {
             &["the package there is `a`"],
         ),
         (
+            "two packages that need each other",
+            BOTH,
+            |w| {
+                let needing =
+                    |name: &str, path: &str| format!("[dependencies]\n{name} = {{ path = \"{path}\" }}\n");
+                package(w, "crates/c", &needing("d", "../d"));
+                package(w, "crates/d", &needing("c", "../c"));
+            },
+            &keep_new(),
+            &["cyclic package dependency"],
+        ),
+        (
             "a workspace in a member",
             BOTH,
             |w| package(w, "crates/c", "[workspace]\n"),
