@@ -131,7 +131,7 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
 
     let mut out = Additions::default();
     let born = born_packages(name, &walked.found, manifest);
-    let scoped = Scoped::new(name, manifest, &born);
+    let scoped = Scoped::new(name, manifest, &born, &walked.found);
     for found in &walked.found {
         let path = &found.path;
         if manifest.find(name, path).is_some() {
@@ -216,16 +216,23 @@ struct Scoped<'a> {
     /// Git ignored the root itself.
     ignored_whole: bool,
     unprotected: order::Set<&'a RelPath>,
+    /// The directories above what a pattern of the settings brings in now.
+    leading: order::Set<RelPath>,
 }
 
 impl<'a> Scoped<'a> {
-    fn new(name: &'a RootName, manifest: &'a Manifest, born: &'a [Option<RelPath>]) -> Self {
+    fn new(name: &'a RootName, manifest: &'a Manifest, born: &'a [Option<RelPath>], found: &[Found]) -> Self {
         let scope = &manifest.scope;
         let ignored = scope.ignored.iter().filter(|place| place.root == *name);
         let ignored_whole = ignored.clone().any(|place| place.path.is_none());
         let ignored = order::gather(ignored.filter_map(|place| place.path.as_ref()));
         let unprotected = order::gather(&scope.unprotected_directories);
-        Scoped { name, manifest, born, ignored, ignored_whole, unprotected }
+        let leading = order::Set::new();
+        let mut scoped = Scoped { name, manifest, born, ignored, ignored_whole, unprotected, leading };
+        let included =
+            found.iter().filter(|f| f.kind != Ok(FileKind::Directory) && scoped.is_included(&f.path));
+        scoped.leading = order::gather(included.flat_map(|f| f.path.ancestors()));
+        scoped
     }
 
     fn holds(&self, found: &Found) -> bool {
@@ -241,12 +248,18 @@ impl<'a> Scoped<'a> {
         scope.directories.iter().any(|p| p.holds(self.name, path))
             || self.born.iter().flatten().any(|dir| path.is_in(dir))
             || self.leads_to_born(path)
+            || self.is_included(path)
     }
 
-    /// A new directory above a package born since.
+    /// Whether a pattern of the settings brings it in.
+    fn is_included(&self, path: &RelPath) -> bool {
+        self.manifest.scope.included.iter().any(|pattern| crate::glob::matches(pattern, self.name, path))
+    }
+
+    /// A new directory above a package born since, or above what a pattern brings in.
     fn leads_to_born(&self, path: &RelPath) -> bool {
         let scope = &self.manifest.scope;
-        let leads = self.born.iter().flatten().any(|dir| dir.is_in(path));
+        let leads = self.born.iter().flatten().any(|dir| dir.is_in(path)) || self.leading.contains(path);
         leads && !self.unprotected.contains(&path) && scope.root_entries.binary_search(path).is_err()
     }
 

@@ -43,7 +43,8 @@ pub struct Scope {
     pub whole_workspace: bool,
     /// Whether git's rules judged the files then. Where they did, what git cannot judge later stays.
     pub git: bool,
-    /// The directories in the scope: packages, `.cargo`, `.config`; `None` as path for the root itself.
+    /// The directories in the scope: packages, `.cargo`, `.config`, what a build script watches; `None` as path for the root
+    /// itself.
     pub directories: Vec<Place>,
     /// What git ignored then, directories collapsed.
     pub ignored: Vec<Place>,
@@ -55,6 +56,9 @@ pub struct Scope {
     pub root_entries: Vec<RelPath>,
     /// Patterns of the settings that kept files out, with the root and directory that they count from.
     pub excluded: Vec<Pattern>,
+    /// Patterns of the settings that brought files in: one that they name later is an addition. Absent in older ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub included: Vec<Pattern>,
 }
 
 /// A place below a root.

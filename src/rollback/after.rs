@@ -109,8 +109,11 @@ impl<'a> After<'a> {
     /// The names in a directory, sorted.
     fn names(&self, dir: &Path) -> Vec<OsString> {
         let live = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
-        let placed = self.changed.iter().filter(|(path, _)| path.parent() == Some(dir));
-        let placed = placed.filter_map(|(path, _)| Some(path.file_name()?.to_owned()));
+        let first = self.changed.partition_point(|(path, _)| path.as_path() < dir);
+        let below =
+            self.changed[first..].iter().map(|(path, _)| path).take_while(|path| path.starts_with(dir));
+        let placed = below.filter(|path| path.parent() == Some(dir)).filter_map(|path| path.file_name());
+        let placed = placed.map(ToOwned::to_owned);
         let mut names: Vec<OsString> = live.chain(placed).collect();
         order::sort(&mut names);
         names.dedup();

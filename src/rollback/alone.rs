@@ -75,7 +75,8 @@ impl<'a> Part<'a> {
     fn plan_of(&self, manifest: Manifest, asked: Asked) -> Result<RollbackPlan> {
         let own = manifest.own_roots();
         let reached = |root: &RootName| self.options.outside || own.contains(root);
-        let added: Vec<_> = self.present.added.keys().collect();
+        let more = if asked.only.is_empty() { Vec::new() } else { self.members(&manifest)? };
+        let added: Vec<_> = self.present.added.keys().chain(&more).collect();
         let selection = PathFilter::new(&asked, self.store.root(), &[&manifest], &added, &self.live, false)?;
         selection.refuse_outside(reached)?;
         let wanted = needed(&manifest, self.present, &selection);
@@ -86,12 +87,27 @@ impl<'a> Part<'a> {
         plan(self.store, &verified, self.present, &selection, &options, outside, self.context)
     }
 
-    /// Whether cargo refuses the workspace as it is: then it is not for the package that it would.
-    fn is_refused_already(&self) -> Result<bool> {
+    /// The directories that cargo would take for members now, by the restore point's patterns: an empty one is no addition,
+    /// and can be asked for all the same.
+    fn members(&self, manifest: &Manifest) -> Result<Vec<RootedPath>> {
+        let after = self.as_it_is()?;
+        let patterns = manifest.members.iter().flat_map(|globs| &globs.members);
+        let found = patterns.flat_map(|pattern| after.expand(pattern).0);
+        Ok(found
+            .filter_map(|directory| after.manifest_at(&directory))
+            .filter_map(|at| Some(RootedPath { path: at.path.parent()?, root: at.root }))
+            .collect())
+    }
+
+    fn as_it_is(&self) -> Result<After<'_>> {
         let roots: Vec<_> = self.present.roots.iter().map(|r| r.root.clone()).collect();
         let purpose = Purpose::Rollback { to: self.listed.id.clone() };
-        let after = After::new(self.store, &roots, &purpose, &[], self.context)?;
-        Ok(!judge(&after).troubles.is_empty())
+        After::new(self.store, &roots, &purpose, &[], self.context)
+    }
+
+    /// Whether cargo refuses the workspace as it is: then it is not for the package that it would.
+    fn is_refused_already(&self) -> Result<bool> {
+        Ok(!judge(&self.as_it_is()?).troubles.is_empty())
     }
 
     /// What else has to be asked for so that cargo takes the workspace: manifests, and packages that are gone.

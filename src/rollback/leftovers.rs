@@ -59,7 +59,11 @@ impl Leftovers<'_> {
                     continue;
                 }
                 let Some(place) = self.born_since(&after, &directory) else { continue };
-                match self.take_whole(&place, left)? {
+                let taken = match self.why_kept(&place) {
+                    Some(why) => Err(why),
+                    None => self.take_whole(&place, left)?,
+                };
+                match taken {
                     Ok(taken) => {
                         left.retain(|at, _| at.root != place.root || !at.path.is_in(&place.path));
                         taken.into_iter().for_each(|action| drop(actions.insert(action.place(), action)));
@@ -73,7 +77,11 @@ impl Leftovers<'_> {
                 let Verdict { members, mut troubles } = verdict;
                 let recorded = self.recorded();
                 if self.selection.is_everything() && !self.options.keep_new {
-                    let since = members.iter().filter(|m| !recorded.contains(&m.directory));
+                    let held = |m: &&Member| {
+                        let at = after.manifest_at(&m.directory);
+                        at.is_some_and(|at| self.manifest.find(&at.root, &at.path).is_some())
+                    };
+                    let since = members.iter().filter(|m| !recorded.contains(&m.directory) && !held(m));
                     troubles.extend(since.map(Member::came_since));
                     troubles.extend(left.iter().filter_map(|(at, why)| steers(&after.workspace, at, why)));
                 }
@@ -119,21 +127,35 @@ impl Leftovers<'_> {
         self.manifest.entries.iter().filter(own).any(|e| e.reasons.contains(&Reason::Member))
     }
 
-    /// Where a directory lies that is asked for and was not there when the restore point was made.
+    /// Where a directory lies that was not there when the restore point was made, as far as that is known.
     fn born_since(&self, after: &After<'_>, directory: &Path) -> Option<RootedPath> {
         let (root, base) = after.root_of(directory)?;
         let path = RelPath::strip(base, directory)?;
         let (manifest, scope) = (self.manifest, &self.manifest.scope);
-        let holds = |places: &[Place]| places.iter().any(|p| p.path.is_some() && p.holds(root, &path));
         let was_there = self.recorded().iter().any(|package| package == directory)
             || manifest.find(root, &path).is_some()
             || manifest.holds_below(root, &path)
-            || holds(&scope.ignored)
-            || holds(&scope.foreign_packages)
             || (root.is_workspace()
                 && (scope.root_entries.contains(&path) || scope.unprotected_directories.contains(&path)));
-        let asked = self.selection.holds(root, &path) && !self.options.keep_new;
-        (asked && !was_there).then(|| RootedPath::new(root, &path))
+        (!was_there).then(|| RootedPath::new(root, &path))
+    }
+
+    /// Why a directory that came since is not looked into.
+    fn why_kept(&self, at: &RootedPath) -> Option<String> {
+        let scope = &self.manifest.scope;
+        let holds = |places: &[Place]| places.iter().any(|p| p.path.is_some() && p.holds(&at.root, &at.path));
+        if holds(&scope.ignored) || holds(&scope.foreign_packages) {
+            Some(
+                "nobody can say whether it was there then: git ignored it, or its package was not protected"
+                    .into(),
+            )
+        } else if self.options.keep_new {
+            Some("--keep-new keeps it".into())
+        } else if !self.selection.holds(&at.root, &at.path) {
+            Some(format!("add `--only {}` to move it out", at.shown()))
+        } else {
+            None
+        }
     }
 
     /// The actions that move a directory out with all that is in it, or why it has to stay.

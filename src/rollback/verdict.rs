@@ -53,7 +53,13 @@ impl Member {
 /// Judges a tree. A root manifest that cannot be read is all that there is to say.
 pub(super) fn judge(after: &After<'_>) -> Verdict {
     let root = after.workspace.clone();
-    let mut judge = Judge { after, root: Document::default(), needs: Vec::new(), out: Verdict::default() };
+    let mut judge = Judge {
+        after,
+        root: Document::default(),
+        seen: order::Set::new(),
+        needs: Vec::new(),
+        out: Verdict::default(),
+    };
     let place = root.join("Cargo.toml");
     match after.manifest(&place).map(|text| Document::read(&text)) {
         None => judge.trouble(
@@ -72,6 +78,7 @@ pub(super) fn judge(after: &After<'_>) -> Verdict {
 struct Judge<'a, 'b> {
     after: &'a After<'b>,
     root: Document,
+    seen: order::Set<PathBuf>,
     /// Which member's directory needs which to be built first.
     needs: Vec<(PathBuf, PathBuf)>,
     out: Verdict,
@@ -134,7 +141,7 @@ impl Judge<'_, '_> {
     }
 
     fn member(&mut self, directory: PathBuf, by: String) {
-        if self.out.members.iter().any(|m| m.directory == directory) || self.is_excluded(&directory) {
+        if self.is_excluded(&directory) || !self.seen.insert(directory.clone()) {
             return;
         }
         let place = directory.join("Cargo.toml");

@@ -22,7 +22,7 @@ pub(super) struct Area<'a> {
     pub(super) gathered: Gathered,
     pub(super) chosen: order::Map<RelPath, Chosen>,
     pub(super) skipped: order::Set<Skipped>,
-    /// Directories that cargo's configuration names.
+    /// Directories that cargo's configuration names, or a build script watches.
     pub(super) steering: Vec<RelPath>,
     /// What the setting `outside` calls it, where that is why it is a root.
     pub(super) setting: Option<String>,

@@ -53,7 +53,7 @@ pub(super) fn assemble(workspace: &Workspace, store: &Path) -> Result<ProtectedS
     let whole = workspace.settings.scope == ScopeSetting::Workspace;
     // The workspace's area comes first: its name is empty.
     let unprotected = areas.first().map(|area| report::unprotected(area, &exclude)).unwrap_or_default();
-    let scope = report::scope(&areas, whole, exclude);
+    let scope = report::scope(&areas, whole, exclude, include);
     let packages = recorded_packages(&areas, &mut resolved);
     let roots = areas.iter().map(|area| recorded_root(workspace, area)).collect();
     let mut entries = Vec::new();

@@ -126,7 +126,8 @@ fn take(
         return;
     }
     let Some(found) = look(&directory, path.clone()) else { return };
-    if input.reader == Reader::Cargo && found.kind == Ok(FileKind::Directory) && !never(&found.path, true) {
+    let whole = input.reader != Reader::Compiler && found.kind == Ok(FileKind::Directory);
+    if whole && !never(&found.path, true) {
         area.steering.push(found.path.clone());
     }
     let items = match found.kind {

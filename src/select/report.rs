@@ -55,8 +55,13 @@ pub(super) fn unreadable(
 }
 
 /// What a later rollback may touch.
-pub(super) fn scope(areas: &[Area<'_>], whole_workspace: bool, excluded: Vec<Pattern>) -> Scope {
-    let mut scope = Scope { whole_workspace, excluded, ..Scope::default() };
+pub(super) fn scope(
+    areas: &[Area<'_>],
+    whole_workspace: bool,
+    excluded: Vec<Pattern>,
+    included: Vec<Pattern>,
+) -> Scope {
+    let mut scope = Scope { whole_workspace, excluded, included, ..Scope::default() };
     for area in areas {
         let place = |path: Option<RelPath>| Place { root: area.name.clone(), path };
         let is_workspace = area.name.is_workspace();

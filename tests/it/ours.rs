@@ -302,3 +302,41 @@ fn of_a_cargo_home_only_the_configuration_is_the_workspaces() {
     assert!(world.at(".cargo/bin/other").exists());
     assert_eq!(read(world.at(".cargo/audit.toml")), "then\n");
 }
+
+#[test]
+fn what_a_pattern_or_a_watched_directory_would_bring_in_is_an_addition() {
+    let root = "[workspace]\nmembers = [\"a\"]\n[workspace.metadata.backstop]\ninclude = [\"queries/**\", \"*.d/x/*.json\"]\n\
+                exclude = [\"**/*.big\"]\n";
+    let world = workspace("ws", root, &["a"]);
+    write(world.at(".gitignore"), "/target/\n/backup/\n");
+    for file in ["queries/q.json", "z.d/x/1.json", "z.d/other", "proto/a.proto"] {
+        write(world.at(file), "then\n");
+    }
+    commit(&world.root);
+    write(world.at("target/debug/build/a-0123456789abcdef/output"), "cargo:rerun-if-changed=../proto\n");
+    write(world.at("a/build.rs"), "fn main() {}\n");
+    world.backup();
+    let added = [
+        "proto/b.proto",
+        "proto/deep/c.proto",
+        "queries/deep/new.json",
+        "queries/new.json",
+        "y.d/x/1.json",
+        "z.d/x/2.json",
+    ];
+    let stays = ["queries/new.big", "y.d/other", "z.d/since", "z.d/x/2.txt"];
+    added.iter().chain(&stays).for_each(|file| write(world.at(file), "since\n"));
+    assert_eq!(changes(&world), added);
+    let before = world.picture();
+    let plan = world.plan(&RollbackOptions::default());
+    assert_eq!(left(&plan), ["queries/new.big"]);
+    assert!(plan.touch.iter().any(|at| at.path.as_bytes() == b"a/src/lib.rs"), "{:?}", plan.touch);
+    world.rollback(&RollbackOptions::default());
+    added.iter().for_each(|file| assert!(!world.at(file).exists(), "{file}"));
+    stays.iter().for_each(|file| assert!(world.at(file).exists(), "{file}"));
+    assert!(
+        !world.at("proto/deep").exists() && !world.at("queries/deep").exists() && !world.at("y.d/x").exists()
+    );
+    world.undo();
+    crate::support::tree::assert_same(&world.picture(), &before, "undone");
+}

@@ -153,6 +153,27 @@ fn what_cannot_go_out_is_named_with_what_cargo_will_say() {
             &["crates/c", "failed to load manifest for workspace member", "crates/c/a.new"],
         ),
         (
+            "an excluded file in what git ignores",
+            &excluding,
+            |w| {
+                package(w, "crates/c", "");
+                write(w.at("crates/c/target/a.new"), "x");
+            },
+            &all,
+            &["crates/c/target/a.new"],
+        ),
+        (
+            "a clone in what git ignores",
+            BOTH,
+            |w| {
+                package(w, "crates/c", "");
+                mkdir(w.at("crates/c/target/clone"));
+                git(w.at("crates/c/target/clone"), &["init", "-q"]);
+            },
+            &all,
+            &["crates/c/target/clone"],
+        ),
+        (
             "a repository that `cargo new` made where none is above",
             BOTH,
             |w| {
@@ -303,6 +324,32 @@ fn what_cannot_go_out_is_named_with_what_cargo_will_say() {
     for (what, root, since, options, named) in cases {
         case(what, root, *since, options, named);
     }
+}
+
+#[test]
+fn what_a_part_leaves_in_the_way_goes_with_the_path_that_is_told() {
+    let world = workspace("ws", VIRTUAL, &["crates/a"]);
+    backstop(&world.root).arg("backup").ends(0);
+    mkdir(world.at("crates/empty"));
+    write(world.at("crates/a/src/lib.rs"), "//\n");
+    let run = backstop(&world.root).args(["rollback", "-t", "latest", "-f", "--only", "crates/a"]).ends(1);
+    run.prints("add `--only crates/empty` to move it out");
+    backstop(&world.root).args(["rollback", "-t", "latest", "-f", "--only", "crates/empty"]).ends(0);
+    cargo(&world).unwrap();
+}
+
+#[test]
+fn what_a_restore_point_of_a_present_holds_did_not_come_since() {
+    let world = workspace("ws", VIRTUAL, &["crates/a"]);
+    world.backup();
+    package(&world, "crates/c", "");
+    write(world.at("crates/c/more"), "x");
+    let before = world.rollback(&RollbackOptions::default()).pre_rollback.unwrap();
+    let listed = world.listed().into_iter().find(|l| l.id == before).unwrap();
+    let plan = world.plan_with(&listed, &RollbackOptions::default(), &Fs::real()).unwrap();
+    assert_eq!(found(&plan), [""; 0]);
+    world.apply_with(plan, &Fs::real()).unwrap();
+    assert!(world.at("crates/c/more").exists());
 }
 
 #[test]
