@@ -114,8 +114,7 @@ def table(name, rows): return [name, str(len(rows)), *(field for row in rows for
 def rows(fields, name, width):
     need(next(fields) == name)
     return [[next(fields) for _ in range(width)] for _ in range(int(next(fields)))]
-def ours(fields, name, width):  # The rows that are about the workspace, not about a directory outside it.
-    return [row[1:] for row in rows(fields, name, width) if not row[0]]
+def ours(fields, name, width): return [row[1:] for row in rows(fields, name, width) if not row[0]]  # Of ROOT.
 def safe(path):  # A path that stays below the root and leads into no version control system's directory.
     need(not {"", ".", "..", *VERSION_CONTROL} & set(path.lower().split("/")), f"a list has the path {show(path)}")
     return path
@@ -186,8 +185,7 @@ def matches(pattern, path):  # Whether a pattern of the settings fits a path or 
     regex = "".join(plain.get(word, "[^/]" if word[0] == "[" else re.escape(word[-1])) for word in words)
     return any(re.fullmatch(regex, each, re.S) for each in (path, *above(path)))
 def holds(places, path): return not places.isdisjoint(["", path, *above(path)])  # Whether it lies in one of them.
-def walk(point, opened):
-    # What stands in the workspace: by path, whether it is a directory (`None`: not looked into), and why it stays.
+def walk(point, opened):  # By path, whether it is a directory (`None`: not looked into), and why it stays.
     found, pending, targets = {}, [("", "", ask_git(ROOT, point.git))], {join(ROOT, each) for each in point.targets}
     leads_to_ours = {up for path in point.directories for up in (path, *above(path))}
     while pending:
@@ -247,10 +245,9 @@ def plan_rollback(point, opened, allowed):
         only_leads = now.is_dir and entry.is_dir and not holds(point.directories, path)  # Such a one keeps its mode.
         if now != entry and not only_leads: plan[path] = (now, entry)
     return plan, stays, verify(point, plan, allowed)
-def first_before(action, now, is_saved):  # What stood at a path before the first of the runs that were interrupted.
-    dirs = now.is_dir and (action.before.is_dir or action.after.is_dir)
-    begun = now == action.after or now == NOTHING and action.before.is_dir
-    return action.before if is_saved or not action.displaces and (dirs or begun) else now
+def first_before(a, now, is_saved):  # What stood at a path before the first of the runs that were interrupted.
+    begun = now == a.after or now == NOTHING and a.before.is_dir or now.is_dir and (a.before.is_dir or a.after.is_dir)
+    return a.before if is_saved or not a.displaces and begun else now
 def plan_undo(base):  # Back to what stood at each path before a run. What it displaced has to be there, unaltered.
     plan, stays, lost = {}, {}, []
     for action in base.actions:
@@ -347,10 +344,9 @@ def carry_out(run, is_new, was_open):  # Nothing in the workspace changes before
         raise
     try:
         move(run, todo)
-        for path in run.touch + [a.path for a in run.actions if not a.before.same(a.after)]:  # For cargo's next build.
-            if look(path).kind == "file": os.utime(enter(path), follow_symlinks=False)
+        wrong = touch(run)
         os.sync()
-        wrong = [show(a.path) for a in run.actions if look(a.path) != a.after]
+        wrong += [show(a.path) for a in run.actions if look(a.path) != a.after]
         os.rename(JOURNAL, closed(run.id))
         sync(ROLLBACK)
         settle()
@@ -358,13 +354,21 @@ def carry_out(run, is_new, was_open):  # Nothing in the workspace changes before
     except BaseException as failure:
         help = f"give the same command again; or: {EXECUTABLE} --resume | --abort"
         raise Stop(4, f"the rollback was interrupted: {show(str(failure) or 'on request')}", help=help) from failure
+def touch(run):  # For cargo's next build: to now, or to a second after the newest mark of a build if that is ahead.
+    marks = (join(up, name) for target in run.point.targets for up, _, names in os.walk(join(ROOT, target))
+             for name in names if name.startswith("dep-") or name in ("output", "stdout"))
+    now = max([time.time_ns(), *((int(os.lstat(mark).st_mtime) + 1) * 10**9 for mark in marks)])
+    changed = [a.path for a in run.actions if not a.before.same(a.after)]
+    paths = [path for path in run.touch + changed if look(path).kind == "file"]
+    for path in paths: os.utime(enter(path), ns=(now, now), follow_symlinks=False)
+    late = [path for path in paths if os.lstat(join(ROOT, path)).st_mtime_ns // 10**9 != now // 10**9]
+    return ["times of files: `cargo clean` before the next build"] if late else []
 def settle():  # No run is open: what it needed goes, and what it displaced is closed against later edits.
     replace(STATE, b"idle\n")
     for name in os.listdir(ROLLBACK):
         if name.startswith("stage_"): shutil.rmtree(f"{ROLLBACK}/{name}")
         if name.startswith(".") and name.endswith(".new"): os.unlink(f"{ROLLBACK}/{name}")
-        below = os.walk(f"{ROLLBACK}/{name}") if name.startswith("displaced_") else ()
-        for directory, _, _ in below: os.chmod(directory, 0o500)
+        for up, _, _ in os.walk(f"{ROLLBACK}/{name}" if name.startswith("displaced_") else ""): os.chmod(up, 0o500)
 def room(run, path):  # Where what stands at a path goes. What an earlier run moved there stays as it is.
     for place in ["files", "edited_since/files", *(f"edited_since{n}/files" for n in range(2, 1000))]:
         to = displaced(run.id, path, place)
@@ -387,8 +391,7 @@ def move(run, todo):
         now = look(path)
         if now.same(after[path]) and now.mode != after[path].mode: chmod(path, int(after[path].mode, 8))
 def chmod(path, mode):
-    name = enter(path)
-    if not stat.S_ISLNK(os.lstat(name).st_mode): os.chmod(name, mode)
+    if not islink(enter(path)): os.chmod(basename(path), mode)
 def give(name, owner):  # Run by root, what is new belongs to whom the old belonged, or the directory.
     found = os.lstat(name)
     if os.geteuid() == 0 and (found.st_uid, found.st_gid) != (owner.st_uid, owner.st_gid):
@@ -425,11 +428,8 @@ def next_id():  # The present second, or the one after the newest id of the stor
     last = max(re.findall(ID, " ".join(names) + os.fsdecode(read(STORE + "/store.json"))), default="20000101_000000")
     after = calendar.timegm(time.strptime(last, "%Y%m%d_%H%M%S")) + 1
     return time.strftime("%Y%m%d_%H%M%S", time.gmtime(max(time.time(), after)))
-def find_open():  # The record of a script's run that was interrupted.
-    return None if lexists(closed(open_id())) else read_record(open_id())
 def last_run():
-    ids = [name[9:24] for name in os.listdir(ROLLBACK) if re.fullmatch(f"rollback_{ID}[.]journal", name)]
-    run = read_record(max(ids)) if ids else None
+    run = read_record(max(re.findall(rf"(?m)^rollback_({ID})[.]journal$", "\n".join(os.listdir(ROLLBACK))), default=""))
     if run: return run
     raise Stop(3, "there is no rollback to undo, or it was not a script's", help=EXECUTABLE + " --undo")
 def point_of(run):  # The restore point that a run is about, or the newest: both say where the workspace lies.
@@ -461,7 +461,7 @@ def main():
     if not isdir(ROLLBACK): raise Stop(3, f"`{show(STORE)}` is no store; run the script in a store's scripts/")
     if not options.dry_run:  # The lock is held until this process ends.
         fcntl.flock(os.open(STORE + "/lock", os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    opened = find_open()
+    opened = None if lexists(closed(open_id())) else read_record(open_id())  # What a script was interrupted in.
     foreign = opened is None and lexists(JOURNAL)
     help = EXECUTABLE + " --resume | --abort; or, always safe: a rollback with -f, which keeps all that it moves"
     if foreign and not (options.force and options.point): raise Stop(4, "scripts/backstop was interrupted", help=help)
@@ -488,7 +488,7 @@ def main():
     wrong = carry_out(run, not again, bool(opened) or foreign)
     say(f"{'Undone' if options.undo else 'Rolled back'}: {len(run.actions)} changes, {len(wrong)} of them not right")
     say(f"Moved out to: {show(displaced(run.id, ''))}\nUndo this: {show(STORE)}/scripts/rollback.py --undo")
-    if wrong: raise Stop(1, "something else changed these again right away", wrong)
+    if wrong: raise Stop(1, "these are not as they should be", wrong)
     return 1 if options.undo and stays else 0
 try: sys.exit(main())
 except (Stop, OSError, ValueError, EOFError, re.error, KeyboardInterrupt) as failure:

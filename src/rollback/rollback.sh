@@ -9,9 +9,8 @@
 #
 # For the day on which scripts/backstop does not run. It first verifies every byte that it may write, then writes down
 # what it is about to do. Nothing is deleted: what has to make way is moved to rollback/displaced_ID/ in the store, and
-# nothing there is ever written over. If it is stopped on the way, give the same command again. Read it from top to
-# bottom: words, command line, reading, looking, planning, verifying, asking, writing down, staging, moving, closing.
-# It reads one file, rollback/LABEL_backup_TS.list, and what that names. Backstop's FORMAT.md has the formats.
+# nothing there is ever written over. If it is stopped on the way, give the same command again. It reads one file,
+# rollback/LABEL_backup_TS.list, and what that names. Backstop's FORMAT.md has the formats.
 #
 # Exit codes: 0 done; 1 done, but not all is as it should be; 2 wrong command line; 3 could not be done, nothing was
 # changed; 4 a rollback was interrupted: give the same command again; 5 another run holds the store.
@@ -49,6 +48,7 @@ stop() { # CODE TEXT [HELP]: the end. Before the first change, what was written 
   exit "$code"
 }
 need() { R=${BACKSTOP_TRIAL:+7} && stop "${R:-3}" "this script needs $1; nothing was changed" "$OTHERS"; } # 7: it was a trial
+in_the_way() { show "$1" && stop 3 "not a rollback's to move, and in the way: $R; nothing was changed"; }
 damaged() { show "${1##*/}" && stop 3 "$R is damaged or missing; nothing was changed" 'use scripts/backstop, or another restore point'; }
 
 # ---- What this machine has to have
@@ -113,15 +113,14 @@ fields() { # NAME WIDTH: N, then N × WIDTH fields, in F
   N=${L[AT + 1]} F=("${L[@]:AT+2:L[AT+1]*$2}")
   ((AT += 2 + N * $2, AT < ${#L[@]} - 1)) || damaged "$LIST"
 }
-check_path() { # ./PATH [KIND]: it has to lie in the workspace, and neither in the store nor in version control's own
-  local p="${1#.}/" bad=''
+check_paths() { # ./PATHS: each has to lie in the workspace, and neither in the store nor in version control's own
+  local p bad=''
   shopt -s nocasematch
-  [[ $p == / || $p == */@(|.|..)/* || $p == */$OWN_OF_VCS/* ]] && bad=1
-  shopt -u nocasematch
-  show "$1" && if [[ $bad ]]; then stop 3 "the list has an entry that no restore point has: $R; nothing was changed"; fi
-  if [[ $INSIDE && ($p == "${INSIDE#.}"/* || (${2-} != directory && ${INSIDE#.} == "$p"*)) ]]; then
-    stop 3 "files of the restore point lie in the store, $R among them; nothing was changed"
-  fi
+  for p; do if [[ $p/ == @(./|*/@(|.|..)/*|*/$OWN_OF_VCS/*) ]]; then bad=$p; fi; done
+  shopt -u nocasematch && show "$bad" && [[ -z $bad ]] || stop 3 "the list has an entry that no restore point has: $R; nothing was changed"
+  for p in ${INSIDE:+"$@"}; do if [[ $p/ == "$INSIDE"/* || ($INSIDE/ == "$p"/* && ${WK["$p"]-} == @(file|symlink)) ]]; then
+    show "$p" && stop 3 "files of the restore point lie in the store, $R among them; nothing was changed"
+  fi; done
 }
 enter() { # ROOT: goes into the workspace; INSIDE is where the store lies in it, as ./PATH
   printf -v R %b "$1"
@@ -156,7 +155,6 @@ read_list() { # FILE: the list of a restore point; its entries are wishes
   GIT=${L[AT + 2]} && ((AT += 3)) && fields entries 7
   for ((i = 0; i < ${#F[@]}; i += 7)); do
     path=./${F[i + 1]} kind=${F[i + 2]} mode=${F[i + 3]} size=${F[i + 4]} content=${F[i + 5]} dir=${path%/*} origin=''
-    check_path "$path" "$kind"
     case $kind in
     file) [[ $mode =~ $MODE_LIKE && $size =~ ^[0-9]+$ && $content =~ $SHA_LIKE ]] && origin=session ;;
     directory) size='' content='' && [[ $mode =~ $MODE_LIKE ]] ;;
@@ -173,7 +171,7 @@ read_list() { # FILE: the list of a restore point; its entries are wishes
   fields packages 0
   for ((i = N; i > 0; i--)); do
     [[ ${L[AT + 2]-} =~ ^(0|[1-9][0-9]{0,5})$ ]] || damaged "$1"
-    for ((N = L[AT + 2], AT += 3; N > 0; N--, AT++)); do check_path "./${L[AT]-}" directory && CRATE["./${L[AT]}"]=1; done
+    for ((N = L[AT + 2], AT += 3; N > 0; N--, AT++)); do CRATE["./${L[AT]-}"]=1; done
   done
 }
 read_record() { # ID: what a script recorded of its run: per path what was there before the first time, and the wish
@@ -181,9 +179,9 @@ read_record() { # ID: what a script recorded of its run: per path what was there
   read_sealed "$LIST" backstop-displaced 1 && [[ ${L[3]} == @(rollback|undo) && ${L[4]} =~ $ID_LIKE ]] || damaged "$LIST"
   KIND=${L[3]} OF=${L[4]} CREATED=${L[6]} AT=7 TOUCH=() RI=()
   fields roots 2 && ROOTS_PATH=${F[1]-} && fields unlock 3 && fields touch 2
-  for ((i = 1; i < ${#F[@]}; i += 2)); do check_path "./${F[i]}" directory && TOUCH+=("./${F[i]}") CRATE["./${F[i]}"]=1; done
+  for ((i = 1; i < ${#F[@]}; i += 2)); do TOUCH+=("./${F[i]}") CRATE["./${F[i]}"]=1; done
   fields actions 11 && REC=("${F[@]}")
-  for ((i = 0; i < ${#REC[@]}; i += 11)); do check_path "./${REC[i + 1]}" "${REC[i + 6]}" && RI["./${REC[i + 1]}"]=$i; done
+  for ((i = 0; i < ${#REC[@]}; i += 11)); do RI["./${REC[i + 1]}"]=$i; done
 }
 
 # ---- Looking at what stands there
@@ -209,8 +207,8 @@ look() { # PATHS, sorted: fills NK, NM, NZ, NC, NO
     l) NK["$path"]=symlink NC["$path"]=${found[i + 4]} ;;
     *) NK["$path"]=special ;;
     esac
-    show "$path" && [[ ${found[i + 6]} == "$DEVICE" ]] || need "$R on the file system of the store"
-    [[ ${found[i + 1]} != d || (-r $path && -x $path) ]] || need "the right to read directory $R"
+    [[ ${found[i + 6]} == "$DEVICE" ]] || { show "$path" && need "$R on the file system of the store"; }
+    [[ ${found[i + 1]} != d || (-r $path && -x $path) ]] || { show "$path" && need "the right to read directory $R"; }
   done
   mapfile -d '' -t found < <(on files sha256sum -z -- 2>/dev/null)
   for path in "${found[@]}"; do NC["${path:66}"]=${path:0:64}; done
@@ -265,12 +263,14 @@ find_additions() {
   done
   for dir in "${repositories[@]}"; do
     if [[ $dir != . || $GIT == 1 || -e .git ]] && git_sees "$dir"; then
-      for path in "${F[@]}"; do seen+=("$dir/$path"); done
+      seen+=("${F[@]/#/"$dir/"}")
     elif [[ $dir == . ]]; then
       walk ! -type d && seen+=("${F[@]}") && if [[ $GIT == 1 ]]; then judged=0; fi
     else leave "$dir" 'git does not work there, so it cannot be judged'
     fi
   done
+  mapfile -d '' -t F < <(cd -- "$ROLLBACK/displaced_$OPEN/files" 2>/dev/null && find . -mindepth 2 -name Cargo.toml -print0)
+  for path in "${F[@]%/*}"; do [[ ${PLAIN["$path"]-}${ENTRY["$path"]-} ]] || born["$path"]=1; done # Moved out by now.
   walk -type d -empty
   for path in "${seen[@]}" "${F[@]}"; do
     dir=${path%/*}
@@ -287,10 +287,10 @@ find_additions() {
     elif under FOREIGN "$path"; then why='it belongs to a package that was not protected'
     elif [[ $path == */ ]] || under others "$path"; then why="it is another repository's working tree"
     elif ((!judged)); then why='git does not work here, so it cannot be judged'
-    elif [[ -d $path && ! -L $path ]]; then why='it is an empty directory'
+    elif [[ -d $path && ! -L $path ]]; then [[ $CUT && ! $MINE ]] || why='it is an empty directory' # Not what is left.
     elif [[ ! -f $path && ! -L $path ]]; then why='it is no file'
     fi
-    if [[ $why ]]; then leave "$path" "$why"; else check_path "$path" && wish "$path" none '' '' '' ''; fi
+    if [[ $why ]]; then leave "$path" "$why"; else wish "$path" none '' '' '' ''; fi
   done
   for path in "${WISHES[@]}"; do # The directories above what goes may go too, if nothing else is in them.
     dir=${path%/*}
@@ -343,13 +343,14 @@ if [[ $UNDO ]]; then
       leave "$path" 'what was there could not be read; it stays in the store'
   done
   REC=() RI=() && if [[ $ID ]]; then read_record "$ID"; fi
+  check_paths "${WISHES[@]}" "${!CRATE[@]}" "${!RI[@]}"
 else
   find_list && LIST_FILE=$R
   read_sealed "$LIST_FILE" backstop-list 2 || damaged "$LIST_FILE"
   enter "${L[7]}" && if [[ $MINE ]]; then ID=$MINE && read_record "$ID"; fi
   read_list "$LIST_FILE"
   for path in "${!RI[@]}"; do if [[ -z ${WK["$path"]-} ]]; then wish "$path" none '' '' '' ''; fi; done
-  find_additions
+  check_paths "${WISHES[@]}" "${!CRATE[@]}" && find_additions
 fi
 
 # ---- What has to be written, and whether it can be
@@ -359,7 +360,7 @@ look "${WISHES[@]}" && NEEDED=()
 for ((i = ${#WISHES[@]} - 1; i >= 0; i--)); do
   path=${WISHES[i]} kind=${WK["${WISHES[i]}"]}
   if [[ $kind == file ]] && ! same "$path"; then NEEDED+=("$path"); fi
-  show "$path" && [[ ${NK["$path"]} != special ]] || stop 3 "not a rollback's to move, and in the way: $R; nothing was changed"
+  [[ ${NK["$path"]} != special ]] || in_the_way "$path"
   if [[ ${NK["$path"]} != directory ]]; then continue; fi
   if [[ $kind == directory ]]; then # One that only leads to protected files keeps its mode.
     if [[ -z $UNDO ]] && ! under DIRS "$path"; then WM["$path"]=${NM["$path"]}; fi
@@ -367,8 +368,7 @@ for ((i = ${#WISHES[@]} - 1; i >= 0; i--)); do
   fi
   for child in "$path"/*; do # One that goes must hold nothing that stays.
     if [[ ${WK["$child"]-} == none && -z ${STAYS["$child"]-} ]]; then continue; fi
-    show "$child" && STAYS["$path"]=1
-    [[ $kind == none ]] || stop 3 "not a rollback's to move, and in the way: $R; nothing was changed"
+    STAYS["$path"]=1 && [[ $kind == none ]] || in_the_way "$child"
   done
 done
 verify() { # DIR ORIGIN PATHS: takes those whose content below DIR is right; the others, in BAD
@@ -535,9 +535,9 @@ COMMAND=(chown -h) && grouped "${owners[@]}" && COMMAND=(chmod) && grouped "${mo
   stop 3 'failed to stage the files'
 look "${ACTS[@]}"
 for i in "${!ACTS[@]}"; do
-  path=${ACTS[i]} && show "$path"
-  [[ "${NK["$path"]} ${NM["$path"]} ${NZ["$path"]} ${NC["$path"]}" == "${SEEN[i]}" ]] ||
-    stop 3 "$R changed since the plan was made; nothing was changed" 'stop what writes to the workspace (an editor, a build), then try again'
+  path=${ACTS[i]}
+  [[ "${NK["$path"]} ${NM["$path"]} ${NZ["$path"]} ${NC["$path"]}" == "${SEEN[i]}" ]] || { show "$path" &&
+    stop 3 "$R changed since the plan was made; nothing was changed" 'stop what writes to the workspace (an editor, a build), then try again'; }
 done
 [[ $(tail -c 10 -- "$JOURNAL" | tr '\0' ' ') == 'committed ' ]] || put "$JOURNAL" intent backstop-journal committed
 
@@ -575,8 +575,8 @@ done
 TIME=$(date +%s.%N) dirs=() files=() WRONG=()
 for path in "${!TARGETS[@]}"; do path=${path/#.\/\///} && if [[ -d $path ]]; then dirs+=("$path"); fi; done
 if [[ ${dirs[*]} ]]; then
-  R=$(find "${dirs[@]}" -maxdepth 5 \( -name deps -o -name incremental \) -prune -o \
-    \( -path '*/.fingerprint/*/dep-*' -o -path '*/build/*/output' \) -printf '%T@\n' 2>/dev/null | sort -g | tail -n 1)
+  R=$(find "${dirs[@]}" \( -name deps -o -name incremental -o -name out \) -prune -o \
+    \( -name 'dep-*' -o -name output -o -name stdout \) -printf '%T@\n' 2>/dev/null | sort -g | tail -n 1)
   R=${R:-0} && if ((${R%.*} >= ${TIME%.*})); then TIME=$((${R%.*} + 1)); fi
 fi
 for path in "${TOUCH[@]}"; do if [[ -f $path && ! -L $path ]]; then files+=("$path"); fi; done
