@@ -114,3 +114,27 @@ fn a_mount_point_and_an_immutable_file_are_named_before_anything_moves() {
     assert!(ran("chattr", &["-i", lib.to_str().unwrap()]));
     run.ended(3).complains("lib.rs: is immutable");
 }
+
+#[test]
+fn a_mount_point_in_a_package_born_since_leaves_it_and_says_what_cargo_will_say() {
+    if !is_root() || !ran("unshare", &["-m", "true"]) {
+        eprintln!("note: mount points are not tried: that takes root");
+        return;
+    }
+    let world = World::new("virtual");
+    let bs = executable().to_str().unwrap();
+    write(world.at(".gitignore"), "/backup/\n/target/\n/crates/*/target/\n");
+    program("git", &world.root).args(["init", "-q"]).ends(0);
+    program(bs, &world.root).arg("backup").ends(0);
+    write(
+        world.at("crates/born/Cargo.toml"),
+        "[package]\nname = \"born\"\nversion = \"0.1.0\"\nedition = \"2021\"\n",
+    );
+    write(world.at("crates/born/src/lib.rs"), "");
+    let target = world.at("crates/born/target");
+    write(target.join("debug/x"), "built\n");
+    let script = format!("mount -t tmpfs none '{}' && exec '{bs}' rollback -t latest -f", target.display());
+    let run = program("unshare", &world.root).args(["-m", "sh", "-c", &script]).ends(1);
+    run.prints("failed to load manifest for workspace member").prints("crates/born/target");
+    assert!(target.join("debug/x").exists() && !world.at("crates/born/src").exists());
+}

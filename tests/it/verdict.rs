@@ -11,9 +11,9 @@ use backstop::rollback::{RollbackOptions, RollbackPlan};
 
 use crate::cli::{backstop, cut};
 use crate::ours::{VIRTUAL, commit, git, package, read, workspace};
-use crate::support::World;
 use crate::support::edit::{link, mkdir, remove, write};
 use crate::support::tree::assert_same;
+use crate::support::{Picture, World};
 
 /// Whether cargo takes the workspace; what it says where it does not.
 fn cargo(world: &World) -> Result<(), String> {
@@ -53,6 +53,7 @@ fn case(what: &str, root: &str, since: Since, options: &RollbackOptions, named: 
     commit(&world.root);
     cargo(&world).unwrap();
     world.backup();
+    let then = ["crates", "libs"].map(|dir| Picture::take(&world.at(dir), &[]));
     since(&world);
     let before = world.picture();
     let plan = world.plan(options);
@@ -73,6 +74,11 @@ fn case(what: &str, root: &str, since: Since, options: &RollbackOptions, named: 
         assert!(planned.iter().any(|finding| finding.contains(word)), "{what}: {word} is not in {planned:?}");
     }
     assert!(!named.is_empty() || planned.is_empty(), "{what}: {planned:?}");
+    if named.is_empty() && !options.keep_new {
+        for (dir, then) in ["crates", "libs"].iter().zip(&then) {
+            assert_same(&Picture::take(&world.at(dir), &[&world.at("crates/out")]), then, what);
+        }
+    }
     if outcome.is_some() {
         let undone = world.undo();
         assert_same(&world.picture(), &before, what);
@@ -172,6 +178,26 @@ fn what_cannot_go_out_is_named_with_what_cargo_will_say() {
             },
             &all,
             &["crates/c/target/clone"],
+        ),
+        (
+            "a pipe in what git ignores",
+            BOTH,
+            |w| {
+                mkdir(w.at("crates/c/target"));
+                assert!(Command::new("mkfifo").arg(w.at("crates/c/target/pipe")).status().unwrap().success());
+            },
+            &all,
+            &["crates/c/target/pipe"],
+        ),
+        (
+            "a git that broke",
+            BOTH,
+            |w| {
+                package(w, "crates/c", "");
+                write(w.at(".git/HEAD"), "broken");
+            },
+            &all,
+            &["crates/c matches `crates/*`", "git does not work here"],
         ),
         (
             "a repository that `cargo new` made where none is above",
