@@ -302,7 +302,9 @@ pub(crate) fn repository_of(directory: &Path) -> Option<Repository> {
             let read = File::open(&git).and_then(|file| file.take(GIT_FILE_LIMIT).read_to_string(&mut text));
             let at = text.strip_prefix("gitdir:").filter(|_| read.is_ok());
             let at = at.map_or_else(|| git.clone(), |at| directory.join(at.trim()));
-            return Some(match (at.join("commondir").exists(), at.join("HEAD").exists()) {
+            // Where the path is another machine's (a container's), its name still tells what it was.
+            let linked = at.parent().and_then(Path::file_name).is_some_and(|above| above == "worktrees");
+            return Some(match (linked || at.join("commondir").exists(), at.join("HEAD").exists()) {
                 (true, _) => Repository::Shared,
                 (false, true) => Repository::Elsewhere,
                 (false, false) => Repository::Gone,

@@ -72,11 +72,14 @@ fn working_trees_of_other_repositories_stay_as_they_are_and_are_named() {
         commit(&world.root);
         let add = |at: &str| git(&world.root, &["worktree", "add", "-q", at, "-b", &at.replace('/', "-")]);
         let clone = |at: &str| git(&world.root, &["clone", "-q", ".", at]);
-        let then = ["crates/a/tree", "ignored/tree", "clone"];
+        let then = ["crates/a/tree", "ignored/tree", "clone", "crates/a/hosts"];
         let since = ["crates/a/other", "trees/other", "crates/a/src/copy", "copy"];
         add(then[0]);
         add(then[1]);
         clone(then[2]);
+        add(then[3]);
+        // As a container sees it that has the repository at another path.
+        write(world.at(then[3]).join(".git"), "gitdir: /nowhere/ws/.git/worktrees/hosts\n");
         world.backup();
         add(since[0]);
         add(since[1]);
