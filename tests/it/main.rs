@@ -5,6 +5,7 @@
 
 mod architecture;
 mod backup;
+mod cargo_agrees;
 mod cargo_reads;
 mod checkpoints;
 mod cli;

@@ -105,11 +105,11 @@ fn perform(root: &Path, edit: &Edit) {
     }
 }
 
-fn cases() -> ProptestConfig {
+pub(crate) fn cases() -> ProptestConfig {
     let asked = std::env::var_os("PROPTEST_CASES").is_some();
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     let config = if asked { config } else { ProptestConfig { cases: 48, ..config } };
-    eprintln!("{} trees, edited, rolled back and undone twice", config.cases);
+    eprintln!("{} random trees, edited, rolled back and undone", config.cases);
     config
 }
 
