@@ -187,7 +187,7 @@ def matches(pattern, path):  # Whether a pattern of the settings fits a path or 
 def holds(places, path): return not places.isdisjoint(["", path, *above(path)])  # Whether it lies in one of them.
 def walk(point, opened):  # By path, whether it is a directory (`None`: not looked into), and why it stays.
     found, pending, targets = {}, [("", "", ask_git(ROOT, point.git))], {join(ROOT, each) for each in point.targets}
-    leads_to_ours = {up for path in point.directories for up in (path, *above(path))}
+    leading = {up for path in point.directories for up in (path, *above(path))}
     while pending:
         directory, base, ignored = pending.pop()
         full = join(ROOT, directory)
@@ -198,8 +198,7 @@ def walk(point, opened):  # By path, whether it is a directory (`None`: not look
         is_own = b"Signature: 8a477f597d28d172789f06886806bc55" == start("CACHEDIR.TAG")[:43]
         is_own = is_own or b'"backstop_store"' in start("store.json")
         is_top = directory and ".git" in names
-        is_submodule = is_top and directory in point.entries and not isdir(full + "/.git")
-        if is_own or is_top and not is_submodule and directory not in leads_to_ours:
+        if is_own or is_top and (directory not in point.entries or isdir(full + "/.git")) and directory not in leading:
             entries, found[directory] = [], (None, "" if is_own else "it is another repository's working tree")
         elif is_top: base, ignored = directory + "/", ask_git(full, True)
         for entry in entries:
@@ -219,9 +218,6 @@ def find_added(point, opened):  # The additions that are to go, and what stays a
     born = packages - point.existed - set(point.entries)
     born = {path for path in born if not holds(point.directories | point.ignored, path)}
     leads_to_born = {up for path in born for up in (path, *above(path))} - point.existed
-    def in_scope(path, at_root):
-        new_manifest = path.endswith("/Cargo.toml") and path[:-11] in point.unprotected and not holds(foreign, path)
-        return at_root or new_manifest or path in leads_to_born or holds(point.directories | born, path)
     def why_it_stays(path):
         if holds(point.ignored, path): return "git ignored it then"
         if any(holds({base}, path) and matches(glob, path[len(base):].lstrip("/")) for base, glob in point.excluded):
@@ -229,7 +225,9 @@ def find_added(point, opened):  # The additions that are to go, and what stays a
         return "it belongs to a package that was not protected" if holds(foreign, path) else ""
     for path in sorted(found, reverse=True):  # What is in a directory comes before it.
         is_directory, why = found[path]
-        is_new = path not in point.entries and in_scope(path, "/" not in path and is_directory is False)
+        is_manifest = path.endswith("/Cargo.toml") and path[:-11] in point.unprotected and not holds(foreign, path)
+        reached = is_manifest or path in leads_to_born or holds(point.directories | born, path)
+        is_new = path not in point.entries and (reached or "/" not in path and is_directory is False)
         why = why if is_directory is None else why_it_stays(path) or why
         now = look(path) if is_new and not why and is_directory is not None and path not in keep else NOTHING
         if now in (NOTHING, SPECIAL): keep.update(above(path))
@@ -259,8 +257,7 @@ def plan_undo(base):  # Back to what stood at each path before a run. What it di
             stays[path] = "what was there could not be read; it stays in the store"
         elif now != before: plan[path] = (now, before)
     if lost: raise Stop(3, f"files that run {show(base.id)} moved are gone or altered", lost)
-    placed = [path for path, (now, before) in plan.items() if before.is_leaf and not now.same(before)]
-    return plan, stays, dict.fromkeys(placed, "displaced")
+    return plan, stays, {path: "displaced" for path, (now, old) in plan.items() if old.is_leaf and not now.same(old)}
 def merge(opened, plan, stays, sources):  # All actions, first those on record of an interrupted run, in their order.
     recorded, firsts = opened.actions if opened else [], {}
     for a in recorded:
@@ -281,7 +278,9 @@ def merge(opened, plan, stays, sources):  # All actions, first those on record o
     store = relpath(STORE, ROOT) + "/"
     blocked += [path for path, (_, after) in plan.items()
                 if (path + "/").startswith(store) or not after.is_dir and store.startswith(path + "/")]
-    if blocked: raise Stop(3, "these stand in the way, or lie in the store", map(show, blocked))
+    blocked += [path for path, (now, new) in plan.items() if (now.is_closed or now.same(new) and now.mode != new.mode)
+                and os.geteuid() not in (0, os.lstat(join(ROOT, path)).st_uid)]  # Its mode is its owner's to change.
+    if blocked: raise Stop(3, "these stand in the way, are another user's or lie in the store", map(show, blocked))
     origins = {**{a.path: a.origin for a in recorded}, **sources}
     action = lambda path: Action(path, firsts.get(path, plan[path][0]), plan[path][1], origins.get(path, ""))
     return [action(path) for path in [*firsts, *sorted(set(plan) - set(firsts))]]
@@ -299,11 +298,10 @@ def verify(point, plan, allowed):  # Reads all that may be written. Where each f
     is_in_session = lambda path: look(path, f"{STORE}/session_{point.id}/files").same(needed[path])
     sources = {path: "session" for path in needed if allowed != "archive" and is_in_session(path)}
     missing = {path: after for path, after in needed.items() if path not in sources and allowed != "session"}
-    for path, data in from_archive(point, missing):
-        if digest(data) == missing[path].content: sources[path] = "archive"
-    lost = [show(path) for path in needed if path not in sources]
+    archived = {path: "archive" for path, data in from_archive(point, missing) if digest(data) == missing[path].content}
+    lost = [show(path) for path in needed if path not in sources and path not in archived]
     if lost: raise Stop(3, f"files of {show(point.name)} are damaged; try another restore point", lost)
-    return sources
+    return {**sources, **archived}
 def stage(run, todo):  # Writes every new file and link to stage_ID/INDEX, and checks it on the way.
     os.makedirs(staged(run.id, ""), exist_ok=True)
     wanted = {a.path: (index, a) for index, a in enumerate(run.actions) if a.path in todo and a.after.is_leaf}
@@ -360,8 +358,10 @@ def touch(run):  # For cargo's next build: to now, or to a second after the newe
     now = max([time.time_ns(), *((int(os.lstat(mark).st_mtime) + 1) * 10**9 for mark in marks)])
     changed = [a.path for a in run.actions if not a.before.same(a.after)]
     paths = [path for path in run.touch + changed if look(path).kind == "file"]
-    for path in paths: os.utime(enter(path), ns=(now, now), follow_symlinks=False)
-    late = [path for path in paths if os.lstat(join(ROOT, path)).st_mtime_ns // 10**9 != now // 10**9]
+    for path in paths:  # Who does not own a file may set its time to the present, and to nothing else.
+        with suppress(PermissionError): os.utime(enter(path), follow_symlinks=False)
+        with suppress(PermissionError): os.utime(enter(path), ns=(now, now), follow_symlinks=False)
+    late = [path for path in paths if os.lstat(join(ROOT, path)).st_mtime_ns // 10**9 < now // 10**9]
     return ["times of files: `cargo clean` before the next build"] if late else []
 def settle():  # No run is open: what it needed goes, and what it displaced is closed against later edits.
     replace(STATE, b"idle\n")

@@ -24,8 +24,7 @@ case ${BASH_VERSION:+bash}:$- in
 bash:*p*) ;; *) exec "${BASH:-bash}" -p -- "$0" "$@" ;;
 esac
 set +o posix && unset BASH_ENV ENV CDPATH GLOBIGNORE TAR_OPTIONS GZIP POSIXLY_CORRECT IFS
-export LC_ALL=C
-umask 077
+export LC_ALL=C && umask 077
 shopt -s nullglob dotglob
 
 # ---- Words. A function that has an answer leaves it in R.
@@ -441,6 +440,7 @@ if [[ -z $FORCE ]]; then
   read -r -p 'Do this? [y/N] ' R && [[ ${R,,} == @(y|yes) ]] || stop 3 'not confirmed; nothing was changed'
 fi
 for path in "${ACTS[@]}"; do # Nothing is written through a link, or into a directory that forbids it.
+  [[ ${ACTED["$path"]} != 'change mode' || $EUID == @(0|${NO["$path"]%:*}) ]] || { show "$path" && need "to own $R, to change its mode"; }
   dir=${path%/*} && show "$dir"
   [[ ${NK["$dir"]-directory} != directory || ! -d $dir || -w $dir ]] || need "the right to write to directory $R"
   while [[ $dir == */* ]]; do
@@ -580,9 +580,10 @@ if [[ ${dirs[*]} ]]; then
   R=${R:-0} && if ((${R%.*} >= ${TIME%.*})); then TIME=$((${R%.*} + 1)); fi
 fi
 for path in "${TOUCH[@]}"; do if [[ -f $path && ! -L $path ]]; then files+=("$path"); fi; done
-on files touch -ch -d "@$TIME" -- && sync -f . "$STORE" || stop 3 'failed to touch files, and to sync'
+on files touch -ch -- 2>/dev/null; on files touch -ch -d "@$TIME" -- 2>/dev/null # Others' files: the present alone.
+sync -f . "$STORE" || stop 3 'failed to sync'
 R=$(on files stat -c %Y -- | sort -n | head -n 1)
-[[ ${R:-${TIME%.*}} == "${TIME%.*}" ]] || WRONG+=('times of files: `cargo clean` before the next build')
+((${R:-${TIME%.*}} >= ${TIME%.*})) || WRONG+=('times of files: `cargo clean` before the next build')
 
 # ---- Reading back, and closing
 look "${ACTS[@]}"
@@ -594,7 +595,6 @@ put "$STORE/state" printf 'idle\n'
 rm -rf -- "$ROLLBACK"/stage_* "$ROLLBACK"/.displaced_*.new && [[ ! -d $KEPT ]] || find "$KEPT" -depth -type d -exec chmod 500 {} +
 R='Rolled back' && if [[ $UNDO ]]; then R=Undone; fi
 printf '%s: %s changes, read back and right: %s\n' "$R" "${#ACTS[@]}" "$((${#ACTS[@]} - ${#WRONG[@]}))"
-show "$KEPT" && printf 'Moved out to: %s\n' "$R"
-show "$STORE/scripts/rollback.sh" && printf 'Undo this: %s --undo\n' "$R"
+show "$KEPT" && printf 'Moved out to: %s\n' "$R" && show "$STORE/scripts/rollback.sh" && printf 'Undo this: %s --undo\n' "$R"
 if ((${#WRONG[@]})); then CODE=1 && printf 'error: not as it should be: %s\n' "${WRONG[@]}" >&2; fi
 exit "$CODE"

@@ -97,3 +97,54 @@ fn what_the_bash_script_does_not_do_it_refuses_and_names_the_others() {
     });
     assert_refused(&world, "bash 4.4 or later", None, false);
 }
+
+/// Who may write to a file but does not own it may give it new content and the present as its time, and no mode.
+#[test]
+fn a_colleagues_files_come_back_by_a_script_and_a_mode_that_is_the_colleagues_to_change_is_refused() {
+    const COLLEAGUE: u32 = 12345;
+    if !is_root() {
+        return eprintln!("skipped: only root can run a script as one user on the files of another");
+    }
+    for road in [Road::Bash, Road::Python].into_iter().filter(|road| Road::here().contains(road)) {
+        if !road.runs_for(NOBODY) {
+            eprintln!("skipped: nobody but root can run {road:?}");
+            continue;
+        }
+        let world = World::on(TempDir::fast(), "virtual");
+        chmod(world.temp.path(), 0o755);
+        open_to_all(&world.root, COLLEAGUE);
+        world.backup();
+        install(&world.dir);
+        own(&world.dir);
+        let run = || {
+            let cli = road.start(&world.dir).args(["-t", "latest", "-f"]);
+            let as_nobody = |command: &mut std::process::Command| {
+                command.uid(NOBODY).gid(NOBODY);
+            };
+            cli.with(as_nobody).run()
+        };
+        let new = world.picture();
+        fs::write(world.at("crates/alpha/README.md"), "edited\n").unwrap();
+        let done = run();
+        assert_eq!(done.code, Some(0), "{done:?}");
+        assert_eq!(world.picture().0.keys().collect::<Vec<_>>(), new.0.keys().collect::<Vec<_>>());
+        assert_ne!(fs::read_to_string(world.at("crates/alpha/README.md")).unwrap(), "edited\n");
+        chmod(world.at("crates/alpha/src/lib.rs"), 0o606);
+        let (before, refused) = (world.picture(), run());
+        assert_eq!(refused.code, Some(3), "{refused:?}");
+        assert!(refused.err.contains("crates/alpha/src/lib.rs"), "{refused:?}");
+        assert_same(&world.picture(), &before, "refused");
+    }
+}
+
+/// Gives everything to a user, and lets everybody write to it.
+fn open_to_all(path: &std::path::Path, owner: u32) {
+    std::os::unix::fs::lchown(path, Some(owner), Some(owner)).unwrap();
+    let meta = path.symlink_metadata().unwrap();
+    if meta.is_dir() {
+        chmod(path, 0o777);
+        fs::read_dir(path).unwrap().for_each(|e| open_to_all(&e.unwrap().path(), owner));
+    } else if meta.is_file() {
+        chmod(path, 0o666);
+    }
+}
