@@ -3,9 +3,10 @@
 
 use super::after::After;
 use super::journal::Purpose;
+use super::leftovers::findings_of;
 use super::options::RollbackOptions;
 use super::plan::{RollbackPlan, needed, plan};
-use super::verdict::judge;
+use crate::check::Finding;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Context;
 use crate::live_tree::{Asked, LiveTree, PathFilter};
@@ -48,10 +49,11 @@ impl<'a> Part<'a> {
             return self.plan_of(manifest, self.options.asked.clone());
         }
         let plan = self.plan_of(manifest.clone(), self.options.asked.clone())?;
-        if plan.findings.is_empty() || self.is_refused_already()? {
+        let before = findings_of(&self.as_it_is()?);
+        if new(&plan, &before).next().is_none() {
             return Ok(plan);
         }
-        let help = match self.with_more(&manifest, &plan)? {
+        let help = match self.with_more(&manifest, &plan, &before)? {
             Some(asked) => format!("roll back what belongs together: `{}`", self.command(&manifest, &asked)),
             None => {
                 format!("roll back the whole workspace: `{}`", self.command(&manifest, &Asked::default()))
@@ -105,15 +107,15 @@ impl<'a> Part<'a> {
         After::new(self.store, &roots, &purpose, &[], self.context)
     }
 
-    /// Whether cargo refuses the workspace as it is: then it is not for the package that it would.
-    fn is_refused_already(&self) -> Result<bool> {
-        Ok(!judge(&self.as_it_is()?).troubles.is_empty())
-    }
-
     /// What else has to be asked for so that cargo takes the workspace: manifests, and packages that are gone.
-    fn with_more(&self, manifest: &Manifest, first: &RollbackPlan) -> Result<Option<Asked>> {
+    fn with_more(
+        &self,
+        manifest: &Manifest,
+        first: &RollbackPlan,
+        before: &[Finding],
+    ) -> Result<Option<Asked>> {
         let mut asked = self.options.asked.clone();
-        let mut concerned = first.concerned.clone();
+        let mut concerned = concerned_by(first, before);
         let mut seen: Vec<RootedPath> = Vec::new();
         loop {
             let mut more = false;
@@ -138,10 +140,10 @@ impl<'a> Part<'a> {
                 return Ok(None);
             }
             let plan = self.plan_of(manifest.clone(), asked.clone())?;
-            if plan.findings.is_empty() {
+            if new(&plan, before).next().is_none() {
                 return Ok(Some(asked));
             }
-            concerned = plan.concerned;
+            concerned = concerned_by(&plan, before);
         }
     }
 
@@ -162,4 +164,17 @@ impl<'a> Part<'a> {
         }
         words
     }
+}
+
+/// What cargo would refuse because of the plan, with the manifests that it is about: the rest it refuses as it is.
+fn new<'p>(
+    plan: &'p RollbackPlan,
+    before: &[Finding],
+) -> impl Iterator<Item = (&'p Finding, &'p Vec<RootedPath>)> {
+    let known = |f: &Finding| before.iter().any(|b| b.place == f.place && f.problem.starts_with(&b.problem));
+    plan.findings.iter().zip(&plan.concerned).filter(move |(finding, _)| !known(finding))
+}
+
+fn concerned_by(plan: &RollbackPlan, before: &[Finding]) -> Vec<RootedPath> {
+    new(plan, before).flat_map(|(_, manifests)| manifests).cloned().collect()
 }

@@ -37,13 +37,13 @@ pub(super) struct Leftovers<'a> {
 }
 
 impl Leftovers<'_> {
-    /// Adds to `actions` what goes out whole, takes that from `left`, and gives what cargo will still say, with the
+    /// Adds to `actions` what goes out whole, takes that from `left`, and gives what cargo will still say, each with the
     /// manifests that it is about.
     pub(super) fn clear(
         &self,
         actions: &mut Actions,
         left: &mut order::Map<RootedPath, LeftAlone>,
-    ) -> Result<(Vec<Finding>, Vec<RootedPath>)> {
+    ) -> Result<Vec<(Finding, Vec<RootedPath>)>> {
         let roots = self.roots();
         let purpose = Purpose::Rollback { to: self.manifest.id.clone() };
         let mut stays: order::Map<PathBuf, String> = order::Map::new();
@@ -95,16 +95,18 @@ impl Leftovers<'_> {
                         troubles.push(Trouble {
                             places: vec![place],
                             problem: format!(
-                                "does not name `{directory}` in `members`: cargo will not know the package `{}` there; roll \
-                                 back the manifest too, or add it to `members`",
+                                "does not name `{directory}` in `members`: cargo will not know the package `{}` there; add \
+                                 `--only Cargo.toml`, or add it to `members`",
                                 show_text(&package.name)
                             ),
                         });
                     }
                 }
-                let places = troubles.iter().flat_map(|t| &t.places);
-                let manifests = places.filter_map(|place| after.manifest_at(place)).collect();
-                return Ok((findings(&after.workspace, troubles, &stays), manifests));
+                let manifests = |t: &Trouble| t.places.iter().filter_map(|p| after.manifest_at(p)).collect();
+                return Ok(troubles
+                    .iter()
+                    .map(|t| (finding(&after.workspace, t, &stays), manifests(t)))
+                    .collect());
             }
         }
     }
@@ -277,26 +279,26 @@ fn blocked(at: &RootedPath, why: &str) -> String {
     format!("it stays for `{}`: {why}", shown(&at.root, &at.path))
 }
 
-/// The troubles for people, each with what keeps the rollback from ending it.
-fn findings(workspace: &Path, troubles: Vec<Trouble>, stays: &order::Map<PathBuf, String>) -> Vec<Finding> {
-    let told = troubles.into_iter().map(|trouble| {
-        let place = trouble.places.first();
-        let shown = place.map_or_else(String::new, |place| show_path(&relative(workspace, place)));
-        let holding = stays.iter().find(|(dir, _)| place.is_some_and(|place| place.starts_with(dir)));
-        let why = holding.map_or_else(String::new, |(_, why)| format!(" ({why})"));
-        Finding { place: shown, problem: format!("{}{why}", trouble.problem) }
-    });
-    let mut out: Vec<Finding> = told.collect();
-    out.dedup();
-    out
+/// A trouble for people, with what keeps the rollback from ending it.
+fn finding(workspace: &Path, trouble: &Trouble, stays: &order::Map<PathBuf, String>) -> Finding {
+    let place = trouble.places.first();
+    let shown = place.map_or_else(String::new, |place| show_path(&relative(workspace, place)));
+    let holding = stays.iter().find(|(dir, _)| place.is_some_and(|place| place.starts_with(dir)));
+    let why = holding.map_or_else(String::new, |(_, why)| format!(" ({why})"));
+    Finding { place: shown, problem: format!("{}{why}", trouble.problem) }
+}
+
+/// What cargo will say of a tree.
+pub(super) fn findings_of(after: &After<'_>) -> Vec<Finding> {
+    let troubles = judge(after).troubles;
+    troubles.iter().map(|t| finding(&after.workspace, t, &order::Map::new())).collect()
 }
 
 /// What cargo will say of the workspace as a rollback left it; after an undo, what was not so before.
 pub(super) fn findings_now(store: &Store, journal: &Journal, context: &Context<'_>) -> Result<Vec<Finding>> {
     match journal.purpose {
         Purpose::Rollback { .. } => {
-            let after = After::new(store, &journal.roots, &journal.purpose, &[], context)?;
-            Ok(findings(&after.workspace, judge(&after).troubles, &order::Map::new()))
+            Ok(findings_of(&After::new(store, &journal.roots, &journal.purpose, &[], context)?))
         }
         Purpose::Undo { .. } => findings_before(store, journal, &journal.purpose, &[], context),
     }
@@ -326,5 +328,5 @@ pub(super) fn findings_before(
         before.as_ref().is_some_and(|m| m.find(root, &path).is_some()) || journal.actions.iter().any(changed)
     };
     troubles.retain(|trouble| !trouble.places.iter().all(was_there));
-    Ok(findings(&after.workspace, troubles, &order::Map::new()))
+    Ok(troubles.iter().map(|t| finding(&after.workspace, t, &order::Map::new())).collect())
 }

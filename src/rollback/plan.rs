@@ -57,8 +57,8 @@ pub struct RollbackPlan {
     pub outside_differences: Vec<String>,
     /// What cargo will say of the workspace after it, if anything.
     pub findings: Vec<Finding>,
-    /// The manifests that those are about.
-    pub(crate) concerned: Vec<RootedPath>,
+    /// The manifests that each of those is about.
+    pub(crate) concerned: Vec<Vec<RootedPath>>,
     /// How many of what.
     pub counts: Counts,
     /// Where git stood then.
@@ -151,7 +151,7 @@ pub(crate) fn plan(
     let cleared = in_the_way(&actions);
     plan_removals(present, selection, options, &cleared, &mut actions, &mut left)?;
     let leftovers = Leftovers { store, manifest, present, selection, options, context };
-    let (findings, concerned) = leftovers.clear(&mut actions, &mut left)?;
+    let (findings, concerned) = leftovers.clear(&mut actions, &mut left)?.into_iter().unzip();
     let actions: Vec<Action> = actions.into_values().collect();
     let touch = not_placed(crate_roots_to_touch(&actions, manifest, present), &actions);
     let unlock = read_only_parents(&actions, |at| {

@@ -577,6 +577,24 @@ fn a_package_goes_back_from_where_it_is_now() {
 }
 
 #[test]
+fn a_package_goes_back_in_a_workspace_that_cargo_refuses_for_another_reason() {
+    let world = workspace("ws", LISTED, &["crates/a", "crates/c", "libs/b"]);
+    backstop(&world.root).arg("backup").ends(0);
+    write(world.at("crates/c/Cargo.toml"), "[package");
+    write(world.at("crates/a/src/lib.rs"), "//\n");
+    let run = backstop(&world.root).args(["rollback", "-t", "latest", "-f", "-p", "a"]).ends(1);
+    run.prints("crates/c/Cargo.toml").prints("no TOML");
+    // Of its own it would add a reason: that is refused, and the help leaves the other one alone.
+    remove(world.at("libs"));
+    write(world.at("Cargo.toml"), LISTED.replace(", \"libs/b\"", ""));
+    let run = backstop(&world.root).args(["rollback", "-t", "latest", "-f", "-p", "b"]).ends(2);
+    run.complains("-p b --only Cargo.toml`");
+    let args = ["rollback", "-t", "latest", "-f", "-p", "b", "--only", "Cargo.toml"];
+    backstop(&world.root).args(args).ends(1).prints("no TOML");
+    assert!(world.at("libs/b/src/lib.rs").exists());
+}
+
+#[test]
 fn a_package_that_the_restore_point_does_not_know_is_told_with_where_it_stands() {
     let world = workspace("ws", VIRTUAL, &["crates/a"]);
     backstop(&world.root).arg("backup").ends(0);
