@@ -15,7 +15,7 @@ use crate::job::Job;
 use crate::manifest::{Entry, Kind, Manifest, Mode};
 use crate::path::show_path;
 use crate::rollback::{Likeness, RollbackOptions, extract};
-use crate::store::{EXECUTABLE, Layout, Listed, SCRIPTS, Selector, Store, write_private};
+use crate::store::{EXECUTABLE, Layout, Listed, SCRIPTS, Selector, Store, Trial, write_private};
 
 /// Every so many files are changed, and as many removed.
 const EVERY: usize = 7;
@@ -80,9 +80,12 @@ fn roads(at: &Surroundings<'_>, checked: &mut Checked) -> Vec<Road> {
                 checked.find(format!("scripts/{}", script.name), "is not the script of this program");
             }
             Err(e) => checked.find(format!("scripts/{}", script.name), format!("cannot be read: {e}")),
-            Ok(_) => match script.can_run(at.store) {
-                Ok(()) => out.push(Road { name: script.name, interpreter: Some(script.interpreter) }),
-                Err(why) => checked.notes.push(format!("scripts/{} was not tried: {why}", script.name)),
+            Ok(_) => match script.read(at.store, &scripts.join(script.name)) {
+                Trial::Proven => out.push(Road { name: script.name, interpreter: Some(script.interpreter) }),
+                Trial::Untried(why) => {
+                    checked.notes.push(format!("scripts/{} was not tried: {why}", script.name));
+                }
+                Trial::Failed(problem) => checked.find(format!("scripts/{}", script.name), problem),
             },
         }
     }

@@ -21,10 +21,10 @@ pub(crate) struct Script {
     pub(crate) interpreter: &'static str,
     /// Its text.
     pub(crate) text: &'static [u8],
-    /// What the interpreter gets to show that it is one, and new enough.
-    works: &'static [&'static str],
-    /// What the interpreter gets, before the script's path, to read it without running it.
-    syntax: &'static [&'static str],
+    /// What the interpreter gets, before the script's path, to read it without running it: in one start, as some
+    /// that are called `python3` are slow scripts themselves. It ends with [`UNABLE`] if it is too old, with
+    /// [`UNREADABLE`] if the script is not right.
+    read: &'static [&'static str],
 }
 
 /// The scripts.
@@ -33,20 +33,30 @@ pub(crate) static SCRIPTS: &[Script] = &[
         name: ROLLBACK_SH,
         interpreter: "bash",
         text: include_bytes!("../rollback/rollback.sh"),
-        works: &["--norc", "-c", "((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404))"],
-        syntax: &["--norc", "-n"],
+        read: &[
+            "--norc",
+            "-c",
+            "((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)) || exit 7; \"$BASH\" --norc -n -- \"$0\" || exit 8",
+        ],
     },
     Script {
         name: ROLLBACK_PY,
         interpreter: "python3",
         text: include_bytes!("../rollback/rollback.py"),
-        works: &["-ISB", "-c", "import sys; sys.exit(sys.version_info < (3, 8))"],
-        syntax: &["-ISB", "-c", "import sys; compile(open(sys.argv[1], 'rb').read(), sys.argv[1], 'exec')"],
+        read: &[
+            "-ISB",
+            "-c",
+            "import sys\nif sys.version_info < (3, 8): sys.exit(7)\ntext = open(sys.argv[1], 'rb').read()\n\
+             try: compile(text, sys.argv[1], 'exec')\nexcept Exception as e: sys.exit(sys.stderr.write(str(e)) and 8)",
+        ],
     },
 ];
 
 /// The exit code of a script that could not do it, and changed nothing.
 const NOT_DONE: i32 = 3;
+
+/// The exit code of an interpreter that found a script not to be right.
+const UNREADABLE: i32 = 8;
 
 /// What came of trying a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,29 +84,20 @@ impl Script {
         crate::process::interpreter(self.interpreter, store.layout().dir(), args)
     }
 
-    /// Whether this machine has an interpreter that can run it. The error is a sentence's end.
-    pub(crate) fn can_run(&self, store: &Store) -> Result<(), String> {
-        match self.run(store, &words(self.works)) {
-            Err(_) => Err(format!("there is no {} on PATH", self.interpreter)),
-            Ok(answer) if !answer.ok => {
-                Err(format!("the {} on PATH is too old or does not work", self.interpreter))
-            }
-            Ok(_) => Ok(()),
-        }
-    }
-
     /// Reads the copy at `path` with its interpreter, without running it.
-    fn read(&self, store: &Store, path: &Path) -> Trial {
-        if let Err(why) = self.can_run(store) {
-            return Trial::Untried(why);
-        }
-        match self.run(store, &[words(self.syntax), vec![path.as_os_str()]].concat()) {
+    pub(crate) fn read(&self, store: &Store, path: &Path) -> Trial {
+        let name = self.interpreter;
+        let read = self.read.iter().map(OsStr::new).chain([path.as_os_str()]);
+        match self.run(store, &read.collect::<Vec<_>>()) {
             Ok(answer) if answer.ok => Trial::Proven,
-            Ok(answer) => {
-                let why = first(&answer.stderr);
-                Trial::Failed(format!("cannot be read by {}: {why}", self.interpreter))
+            Ok(answer) if answer.code == Some(UNREADABLE) => {
+                Trial::Failed(format!("cannot be read by {name}: {}", first(&answer.stderr)))
             }
-            Err(e) => Trial::Failed(format!("cannot be read: {}", show_text(&e.to_string()))),
+            Ok(answer) if answer.code == Some(UNABLE) => {
+                Trial::Untried(format!("the {name} on PATH is too old"))
+            }
+            Ok(_) => Trial::Untried(format!("the {name} on PATH does not work")),
+            Err(_) => Trial::Untried(format!("there is no {name} on PATH")),
         }
     }
 
@@ -145,10 +146,6 @@ impl Script {
             Err(e) => Trial::Failed(format!("does not run: {}", show_text(&e.to_string()))),
         }
     }
-}
-
-fn words(words: &'static [&'static str]) -> Vec<&'static OsStr> {
-    words.iter().map(OsStr::new).collect()
 }
 
 /// What a process complains of first, without the word `error`.

@@ -26,7 +26,7 @@ pub(crate) use exit_codes::{cut, cut_off};
 pub(crate) use output::asked;
 
 use crate::support::World;
-use crate::support::edit::{chmod, remove, write};
+use crate::support::edit::{chmod, link, remove, write};
 
 /// The built executable without its debug information, where `strip` is at hand: each store gets a copy of it.
 pub(crate) fn executable() -> &'static Path {
@@ -74,7 +74,8 @@ pub(crate) fn copied(store: impl AsRef<Path>) -> Cli {
 pub(crate) fn program(program: impl AsRef<OsStr>, dir: impl AsRef<Path>) -> Cli {
     let mut command = Command::new(program);
     command.env_clear().current_dir(dir.as_ref()).stdin(Stdio::null());
-    for name in ["PATH", "HOME", "CARGO", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "TMPDIR"] {
+    command.env("PATH", path());
+    for name in ["HOME", "CARGO", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "TMPDIR"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
@@ -296,9 +297,29 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// The tests' `PATH`, with the real interpreter first: what is called `python3` may be a script that starts thirty
+/// processes to pick one.
+fn path() -> OsString {
+    static PATH: OnceLock<OsString> = OnceLock::new();
+    let find = || {
+        let whole = std::env::var_os("PATH").unwrap_or_default();
+        let Some(python) = crate::roads::python() else { return whole };
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interpreters");
+        std::fs::create_dir_all(&dir).unwrap();
+        let part = dir.join(format!("{}", std::process::id()));
+        link(&python, &part);
+        std::fs::rename(part, dir.join("python3")).unwrap();
+        before(&dir, &whole)
+    };
+    PATH.get_or_init(find).clone()
+}
+
 /// A `PATH` that begins with `dir`.
 pub(crate) fn path_with(dir: &Path) -> OsString {
-    let rest = std::env::var_os("PATH").unwrap_or_default();
+    before(dir, &path())
+}
+
+fn before(dir: &Path, rest: &OsStr) -> OsString {
     let parts = std::iter::once(dir.to_path_buf()).chain(std::env::split_paths(&rest));
     std::env::join_paths(parts).unwrap()
 }
