@@ -14,7 +14,7 @@ fn at_a_terminal_each_road_asks_and_does_what_is_answered() {
     let world = &ground.world;
     for road in Road::here() {
         ground.load();
-        super::road::install(&world.dir);
+        super::road::install(&world.dir, crate::cli::executable());
         spoil(&world.root);
         let spoilt = world.picture();
         let store = || Picture::with_times(&world.dir, &[&world.dir.join("lock")]);

@@ -11,9 +11,9 @@ use backstop::rollback::{RollbackOptions, RollbackPlan};
 
 use super::road::{Road, install, python};
 use super::row::BACK;
-use crate::cli::{Run, program};
+use crate::cli::{Run, executable, program};
 use crate::cuts::{furnish, vandalise};
-use crate::support::edit::{remove, write};
+use crate::support::edit::{copy_program, remove, write};
 use crate::support::probe::{Cutter, Recorder};
 use crate::support::temp::remove_tree;
 use crate::support::tree::{What, assert_same, copy_tree};
@@ -70,7 +70,11 @@ impl Scene {
     pub(super) fn load(&self, name: &str) {
         remove_tree(&self.world.root);
         copy_tree(&self.saved(name), &self.world.root);
-        install(&self.world.dir);
+        let program = self.world.temp.path().join("program");
+        if !program.exists() {
+            copy_program(executable(), &program);
+        }
+        install(&self.world.dir, &program);
     }
 
     #[track_caller]

@@ -20,7 +20,7 @@ fn edited(temp: TempDir, fixture: &str, store: Option<PathBuf>) -> World {
         world.dir = store;
     }
     world.backup();
-    install(&world.dir);
+    install(&world.dir, crate::cli::executable());
     write(world.at("Cargo.toml"), "broken\n");
     world
 }
@@ -114,7 +114,7 @@ fn a_colleagues_files_come_back_by_a_script_and_a_mode_that_is_the_colleagues_to
         chmod(world.temp.path(), 0o755);
         open_to_all(&world.root, COLLEAGUE);
         world.backup();
-        install(&world.dir);
+        install(&world.dir, crate::cli::executable());
         own(&world.dir);
         let run = || {
             let cli = road.start(&world.dir).args(["-t", "latest", "-f"]);

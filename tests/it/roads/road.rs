@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use crate::cli::{Cli, executable, program};
+use crate::cli::{Cli, program};
 use crate::support::edit::{chmod, copy_program, is_root, mkdir, remove};
 
 /// Somebody who is not root.
@@ -90,8 +90,9 @@ impl Road {
     }
 }
 
-/// Puts all three into a store, whatever a backup left there.
-pub(super) fn install(store: &Path) {
+/// Puts all three into a store, whatever a backup left there. `program` is the executable, or a copy of it that lies
+/// on the store's file system.
+pub(super) fn install(store: &Path, program: &Path) {
     let scripts = store.join("scripts");
     let place = |from: &Path, name: &str| {
         let to = scripts.join(name);
@@ -102,7 +103,7 @@ pub(super) fn install(store: &Path) {
         }
     };
     mkdir(&scripts);
-    place(executable(), "backstop");
+    place(program, "backstop");
     for name in ["rollback.sh", "rollback.py"] {
         let source = script(name);
         remove(scripts.join(name));

@@ -160,7 +160,7 @@ fn run_row(row: &Row) -> Vec<(Road, Seen)> {
 
 fn run_road(road: Road, row: &Row, ground: &Ground) -> Seen {
     let world = &ground.world;
-    install(&world.dir);
+    install(&world.dir, crate::cli::executable());
     (row.edit)(world);
     if row.bound {
         own(world.temp.path());
