@@ -417,11 +417,11 @@ fn without_building(mut picture: Picture) -> Picture {
     picture
 }
 
-/// Cuts a backup at every call.
-fn cut_backup(arena: &Arena, set: &ProtectedSet, from: &str) -> Tally {
+/// Cuts a backup at every call, or every few.
+fn cut_backup(arena: &Arena, set: &ProtectedSet, from: &str, step: usize) -> Tally {
     let world = &arena.world;
     let mut tally = Tally::default();
-    for calls in 0.. {
+    for calls in (0..).step_by(step) {
         arena.load(from);
         let before = without_building(world.picture());
         let cutter = Arc::new(Cutter::after(calls));
@@ -444,13 +444,22 @@ fn cut_backup(arena: &Arena, set: &ProtectedSet, from: &str) -> Tally {
     tally
 }
 
-#[test]
-fn a_first_backup_cut_off_anywhere_lists_nothing_half_and_the_next_one_sweeps() {
+fn cut_first_backup(step: usize, runs: u64) {
     let arena = Arena::fast();
     let set = arena.world.set();
     arena.save("bare");
-    let tally = cut_backup(&arena, &set, "bare");
-    report("first backup", &tally, 100, 0);
+    report("first backup", &cut_backup(&arena, &set, "bare", step), runs, 0);
+}
+
+#[test]
+fn a_first_backup_cut_off_here_and_there_lists_nothing_half_and_the_next_one_sweeps() {
+    cut_first_backup(5, 20);
+}
+
+#[test]
+#[ignore = "part of torture: cuts"]
+fn a_first_backup_cut_off_anywhere_lists_nothing_half_and_the_next_one_sweeps() {
+    cut_first_backup(1, 100);
 }
 
 #[test]
@@ -463,7 +472,7 @@ fn a_second_backup_cut_off_anywhere_lists_nothing_half_and_the_next_one_sweeps()
     remove(arena.world.at("crates/gamma"));
     let set = arena.world.set();
     arena.save("edited");
-    let tally = cut_backup(&arena, &set, "edited");
+    let tally = cut_backup(&arena, &set, "edited", 1);
     report("second backup", &tally, 100, 0);
 }
 

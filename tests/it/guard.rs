@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use backstop::rollback::RollbackOptions;
 
 use crate::cli::{Cli, Run, backstop, copied, cut, program};
 use crate::support::edit::{link, mkdir, overwrite, remove, write};
+use crate::support::tree::copy_tree;
 use crate::support::{TempDir, World};
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
@@ -21,6 +23,7 @@ fn workspace(guard: &str) -> World {
     guarded(&root.join("app"), "app", guard);
     package(&root.join("plain"), "plain", "");
     ["a.txt", "b.txt"].iter().for_each(|name| write(root.join("plain").join(name), "as it was\n"));
+    give_compiled_guard(&world);
     world
 }
 
@@ -28,7 +31,22 @@ fn workspace(guard: &str) -> World {
 fn single(guard: &str) -> World {
     let world = World::on(TempDir::new(), "single");
     guarded(&world.root, "app", guard);
+    give_compiled_guard(&world);
     world
+}
+
+/// The guard's library compiled, as cargo left it in a workspace of its own: so it is not compiled anew in each.
+fn give_compiled_guard(world: &World) {
+    static TARGET: OnceLock<PathBuf> = OnceLock::new();
+    let compile = || {
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guard");
+        package(&place, "seed", &format!("{}\n[workspace]\n", dependency()));
+        build_script(&place, "");
+        let seed = World::opened(TempDir::new(), place.clone());
+        check(&seed).ends(0);
+        place.join("target")
+    };
+    copy_tree(TARGET.get_or_init(compile), &world.at("target"));
 }
 
 /// The build-dependency as the README has it, with this repository for its address.

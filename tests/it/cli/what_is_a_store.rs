@@ -209,8 +209,9 @@ fn no_link_in_place_of_a_stores_directory_is_followed() {
         }
         link(&elsewhere, &place);
         let before = Picture::take(&elsewhere, &[]);
-        for args in [&["backup"][..], &["prune"], &["list"], &["rollback", "-t", "latest", "-f"]] {
-            let run = backstop(&world.root).args(args).ends(3);
+        let all = [&["backup"][..], &["rollback", "-t", "latest", "-f"], &["prune"], &["list"]];
+        for args in all.iter().take(if name == "metadata" { 4 } else { 2 }) {
+            let run = backstop(&world.root).args(*args).ends(3);
             run.complains("is a link").complains("validate --repair");
         }
         let run = backstop(&world.root).args(["validate", "--repair"]).run();
