@@ -365,6 +365,18 @@ pub struct AbortOutcome {
 /// `CutOff` where it cannot be taken back; `Damaged` where the journal is.
 pub fn abort(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<AbortOutcome>> {
     let Some((journal, committed)) = open_journal(lock, context)? else { return Ok(None) };
+    if committed && undoes_interrupted(lock.store(), &journal) {
+        // Before it the workspace was between two trees; the one before both is where it leads.
+        let done = resume(lock, context)?;
+        let (actions, done) = (journal.actions.len() as u64, done.map(|done| (done.findings, done.log)));
+        return Ok(done.map(|(findings, log)| AbortOutcome {
+            id: journal.id,
+            actions,
+            had_begun: true,
+            findings,
+            log,
+        }));
+    }
     let log = Log::open(lock.store(), "rollback", &journal.id, context.clock, context.observer);
     log.line("taken back");
     let inner = context.with(&*log);
@@ -384,6 +396,13 @@ pub fn abort(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<Abort
     });
     log.end(&result, |_| "taken back: the workspace is as it was".into());
     result
+}
+
+/// Whether a script wrote this to take back what it had been interrupted in.
+fn undoes_interrupted(store: &Store, journal: &Journal) -> bool {
+    let Purpose::Undo { of } = &journal.purpose else { return false };
+    let layout = store.layout();
+    layout.displaced_list(of).exists() && !layout.closed_journal(of).exists()
 }
 
 /// The journal of a rollback that was cut off. Where there is none, a guard's mark that was left is cleared.

@@ -166,11 +166,10 @@ def read_record(id):  # The record of a script's run; `None` if there is none, o
         run.actions = [Action(safe(r[0]), a_state(*r[1:5]), a_state(*r[5:9]), r[9]) for r in ours(f, "actions", 11)]
         if run.id == id and re.fullmatch(ID, run.target) and run.kind in ("rollback", "undo"): return run
 # ---- What was added since: all that stands in the recorded scope, is not in the list, and git does not ignore --------
-def ask_git(directory, judged_then):  # What git ignores below a directory; `None` if nobody can say.
+def ask_git(directory, judged_then):  # What git ignores below a directory, `None` if nobody can say. It runs no hook.
     unknown = None if judged_then else set()
     if not any(lexists(up + "/.git") for up in (directory, *above(directory))): return unknown
-    foreign = re.compile("GIT_(?!CONFIG_|CEILING_DIR|DISCOVERY_)")  # No program that a repository names is run.
-    env = {name: value for name, value in os.environ.items() if not foreign.match(name)}
+    env = {k: v for k, v in os.environ.items() if not re.match("GIT_(?!CONFIG_|CEILING_DIR|DISCOVERY_)", k)}
     env.update(GIT_NO_LAZY_FETCH="1", GIT_ALLOW_PROTOCOL="none", GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0")
     command = ["git", "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
                "-c", "safe.bareRepository=explicit", "ls-files", "-zoi", "--exclude-standard", "--directory"]
@@ -324,8 +323,8 @@ def carry_out(run, is_new, was_open):  # Nothing in the workspace changes before
     record = f"{ROLLBACK}/displaced_{run.id}.list"
     todo = {a.path: run.now[a.path] for a in run.actions if not run.now[a.path].same(a.after)}
     try:
-        replace(STATE, f"rollback {run.id}\n".encode())
         replace(record, encode(run, "backstop-displaced"))
+        replace(STATE, f"rollback {run.id}\n".encode())
         if not lexists(JOURNAL): replace(JOURNAL, journal)
         stage(run, todo)
         os.sync()
@@ -379,8 +378,7 @@ def move(run, todo):
     after = {a.path: a.after for a in run.actions}
     for path in (path for path in after if run.now[path].is_closed): chmod(path, int(run.now[path].mode, 8) | 0o700)
     for path in (path for path in todo if todo[path].is_leaf): move_out(run, path, room(run, path))
-    for path in sorted(todo, reverse=True):
-        if todo[path].is_dir and not after[path].is_dir: os.rmdir(enter(path))
+    for path in sorted((p for p in todo if todo[p].is_dir and not after[p].is_dir), reverse=True): os.rmdir(enter(path))
     for a in sorted(a for a in run.actions if a.after.is_dir and not a.before.is_dir):
         name = enter(a.path)
         if a.path in todo: os.mkdir(name, 0o700)
@@ -454,13 +452,14 @@ def parse():
     if bool(options.point) != options.undo and not (options.undo and options.source): return options
     parser.error("give either -t TS or --undo; `-t latest` is the newest restore point")
 def main():
-    global ROOT
-    options = parse()
-    os.umask(0o077)
+    options, _ = parse(), os.umask(0o077)
     for number in (signal.SIGTERM, signal.SIGHUP): signal.signal(number, signal.default_int_handler)
     if not isdir(ROLLBACK): raise Stop(3, f"`{show(STORE)}` is no store; run the script in a store's scripts/")
     if not options.dry_run:  # The lock is held until this process ends.
         fcntl.flock(os.open(STORE + "/lock", os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return go(options)
+def go(options):
+    global ROOT
     opened = None if lexists(closed(open_id())) else read_record(open_id())  # What a script was interrupted in.
     foreign = opened is None and lexists(JOURNAL)
     help = EXECUTABLE + " --resume | --abort; or, always safe: a rollback with -f, which keeps all that it moves"
@@ -470,6 +469,9 @@ def main():
     point = point_of(base) if options.undo else base
     ROOT, help = realpath(join(STORE, point.root)), EXECUTABLE + " --manifest-path DIR/Cargo.toml"
     if not (base and isdir(ROOT)): raise Stop(3, f"`{show(ROOT)}` or the record of the run is gone", help=help)
+    if opened and options.point and not options.dry_run and (opened.kind, opened.target) != ("rollback", base.id):
+        say(f"note: run {opened.id} was interrupted, and is undone first", 2)
+        return go(argparse.Namespace(**{**vars(options), "point": None, "undo": True})) or go(options)
     plan, stays, sources = plan_undo(base) if options.undo else plan_rollback(point, opened, options.source)
     run = types.SimpleNamespace(point=point, target=base.id, kind="undo" if options.undo else "rollback")
     run.id, run.roots = opened.id if again else next_id(), [root for root in point.roots if not root[0]]
@@ -478,8 +480,7 @@ def main():
     run.now = {path: now for path, (now, _) in plan.items()}
     run.touch = [path for path in sorted(point.crate_roots) if look(path).kind == "file"]
     print_plan(plan, stays, "the tree before run " + show(base.id) if options.undo else show(point.name))
-    for name in (name for name, _ in point.roots if name):
-        say(f"note: not looked at: {show(name)}, outside the workspace; scripts/backstop has --outside", 2)
+    for name, _ in point.roots: name and say(f"note: outside the workspace, not looked at: {show(name)}", 2)
     nothing = all(now == after for now, after in plan.values()) and not opened and not foreign
     if nothing and not options.dry_run: settle()
     if nothing or options.dry_run: return say("Nothing to do." if nothing else "Dry run, nothing was changed.")
@@ -495,6 +496,5 @@ except (Stop, OSError, ValueError, EOFError, re.error, KeyboardInterrupt) as fai
     if isinstance(failure, BlockingIOError): failure = Stop(5, "another run holds the store; wait for it to end")
     if not isinstance(failure, Stop): failure = Stop(3, show(str(failure)) or "stopped on request")
     text = "error: " + failure.text + ("; nothing was changed" if failure.code == 3 else "")
-    help = ["help: " + failure.help] if failure.help else []
-    say("\n".join([text, *("  " + path for path in failure.paths), *help]), 2)
+    say("\n".join([text, *("  " + path for path in failure.paths), *["help: " + failure.help][:bool(failure.help)]]), 2)
     sys.exit(failure.code)

@@ -29,7 +29,7 @@ shopt -s nullglob dotglob
 
 # ---- Words. A function that has an answer leaves it in R.
 OTHERS='use scripts/rollback.py or scripts/backstop'
-STEP=planning STORE='' STAGE='' RECORD='' OURS='' SUPERSEDED='' STATE='' SCRATCH=''
+STEP=planning STORE='' STAGE='' RECORD='' OURS='' STATE='' SCRATCH=''
 show() { # TEXT: made fit for a terminal
   R=$1 && if [[ $R == *[!\ -~]* ]]; then printf -v R %q "$1"; fi
 }
@@ -38,7 +38,6 @@ stop() { # CODE TEXT [HELP]: the end. Before the first change, what was written 
   trap '' INT TERM HUP
   STEP='' && if [[ $step == begun ]]; then
     if [[ $OURS ]]; then rm -f -- "$JOURNAL"; fi
-    if [[ -e $SUPERSEDED ]]; then mv -nT -- "$SUPERSEDED" "$JOURNAL"; fi
     (put "$STORE/state" printf '%s\n' "$STATE") && rm -rf -- "$RECORD" "$STAGE"
   elif [[ $step == changing ]]; then
     code=4 text="the rollback was interrupted: $text" help=$'\nhelp: give the same command again'
@@ -133,7 +132,7 @@ enter() { # ROOT: goes into the workspace; INSIDE is where the store lies in it,
 # What is wished for, by path: kind, mode, size, content, and where a file comes from. The same of what stands there now
 # (its owner last). What the list knows. What an earlier run recorded (REC), and where in it each path is (RI).
 declare -A WK=() WM=() WZ=() WC=() WO=() NK=() NM=() NZ=() NC=() NO=() RI=() STAYS=() SOURCE=()
-declare -A parents=() MADE=() ACTED=() CRATE=() ENTRY=() DIRS=() IGNORED=() FOREIGN=() PLAIN=() TARGETS=()
+declare -A parents=() NUMBER=() MADE=() ACTED=() CRATE=() ENTRY=() DIRS=() IGNORED=() FOREIGN=() PLAIN=() TARGETS=()
 WISHES=() REC=() TOUCH=() MEMBERS=() LEFT=() CODE=0
 wish() { WISHES+=("$1") WK["$1"]=$2 WM["$1"]=$3 WZ["$1"]=$4 WC["$1"]=$5 WO["$1"]=$6; }
 under() { # SET PATH: whether the set holds the path, or a directory above it
@@ -348,6 +347,12 @@ else
   read_sealed "$LIST_FILE" backstop-list 2 || damaged "$LIST_FILE"
   enter "${L[7]}" && if [[ $MINE ]]; then ID=$MINE && read_record "$ID"; fi
   read_list "$LIST_FILE"
+  if [[ $ID && -z $DRY && $KIND$OF != "rollback$TO" ]]; then # Something else was interrupted: first back to before that.
+    printf 'note: run %s was interrupted, and is undone first\n' "$ID" >&2
+    exec 9>&- && SELF=$STORE/scripts/${BASH_SOURCE[0]##*/}
+    "${BASH:-bash}" -p -- "$SELF" --undo ${FORCE:+-f} || exit
+    exec "${BASH:-bash}" -p -- "$SELF" -t "$TARGET" ${FORCE:+-f} ${FROM:+--from "$FROM"}
+  fi
   for path in "${!RI[@]}"; do if [[ -z ${WK["$path"]-} ]]; then wish "$path" none '' '' '' ''; fi; done
   check_paths "${WISHES[@]}" "${!CRATE[@]}" && find_additions
 fi
@@ -397,9 +402,13 @@ if ((${#BAD[@]})); then
 fi
 
 # ---- The plan as actions, as the journal has them: path, what was there first, the wish, where a file comes from
-OLD=("${REC[@]}") REC=() ACTS=() SEEN=() PLAN=() OTHER='' SAME=''
+# What is on record of an interrupted run keeps its number: its journal holds for its stage until the new one is committed.
+OLD=("${REC[@]}") REC=() ACTS=() SEEN=() PLAN=() OTHER='' SAME='' NEXT=${#OLD[@]}
 for path in "${WISHES[@]}"; do
-  if [[ ${STAYS["$path"]-} ]]; then leave "$path" 'something else is in it' && continue; fi
+  if [[ ${STAYS["$path"]-} ]]; then
+    leave "$path" 'something else is in it' && [[ ${RI["$path"]-} ]] || continue
+    WK["$path"]=directory WM["$path"]=${NM["$path"]}
+  fi
   wanted=("${WK["$path"]}" "${WM["$path"]}" "${WZ["$path"]}" "${WC["$path"]}") origin=${WO["$path"]}
   now=("${NK["$path"]}" "${NM["$path"]}" "${NZ["$path"]}" "${NC["$path"]}") first=("${now[@]}") i=${RI["$path"]-}
   if [[ $i ]]; then # Is what stands there what the earlier run under this ID found, or what it made of that?
@@ -411,7 +420,7 @@ for path in "${WISHES[@]}"; do
     esac && first=("${old[@]}")
     if [[ ${wanted[*]} == "${OLD[i + 6]} ${OLD[i + 7]} ${OLD[i + 8]} ${OLD[i + 9]}" ]]; then origin=${OLD[i + 10]}; fi
   fi
-  if [[ ${wanted[*]} == "${now[*]}" && ${wanted[*]} == "${first[*]}" ]]; then continue; fi
+  if [[ ${wanted[*]} == "${now[*]}" && ${wanted[*]} == "${first[*]}" && -z $i ]]; then continue; fi
   case ${first[0]}${first[3]}:${wanted[0]}${wanted[3]} in
   "${wanted[0]}${wanted[3]}:${first[0]}${first[3]}") verb='change mode' origin='' ;;
   none:*) verb=create ;;
@@ -423,7 +432,9 @@ for path in "${WISHES[@]}"; do
   if [[ $verb != 'change mode' && ($path != *.rs || ${first[0]}${wanted[0]} == *symlink*) ]]; then OTHER=1; fi
   if [[ ${wanted[0]} == directory && ${first[0]} != directory ]]; then MADE["$path"]=1; fi
   ACTS+=("$path") SEEN+=("${now[*]}") ACTED["$path"]=$verb
-  REC+=('' "${path#./}" "${first[@]}" "${wanted[@]}" "$origin")
+  if [[ -z $i ]]; then i=$NEXT NEXT=$((NEXT + 11)); fi
+  NUMBER["$path"]=$((i / 11))
+  for R in '' "${path#./}" "${first[@]}" "${wanted[@]}" "$origin"; do REC[i++]=$R; done
   show "${path#./}" && printf -v R '%12s  %s' "$verb" "$R" && PLAN+=("$R")
 done
 
@@ -461,22 +472,13 @@ intent() { # MAGIC [committed]: the fields of the record and of the journal, wit
   all+=(actions "${#ACTS[@]}" "${REC[@]}")
   sum=$(each "${all[@]}" | sha256sum) && each "${all[@]}" end "${sum%% *}" ${2:+"$2"}
 }
-supersede() { # files an open journal away
-  SUPERSEDED=$ROLLBACK/rollback_${OPEN:-$ID}.superseded
-  while there "$SUPERSEDED"; do SUPERSEDED+=.1; done
-  mv -nT -- "$JOURNAL" "$SUPERSEDED" && ! there "$JOURNAL" || stop 3 'failed to file the open journal away'
-}
-if [[ $ID && $KIND$OF == "$PURPOSE$TO" && "${OLD[*]}" == "${REC[*]}" ]]; then SAME=1; else
+if [[ $ID && "${OLD[*]}" == "${REC[*]}" ]]; then SAME=1; else
   CREATED=$(date -u +%Y-%m-%dT%H:%M:%SZ) TOUCH=()
   for path in "${!CRATE[@]}"; do
     if [[ $OTHER$CUT$UNDO && -f $path && ! -L $path && ${ACTED["$path"]-change mode} == 'change mode' ]]; then TOUCH+=("$path"); fi
   done
 fi
-if [[ $ID ]]; then
-  STEP=changing && if [[ -z $SAME ]]; then
-    { ! there "$JOURNAL" || supersede; } && rm -rf -- "$ROLLBACK/stage_$ID"
-  fi
-else
+if [[ $ID ]]; then STEP=changing; else
   newest='' ID=$(date -u +%Y%m%d_%H%M%S) R=$(cat -- "$STORE/store.json" 2>/dev/null)
   names=("$STORE"/session_* "$ROLLBACK"/* "$STORE"/metadata/* "$STORE"/trash/*)
   for R in "${R##*\"last_id\":}" "${names[@]##*/}"; do
@@ -489,10 +491,6 @@ fi
 RECORD=$ROLLBACK/displaced_$ID.list STAGE=$ROLLBACK/stage_$ID KEPT=$ROLLBACK/displaced_$ID
 [[ $SAME ]] || put "$RECORD" intent backstop-displaced
 [[ $STATE == "rollback $ID" ]] || put "$STORE/state" printf 'rollback %s\n' "$ID"
-if there "$JOURNAL"; then # Only its ID is looked at: what another began is filed away.
-  for i in 1 2 3; do IFS= read -r -d '' R; done <"$JOURNAL"
-  [[ $R == "$ID" ]] || supersede
-fi
 there "$JOURNAL" || { OURS=1 && put "$JOURNAL" intent backstop-journal; }
 
 # ---- Staging: every new file is written to stage_ID/INDEX, verified and synced
@@ -518,7 +516,7 @@ rm -rf -- "$NEW" && mkdir -p -- "$NEW" || stop 3 'failed to make the stage'
 for i in "${!ACTS[@]}"; do
   path=${ACTS[i]}
   if [[ ${WK["$path"]} != @(file|symlink) ]] || same "$path"; then continue; fi
-  places+=("$STAGE/$i" "$path")
+  i=${NUMBER["$path"]} && places+=("$STAGE/$i" "$path")
   if there "$STAGE/$i"; then continue; fi
   owner_of "$path" "$NEW/$i"
   if [[ ${WK["$path"]} == symlink ]]; then ln -sT -- "${WC["$path"]}" "$NEW/$i" && continue || stop 3 'failed to stage a link'; fi
@@ -539,7 +537,9 @@ for i in "${!ACTS[@]}"; do
   [[ "${NK["$path"]} ${NM["$path"]} ${NZ["$path"]} ${NC["$path"]}" == "${SEEN[i]}" ]] || { show "$path" &&
     stop 3 "$R changed since the plan was made; nothing was changed" 'stop what writes to the workspace (an editor, a build), then try again'; }
 done
-[[ $(tail -c 10 -- "$JOURNAL" | tr '\0' ' ') == 'committed ' ]] || put "$JOURNAL" intent backstop-journal committed
+for i in 1 2 3; do IFS= read -r -d '' R; done <"$JOURNAL" # Only its ID is looked at: what another began is filed away.
+[[ $R == "$ID" ]] || put "$ROLLBACK/rollback_${OPEN:-$ID}.superseded" cat -- "$JOURNAL"
+put "$JOURNAL" intent backstop-journal committed
 
 # ---- Moving: the old out to displaced_ID/, the new into place, and never over something
 STEP=changing out=() moves=() gone=() made=() again=() owners=()
