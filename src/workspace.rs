@@ -52,6 +52,24 @@ pub struct Workspace {
     pub notes: Vec<String>,
 }
 
+impl Workspace {
+    /// What is known of a workspace that cargo cannot load: where it is, and where it built. Without packages and
+    /// settings.
+    pub fn unloaded(root: PathBuf, target_directories: Vec<PathBuf>) -> Self {
+        Workspace {
+            root,
+            target_directories,
+            packages: Vec::new(),
+            outside: Vec::new(),
+            steering: Vec::new(),
+            xtask: Vec::new(),
+            settings: Settings::default(),
+            tools: BTreeMap::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// Asks cargo what the workspace is.
 ///
 /// # Errors

@@ -19,6 +19,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
 use crate::fsx::Tree;
+use crate::live_tree::{LiveTree, Look};
 use crate::manifest::{
     Entry, FORMAT, FileKind, Id, Label, Manifest, MemberGlobs, Origin, RootName, Totals, backup_id,
     root_hash, totals,
@@ -90,6 +91,40 @@ pub fn backup(
     options: &BackupOptions,
     context: &Context<'_>,
 ) -> Result<BackupOutcome> {
+    asked_for(lock, set, options, Origin::Backup, context)
+}
+
+/// Makes a restore point of a workspace that cargo cannot load: of what the newest restore point holds, as it is now,
+/// and of what came since in its scope. It is marked so, and `latest` passes over it. Gives the set as well.
+///
+/// # Errors
+/// As [`backup`]; `NoRestorePoint` if there is no earlier one to go by.
+pub fn backup_unloaded(
+    lock: &StoreLock<'_>,
+    options: &BackupOptions,
+    context: &Context<'_>,
+) -> Result<(ProtectedSet, BackupOutcome)> {
+    let store = lock.store();
+    store.refuse_cut_off()?;
+    let catalogue = store.catalogue()?;
+    let earlier = catalogue.all().iter().rev().filter(|listed| !listed.is_pre_rollback());
+    let Some(manifest) = earlier.filter_map(|listed| store.manifest(listed).ok()).next() else {
+        return Err(Error::new(ErrorKind::NoRestorePoint, "there is no earlier restore point to go by"));
+    };
+    let present = LiveTree::look(store, &manifest, |_| true, Look::Whole, context)?;
+    let mut set = present.protected_set(&manifest);
+    set.notes.push(format!("its files are those of {} and what came since in its scope", manifest.backup_id));
+    let outcome = asked_for(lock, &set, options, Origin::BrokenManifest, context)?;
+    Ok((set, outcome))
+}
+
+fn asked_for(
+    lock: &StoreLock<'_>,
+    set: &ProtectedSet,
+    options: &BackupOptions,
+    origin: Origin,
+    context: &Context<'_>,
+) -> Result<BackupOutcome> {
     if options.label.as_str() == crate::manifest::PRE_ROLLBACK {
         // `latest` would pass over it.
         return Err(Error::new(ErrorKind::Usage, "the label `pre_rollback` is for what rollbacks make")
@@ -102,11 +137,12 @@ pub fn backup(
         context.note(format!("the scripts' lists of older restore points were not written: {e}"));
     }
     if options.skip_unchanged
-        && let Some(unchanged) = unchanged(lock.store(), set, context)?
+        && let Some(unchanged) = unchanged(lock.store(), set, origin, context)?
     {
         return Ok(unchanged);
     }
-    make(lock, set, options, Unreadable::Fail, context).map(|report| BackupOutcome::Made(Box::new(report)))
+    make(lock, set, options, origin, Unreadable::Fail, context)
+        .map(|report| BackupOutcome::Made(Box::new(report)))
 }
 
 /// Makes a restore point of the present before a rollback changes it. What cannot be read is left out and named.
@@ -118,13 +154,19 @@ pub(crate) fn backup_present(
 ) -> Result<BackupReport> {
     let label = Label::from_text(crate::manifest::PRE_ROLLBACK);
     let options = BackupOptions { label, message: Some(message), skip_unchanged: false };
-    make(lock, set, &options, Unreadable::Skip, context)
+    make(lock, set, &options, Origin::PreRollback, Unreadable::Skip, context)
 }
 
-/// Compares the content with the newest restore point's by reading every file once.
-fn unchanged(store: &Store, set: &ProtectedSet, context: &Context<'_>) -> Result<Option<BackupOutcome>> {
+/// Compares the content with the newest restore point's of the same origin, by reading every file once.
+fn unchanged(
+    store: &Store,
+    set: &ProtectedSet,
+    origin: Origin,
+    context: &Context<'_>,
+) -> Result<Option<BackupOutcome>> {
     let catalogue = store.catalogue()?;
-    let Some(latest) = catalogue.latest() else { return Ok(None) };
+    let newest = catalogue.all().iter().rev().find(|listed| listed.origin == origin);
+    let Some(latest) = newest else { return Ok(None) };
     let Ok(newest) = store.manifest(latest) else { return Ok(None) };
     let same_places = newest.entries.len() == set.entries.len()
         && newest.entries.iter().zip(&set.entries).all(|(a, b)| a.root == b.root && a.path == b.path);
@@ -156,6 +198,7 @@ fn make(
     lock: &StoreLock<'_>,
     set: &ProtectedSet,
     options: &BackupOptions,
+    origin: Origin,
     unreadable: Unreadable,
     context: &Context<'_>,
 ) -> Result<BackupReport> {
@@ -175,6 +218,7 @@ fn make(
         set,
         options,
         id: &id,
+        origin,
         unreadable,
         context: context.with(&*log),
         log: log.path().clone(),
@@ -198,6 +242,7 @@ struct Run<'a> {
     set: &'a ProtectedSet,
     options: &'a BackupOptions,
     id: &'a Id,
+    origin: Origin,
     unreadable: Unreadable,
     context: Context<'a>,
     log: PathBuf,
@@ -298,7 +343,7 @@ impl Run<'_> {
             packages: set.packages.clone(),
             xtask: set.xtask.clone(),
             scope: set.scope.clone(),
-            origin: Some(Origin::of(label)),
+            origin: Some(self.origin),
             members: self.members(&entries),
             target_directories: set.target_directories.clone(),
             entries,
@@ -339,7 +384,7 @@ impl Run<'_> {
         }
         // Last: a package that embeds the backup id is built again when this has changed.
         self.lock.clear_pending()?;
-        if !manifest.is_pre_rollback()
+        if self.origin == Origin::Backup
             && let Err(e) = link_newest(self.store(), &self.options.label, self.id)
         {
             // For people: one that cannot be made is no reason to fail.

@@ -18,7 +18,7 @@ use crate::event::{Context, Interrupt};
 use crate::fsx::Fs;
 use crate::live_tree::Asked;
 use crate::path::{RelPath, canonical};
-use crate::store::{Selector, Store, Wait};
+use crate::store::{Catalogue, Listed, Selector, Store, Wait};
 use crate::workspace::{LoadOptions, Workspace, load};
 
 /// What every command works with.
@@ -49,6 +49,23 @@ impl Session<'_> {
 
     pub(super) fn store(&self) -> Result<Store> {
         find::open(self.global, self.env, &self.fs)
+    }
+
+    /// The restore point that is meant. Says if `latest` passes over a newer one.
+    ///
+    /// # Errors
+    /// As [`Catalogue::select`].
+    pub(super) fn pick<'c>(&self, catalogue: &'c Catalogue, text: &str) -> Result<&'c Listed> {
+        let selector = selector(text);
+        if selector == Selector::Latest
+            && let Some(newer) = catalogue.passed_over()
+        {
+            self.context().note(format!(
+                "`latest` passes over {}, made while cargo could not load the workspace; name it by its id",
+                newer.backup_id()
+            ));
+        }
+        catalogue.select(&selector)
     }
 
     pub(super) fn report(&self, text: &str) {

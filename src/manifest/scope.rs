@@ -16,6 +16,9 @@ pub enum Origin {
     PreRollback,
     /// A tool made it on its own.
     Automatic,
+    /// Somebody asked for it while cargo could not load the workspace: what it holds follows from the restore point
+    /// before it and from git.
+    BrokenManifest,
 }
 
 impl Origin {
@@ -24,12 +27,19 @@ impl Origin {
         if label.as_str() == PRE_ROLLBACK { Origin::PreRollback } else { Origin::Backup }
     }
 
+    /// The one that a word on disk stands for.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        let all = [Origin::Backup, Origin::PreRollback, Origin::Automatic, Origin::BrokenManifest];
+        all.into_iter().find(|origin| origin.name() == name)
+    }
+
     /// The word that stands for it on disk.
     pub fn name(self) -> &'static str {
         match self {
             Origin::Backup => "backup",
             Origin::PreRollback => "pre_rollback",
             Origin::Automatic => "automatic",
+            Origin::BrokenManifest => "broken_manifest",
         }
     }
 }

@@ -282,7 +282,7 @@ impl<'a> Hand<'a> {
     fn newest_link(&mut self, listed: &Listed) -> Result<()> {
         let catalogue = self.lock.store().catalogue()?;
         let newest = catalogue.all().iter().rev().find(|l| l.label == listed.label && l.session);
-        if !listed.is_pre_rollback() && newest.is_some_and(|l| l.id == listed.id) {
+        if listed.may_be_latest() && newest.is_some_and(|l| l.id == listed.id) {
             let link = self.layout().files_link(&listed.label);
             if link.symlink_metadata().is_ok_and(|m| !m.is_symlink()) {
                 self.set_aside(&link)?;

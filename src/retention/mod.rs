@@ -195,7 +195,7 @@ fn good_ones(store: &Store, points: &mut [PlannedPoint]) {
     let whole = |point: &PlannedPoint| {
         let l = &point.listed;
         let failed = store.status(l).validated.is_some_and(|v| !v.passed);
-        !l.is_pre_rollback() && l.session && l.archive && l.metadata && !failed && store.manifest(l).is_ok()
+        l.may_be_latest() && l.session && l.archive && l.metadata && !failed && store.manifest(l).is_ok()
     };
     let newest = points.iter().rposition(|point| !point.listed.is_pre_rollback());
     let good = points.iter().rposition(whole);

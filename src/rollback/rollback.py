@@ -147,7 +147,7 @@ def select(wanted):  # The restore point that is asked for. `latest` passes over
     for name in reversed(names) if wanted == "latest" else ():
         point = None if name.startswith("pre_rollback_backup_") else read_list(name)
         if point and point.origin == "backup": return point
-        say(f"note: passed over {show(name)}, which no person asked for", 2)
+        say(f"note: passed over {show(name)}, which `latest` does not mean", 2)
     found = [name for name in names if wanted in (name, name[-15:])]
     found = found or [name for name in names if name.startswith(wanted) or name[-15:].startswith(wanted)]
     if len(found) > 1: raise Stop(2, f"`{show(wanted)}` names {len(found)} restore points", map(show, found))

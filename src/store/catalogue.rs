@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Store, parse_checksum_list};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::manifest::{self, Id, Label, MANIFEST_FILE, Manifest, PRE_ROLLBACK, backup_id};
+use crate::manifest::{self, Id, Label, MANIFEST_FILE, Manifest, Origin, PRE_ROLLBACK, backup_id};
 use crate::order;
 use crate::path::{show_path, show_text};
 
@@ -23,12 +23,15 @@ pub struct Listed {
     pub metadata: bool,
     /// Whether its archive is there.
     pub archive: bool,
+    /// How it came about.
+    pub origin: Origin,
 }
 
 impl Listed {
     /// One of which nothing is known but its name.
     pub(crate) fn named(label: Label, id: Id) -> Self {
-        Listed { id, label, session: false, metadata: false, archive: false }
+        let origin = Origin::of(&label);
+        Listed { id, label, session: false, metadata: false, archive: false, origin }
     }
 
     /// `LABEL_backup_TIMESTAMP`.
@@ -40,12 +43,17 @@ impl Listed {
     pub fn is_pre_rollback(&self) -> bool {
         self.label.as_str() == PRE_ROLLBACK
     }
+
+    /// Whether it is one that `latest` may mean: somebody asked for it, and cargo could load the workspace.
+    pub fn may_be_latest(&self) -> bool {
+        self.origin == Origin::Backup
+    }
 }
 
 /// Names one restore point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
-    /// The newest that no rollback made.
+    /// The newest that somebody asked for, of a workspace that cargo could load.
     Latest,
     /// The one whose id or backup id starts so.
     Prefix(String),
@@ -96,7 +104,8 @@ impl Catalogue {
         found.retain(|id, _| !layout.is_trashed(id));
         // The one being made, or cut off, is not listed before its manifest's second copy is written.
         found.retain(|id, listed| listed.metadata || Some(id) != pending.as_ref());
-        Ok(Catalogue(found.into_values().collect()))
+        let with_origin = |listed: Listed| Listed { origin: store.origin(&listed), ..listed };
+        Ok(Catalogue(found.into_values().map(with_origin).collect()))
     }
 
     /// All of them, oldest first.
@@ -104,9 +113,15 @@ impl Catalogue {
         &self.0
     }
 
-    /// The newest that no rollback made.
+    /// The newest that somebody asked for, of a workspace that cargo could load.
     pub fn latest(&self) -> Option<&Listed> {
-        self.0.iter().rev().find(|l| !l.is_pre_rollback())
+        self.0.iter().rev().find(|l| l.may_be_latest())
+    }
+
+    /// The newest that was made while cargo could not load the workspace, if it is newer than [`Catalogue::latest`].
+    pub fn passed_over(&self) -> Option<&Listed> {
+        let newest = self.0.iter().rev().find(|l| !l.is_pre_rollback())?;
+        (newest.origin == Origin::BrokenManifest).then_some(newest)
     }
 
     /// The one that is meant.
@@ -123,7 +138,7 @@ impl Catalogue {
         let prefix = match selector {
             Selector::Latest => {
                 return self.latest().ok_or_else(|| {
-                    none("the store holds only restore points that rollbacks made".into())
+                    none("the store holds only restore points that `latest` passes over".into())
                         .with_help("name one by its id: see `list`")
                 });
             }

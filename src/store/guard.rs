@@ -78,7 +78,7 @@ impl Store {
     /// version's do not: without that the guard must refuse nothing.
     fn guard_file(&self) -> Result<Option<GuardFile>> {
         let catalogue = self.catalogue()?;
-        let points = catalogue.all().iter().rev().filter(|listed| !listed.is_pre_rollback());
+        let points = catalogue.all().iter().rev().filter(|listed| listed.may_be_latest());
         let mut facts = points.map(|listed| (listed, Facts::read(self, listed)));
         let newest = facts.next();
         let xtask = newest.iter().find_map(|(_, facts)| facts.as_ref()?.xtask.clone());

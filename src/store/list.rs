@@ -187,6 +187,25 @@ impl StoreLock<'_> {
     }
 }
 
+impl Store {
+    /// How a restore point came about, as its list says; by its label if there is none.
+    pub(super) fn origin(&self, listed: &Listed) -> Origin {
+        // Nine fields of bounded length, and the root.
+        const HEAD: u64 = 8192;
+        let mut head = Vec::new();
+        let path = self.layout().list(&listed.label, &listed.id);
+        let is_file = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
+        let read = is_file.then(|| File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head)));
+        let origin = match read {
+            Some(Ok(_)) => {
+                head.split(|byte| *byte == 0).nth(9).and_then(|word| std::str::from_utf8(word).ok())
+            }
+            _ => None,
+        };
+        origin.and_then(Origin::from_name).unwrap_or_else(|| Origin::of(&listed.label))
+    }
+}
+
 /// Whether the list begins as one of this version does, and with this workspace root.
 fn is_current(path: &Path, listed: &Listed, root: &str) -> bool {
     let backup_id = listed.backup_id();

@@ -34,6 +34,7 @@ mod retention;
 mod roads;
 mod rollback;
 mod support;
+mod unloaded;
 mod users_own;
 mod validate;
 mod verdict;

@@ -56,13 +56,19 @@ impl Session<'_> {
             return Err(Error::new(ErrorKind::Usage, "`checkpoint --list` has no such report")
                 .with_help("without --list they are run; --format human or json names them"));
         }
-        let workspace = self.workspace_or_cut_off()?;
+        let (workspace, store) = match self.workspace_or_cut_off() {
+            Err(e) if e.kind() == ErrorKind::Workspace => self.unloaded(e)?,
+            loaded => (loaded?, None),
+        };
         let checkpoints = self.checkpoints(&workspace)?;
         if args.list {
             self.report(&render::checkpoint_list(&self.term, self.global.format, &checkpoints));
             return Ok(exit::DONE);
         }
-        let store = Store::open(&self.store_of(&workspace), Some(&workspace.root), &self.fs)?;
+        let store = match store {
+            Some(store) => store,
+            None => Store::open(&self.store_of(&workspace), Some(&workspace.root), &self.fs)?,
+        };
         // A tree between two states is what nobody asks about.
         store.refuse_cut_off()?;
         let scratch = self.scratch(args.scratch.as_deref(), store.root(), store.layout().dir())?;
@@ -73,6 +79,20 @@ impl Session<'_> {
         let json = || render::checkpoint_json(&report, code);
         self.report_checks(SUITE, &workspace, &[(GROUP, report.checkpoints.clone())], &human, &json);
         Ok(code)
+    }
+
+    /// A workspace that cargo cannot load: the checkpoints go on by what its newest restore point knows, without those
+    /// of its settings.
+    fn unloaded(&self, e: Error) -> Result<(Workspace, Option<Store>)> {
+        let Ok(store) = self.store() else { return Err(e) };
+        let catalogue = store.catalogue()?;
+        let Some(manifest) = catalogue.latest().and_then(|latest| store.manifest(latest).ok()) else {
+            return Err(e);
+        };
+        self.context().note(format!("{e}; the checkpoints of its settings are not known"));
+        let root = store.root().to_path_buf();
+        let targets = manifest.target_directories_of(&root).collect();
+        Ok((Workspace::unloaded(root, targets), Some(store)))
     }
 
     /// Reports checks in the form that is asked for.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use crate::cli::session::{Session, selector};
+use crate::cli::session::Session;
 use crate::cli::{exit, render};
 use crate::diff::{Diff, diff_live_part, diff_points_part};
 use crate::error::{Error, ErrorKind, Result};
@@ -74,7 +74,7 @@ impl Session<'_> {
     pub(super) fn show(&self, args: &ShowArgs) -> Result<u8> {
         let store = self.store()?;
         let catalogue = store.catalogue()?;
-        let listed = catalogue.select(&selector(&args.timestamp))?;
+        let listed = self.pick(&catalogue, &args.timestamp)?;
         let manifest = store.manifest(listed)?;
         let summary = store.summary(listed);
         let chosen = chosen(&manifest, &args.path)?;

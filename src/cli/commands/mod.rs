@@ -34,7 +34,7 @@ use super::progress::Progress;
 use super::session::{Session, selector, wait};
 use super::term::{Term, report_failed};
 use super::{exit, render};
-use crate::backup::{BackupOptions, BackupOutcome, backup};
+use crate::backup::{BackupOptions, BackupOutcome, backup, backup_unloaded};
 use crate::checkpoint::Checkpoints;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Interrupt;
@@ -42,6 +42,7 @@ use crate::fsx::Fs;
 use crate::manifest::Label;
 use crate::path::show_path;
 use crate::select::{ProtectedSet, select};
+use crate::settings::KeepSetting;
 use crate::store::{Selector, Standing, Store, StoreLock, Wait, refuse_cleaned, standing};
 use crate::validate::{InodeCache, validate};
 use crate::workspace::{LoadOptions, Workspace, load};
@@ -150,7 +151,10 @@ impl Session<'_> {
 
     fn backup(&self, args: &Backup) -> Result<u8> {
         self.note_slow_build();
-        let workspace = self.workspace_or_cut_off()?;
+        let workspace = match self.workspace_or_cut_off() {
+            Err(e) if e.kind() == ErrorKind::Workspace => return self.backup_unloaded(args, e),
+            loaded => loaded?,
+        };
         let (dir, found, early) = self.before_store(&workspace)?;
         self.stop_on_signals();
         let (store, created) = Store::open_or_create(&dir, &workspace.root, &self.fs)?;
@@ -175,20 +179,50 @@ impl Session<'_> {
             skip_unchanged: args.skip_unchanged,
         };
         let outcome = backup(&lock, &set, &options, &context)?;
-        let (executable_copied, scripts_written) = self.keep_scripts(&lock, &outcome);
-        self.prune_after_backup(&lock, workspace.settings.keep.as_ref());
-        self.progress.clear();
-        let view = render::BackupView {
-            set: &set,
-            store: &store,
-            outcome: &outcome,
-            bring_back: self.bring_back(&store),
-            executable_copied,
-            scripts_written,
+        self.report_backup(&lock, &set, &outcome, workspace.settings.keep.as_ref());
+        Ok(exit::DONE)
+    }
+
+    /// In the middle of a change a manifest is often broken. Then the newest restore point and git say what to keep.
+    fn backup_unloaded(&self, args: &Backup, unloaded: Error) -> Result<u8> {
+        // Without a store there is nothing to go by: what cargo says is the error.
+        let Ok(store) = self.store() else { return Err(unloaded) };
+        self.stop_on_signals();
+        let lock = store.lock(wait(args.no_wait), &self.interrupt, &self.progress)?;
+        let label = match &args.label {
+            Some(label) => Label::from_text(label),
+            None => match store.catalogue()?.latest() {
+                Some(latest) => latest.label.clone(),
+                None => return Err(unloaded),
+            },
         };
+        let context = self.context();
+        context.note(format!("cargo cannot load the workspace: {unloaded}"));
+        unloaded.details().iter().for_each(|detail| context.note(detail.clone()));
+        let options =
+            BackupOptions { label, message: args.message.clone(), skip_unchanged: args.skip_unchanged };
+        let (set, outcome) = backup_unloaded(&lock, &options, &context)
+            .map_err(|e| if e.kind() == ErrorKind::NoRestorePoint { unloaded } else { e })?;
+        set.notes.iter().for_each(|note| context.note(note.clone()));
+        self.report_backup(&lock, &set, &outcome, None);
+        Ok(exit::DONE)
+    }
+
+    fn report_backup(
+        &self,
+        lock: &StoreLock<'_>,
+        set: &ProtectedSet,
+        outcome: &BackupOutcome,
+        keep: Option<&KeepSetting>,
+    ) {
+        let (executable_copied, scripts_written) = self.keep_scripts(lock, outcome);
+        self.prune_after_backup(lock, keep);
+        self.progress.clear();
+        let store = lock.store();
+        let bring_back = self.bring_back(store);
+        let view = render::BackupView { set, store, outcome, bring_back, executable_copied, scripts_written };
         let text = if self.json() { render::backup_json(&view) } else { render::backup(&self.term, &view) };
         self.report(&text);
-        Ok(exit::DONE)
     }
 
     /// The unoptimised profile hashes and compresses many times more slowly.
@@ -289,7 +323,7 @@ impl Session<'_> {
             }
             catalogue.all().to_vec()
         } else {
-            vec![catalogue.select(&selector(&args.timestamp))?.clone()]
+            vec![self.pick(&catalogue, &args.timestamp)?.clone()]
         };
         let running = self.env.executable.as_deref().map(InodeCache::of_program);
         let cache = running.and_then(Result::ok).unwrap_or_default();

@@ -191,12 +191,18 @@ impl Session<'_> {
         };
         self.stop_on_signals();
         let catalogue = store.catalogue()?;
+        let person = !args.check && !self.json();
         let newest = catalogue.latest();
+        if let (true, Some(newer)) = (person, catalogue.passed_over()) {
+            self.context().note(format!(
+                "{} is newer, made while cargo could not load the workspace",
+                newer.backup_id()
+            ));
+        }
         let summary = newest.map(|listed| store.summary(listed));
         // A verdict that a job waits for reads every file; a person wants the answer at once.
         let how = if args.check { Look::Whole } else { Look::Glance };
         // A rollback may have gone past the newest; a job asks for that all the same.
-        let person = !args.check && !self.json();
         let rolled_back = crate::rollback::last_rollback(&store).filter(|(rollback, to)| {
             person && newest.is_some_and(|newest| *rollback > newest.id && *to != newest.id)
         });

@@ -228,7 +228,7 @@ impl Session<'_> {
         self.stop_on_signals();
         let lock = self.lock_store(&store, false)?;
         let catalogue = store.catalogue()?;
-        let listed = catalogue.select(&selector(timestamp))?;
+        let listed = self.pick(&catalogue, timestamp)?;
         let before = store.status(listed).pinned.is_some();
         lock.update_status(listed, |status| status.pinned.clone_from(&pin))?;
         let text = render::pinned(self.global.format, command, &listed.backup_id(), before, pin.as_ref());

@@ -29,6 +29,9 @@ impl Session<'_> {
         if let Some(dir) = &args.to {
             return self.restore_to(&store, args, dir);
         }
+        if let Some(timestamp) = &args.timestamp {
+            self.pick(&store.catalogue()?, timestamp)?;
+        }
         // Where nobody is asked, nothing may move between the plan and its end; where somebody is, others may work on
         // meanwhile, and the plan is made once more.
         let held = if args.force && !args.dry_run { Some(self.lock(&store, args.no_wait)?) } else { None };
@@ -179,7 +182,7 @@ impl Session<'_> {
         self.stop_on_signals();
         let _shared = store.lock_shared(wait(args.no_wait), &self.interrupt, &self.progress)?;
         let catalogue = store.catalogue()?;
-        let listed = catalogue.select(&selector(args.timestamp.as_deref().unwrap_or("latest")))?;
+        let listed = self.pick(&catalogue, args.timestamp.as_deref().unwrap_or("latest"))?;
         let dir = crate::path::clean(&self.env.absolute(dir));
         let report = rollback::restore_to(store, listed, &dir, &self.options(args, store), &self.context())?;
         self.progress.clear();

@@ -8,7 +8,7 @@ use super::{BringBack, object};
 use crate::backup::{BackupOutcome, BackupReport};
 use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, fill, listed, plural};
 use crate::clock::show_duration;
-use crate::manifest::{RootedPath, Totals, shown};
+use crate::manifest::{Origin, RootedPath, Totals, shown};
 use crate::order;
 use crate::path::show_path;
 use crate::quote::toml_string;
@@ -79,6 +79,10 @@ fn made(out: &mut String, term: &Term, view: &BackupView<'_>, report: &BackupRep
     writeln!(out)?;
     writeln!(out, "{}", term.out(GREEN, "ALL FILES VERIFIED SUCCESSFULLY"))?;
     writeln!(out, "Backup ID: {}", term.out(BOLD, &report.manifest.backup_id))?;
+    if report.manifest.origin == Some(Origin::BrokenManifest) {
+        let text = "Cargo could not load the workspace: `latest` passes over this restore point";
+        writeln!(out, "{}", term.out(YELLOW, text))?;
+    }
     writeln!(out, "Total files: {}", t.files)?;
     writeln!(out, "Successful backups: {}/{}", report.verified, t.files)?;
     writeln!(out, "Root hash: {}", report.manifest.root_hash)?;
@@ -253,6 +257,7 @@ pub(in crate::cli) fn backup_json(view: &BackupView<'_>) -> String {
                 "id": m.id,
                 "label": m.label,
                 "message": m.message,
+                "origin": m.origin,
                 "created": m.created,
                 "parent": m.parent,
                 "root_hash": m.root_hash,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::object;
 use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, bytes, cut, plural};
 use crate::clock::{parse_rfc3339, rfc3339_seconds, show_age};
+use crate::manifest::Origin;
 use crate::path::{show_path, show_text};
 use crate::store::{DrillLevel, PointStatus, Store, Summary};
 
@@ -98,6 +99,9 @@ fn words(one: &Summary) -> Vec<(anstyle::Style, String)> {
     if one.status.compiled.is_some_and(|compiled| !compiled.passed) {
         out.push((YELLOW, "did not compile".into()));
     }
+    if one.listed.origin == Origin::BrokenManifest {
+        out.push((YELLOW, "broken manifest".into()));
+    }
     if one.status.pinned.is_some() {
         out.push((BOLD, "pinned".into()));
     }
@@ -132,6 +136,7 @@ pub(in crate::cli) fn list_json(store: &Store, summaries: &[Summary]) -> String 
                 "backup_id": one.listed.backup_id(),
                 "label": one.listed.label,
                 "pre_rollback": one.listed.is_pre_rollback(),
+                "origin": one.listed.origin,
                 "created": h.map(|h| &h.created),
                 "message": h.and_then(|h| h.message.as_ref()),
                 "root_hash": h.map(|h| h.root_hash),

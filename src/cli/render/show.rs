@@ -8,7 +8,7 @@ use super::list::status_json;
 use super::object;
 use crate::cli::term::{BOLD, DIM, Term, bytes, fill, listed, plural};
 use crate::clock::rfc3339_seconds;
-use crate::manifest::{Entry, Kind, Manifest, Reason};
+use crate::manifest::{Entry, Kind, Manifest, Origin, Reason};
 use crate::order;
 use crate::path::{show_path, show_text};
 use crate::store::{Store, Summary};
@@ -30,6 +30,9 @@ pub(in crate::cli) fn show(
     };
     field("Backup ID", term.out(BOLD, &m.backup_id));
     field("Made", m.created.clone());
+    if m.origin == Some(Origin::BrokenManifest) {
+        field("Note", "cargo could not load the workspace; `latest` passes over it".into());
+    }
     if let Some(message) = &m.message {
         field("Message", fill(INDENT, show_text(message).split(' ')));
     }
