@@ -29,6 +29,7 @@ use crate::select::{Candidate, ProtectedSet};
 use crate::store::{
     Log, Staging, Store, StoreLock, checksum_list, keep_restore_text, link_newest, write_private,
 };
+use crate::text::size;
 use archive_file::ArchiveFile;
 use read::{Job, Unreadable};
 
@@ -141,8 +142,25 @@ fn asked_for(
     {
         return Ok(unchanged);
     }
-    make(lock, set, options, origin, Unreadable::Fail, context)
-        .map(|report| BackupOutcome::Made(Box::new(report)))
+    let made =
+        make(lock, set, options, origin, Unreadable::Fail, context).map_err(|e| name_largest(e, set))?;
+    Ok(BackupOutcome::Made(Box::new(made)))
+}
+
+/// Where room ran out, says what would take the most of it.
+fn name_largest(e: Error, set: &ProtectedSet) -> Error {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    if !e.io_error().is_some_and(|e| matches!(e.kind(), StorageFull | QuotaExceeded | FileTooLarge)) {
+        return e;
+    }
+    let mut files: Vec<&Candidate> = set.entries.iter().filter(|c| c.size > 0).collect();
+    order::sort_by(&mut files, |a, b| (b.size, &a.root, &a.path).cmp(&(a.size, &b.root, &b.path)));
+    let named = files.iter().take(5);
+    let named = named.map(|c| format!("{}: {}", crate::manifest::shown(&c.root, &c.path), size(c.size)));
+    e.with_details(named).with_help(
+        "no restore point was made; make room, or keep the largest files out with `exclude = [\"PATH\"]` \
+         in [workspace.metadata.backstop]",
+    )
 }
 
 /// Makes a restore point of the present before a rollback changes it. What cannot be read is left out and named.

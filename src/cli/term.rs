@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use super::env::Env;
 pub(super) use crate::event::plural;
+pub(super) use crate::text::size as bytes;
 
 /// The styles, cargo's own: bold green for what was done, and so on.
 pub(super) const GREEN: Style = AnsiColor::Green.on_default().bold();
@@ -102,19 +103,6 @@ fn paint(color: bool, style: Style, text: impl std::fmt::Display) -> String {
 fn columns() -> usize {
     let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
     size.map_or(80, |s| usize::from(s.ws_col)).clamp(40, 200)
-}
-
-/// `1.2 MiB`.
-pub(super) fn bytes(n: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    #[allow(clippy::cast_precision_loss, reason = "for people, two digits are enough")]
-    let mut value = n as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
 /// No text of ours is wider; a path may be.

@@ -52,7 +52,7 @@ pub fn plan_undo(store: &Store, context: &Context<'_>) -> Result<RollbackPlan> {
 
 /// What a rollback that ended did. Where a script went on after it was interrupted, its last journal alone does not
 /// tell the tree before the first of its runs: its record does.
-fn ended(store: &Store, id: &Id) -> Result<Journal> {
+pub(super) fn ended(store: &Store, id: &Id) -> Result<Journal> {
     let (journal, _) = Journal::read(&store.layout().closed_journal(id))?;
     let record = Journal::read_record(&store.layout().displaced_list(id))?;
     Ok(record.map_or(journal.clone(), |record| Journal { touch: journal.touch, ..record }))
@@ -119,6 +119,26 @@ fn scope_of(store: &Store, journal: &Journal) -> Result<Option<Manifest>> {
     Ok(listed.and_then(|l| store.manifest(l).ok()))
 }
 
+/// What a rollback moved out from there, as it is kept.
+pub(super) fn displaced(store: &Store, id: &Id, done: &Action) -> Result<Option<FileState>> {
+    let dir = store.layout().displaced(id);
+    let Ok(tree) = Tree::open(&dir, store.fs()) else { return Ok(None) };
+    let path = stored_path(&done.root, &done.path);
+    FileState::at(&mut tree.cursor(), &path).during("read", dir.join(&path))
+}
+
+/// Why what is kept of one action's `before` cannot be brought back, where that is so.
+pub(super) fn lost(done: &Action, kept: Option<&FileState>) -> Option<&'static str> {
+    match (kept, &done.before) {
+        (None, Some(_)) if done.displaces() => Some("is gone"),
+        (
+            Some(FileState::File { sha256: found, .. }),
+            Some(FileState::File { sha256: then @ Some(_), .. }),
+        ) => (found != then).then_some("was changed after it was moved out"),
+        _ => None,
+    }
+}
+
 struct Undo<'a> {
     store: &'a Store,
     journal: &'a Journal,
@@ -149,20 +169,10 @@ impl<'a> Undo<'a> {
     fn take(&mut self, done: &Action) -> Result<()> {
         let now = self.trees.look(&done.root, &done.path)?;
         let moved_out = done.displaces();
-        let wanted = if moved_out { self.displaced(done)? } else { done.before.clone() };
-        if moved_out && wanted.is_none() {
-            self.lost.push(done.shown());
-            return Ok(());
-        }
-        let altered = match (&wanted, &done.before) {
-            (
-                Some(FileState::File { sha256: found, .. }),
-                Some(FileState::File { sha256: expected @ Some(_), .. }),
-            ) => found != expected,
-            _ => false,
-        };
-        if altered {
-            self.lost.push(format!("{}: was changed after it was moved out", done.shown()));
+        let id = &self.journal.id;
+        let wanted = if moved_out { displaced(self.store, id, done)? } else { done.before.clone() };
+        if let Some(why) = lost(done, wanted.as_ref()) {
+            self.lost.push(format!("{}: {why}", done.shown()));
             return Ok(());
         }
         if now == wanted {
@@ -194,14 +204,6 @@ impl<'a> Undo<'a> {
         let origin = if action.places() { Origin::Displaced } else { Origin::None };
         self.actions.push(Action { origin, ..action });
         Ok(())
-    }
-
-    /// What the rollback moved out from there, as it is kept.
-    fn displaced(&self, done: &Action) -> Result<Option<FileState>> {
-        let dir = self.store.layout().displaced(&self.journal.id);
-        let Ok(tree) = Tree::open(&dir, self.store.fs()) else { return Ok(None) };
-        let path = stored_path(&done.root, &done.path);
-        FileState::at(&mut tree.cursor(), &path).during("read", dir.join(&path))
     }
 
     fn into_plan(

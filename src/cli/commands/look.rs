@@ -1,6 +1,7 @@
 //! `list`, `show` and `diff`: looking at restore points. They ask no cargo and change nothing.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 
 use clap::Args;
 
@@ -9,6 +10,7 @@ use crate::cli::{exit, render};
 use crate::diff::{Diff, diff_live_part, diff_points_part};
 use crate::error::{Error, ErrorKind, Result};
 use crate::live_tree::{Asked, Look};
+use crate::manifest::{Entry, Manifest};
 use crate::store::{Catalogue, Listed, Selector, Store};
 
 /// The word for the workspace as it is now.
@@ -28,7 +30,7 @@ pub(in crate::cli) struct ShowArgs {
     timestamp: String,
     /// Only these, with digest, times and reasons
     #[arg(value_name = "PATH")]
-    path: Vec<String>,
+    path: Vec<OsString>,
     /// Names each entry and why it is protected
     #[arg(short, long)]
     verbose: bool,
@@ -138,18 +140,24 @@ fn side<'c>(catalogue: &'c Catalogue, text: &str) -> Result<Option<&'c Listed>> 
         .map(Some)
 }
 
-/// The indices of the entries that a person asks for.
-fn chosen(manifest: &crate::manifest::Manifest, paths: &[String]) -> Result<Vec<usize>> {
-    let find = |path: &String| {
-        let wanted = path.trim_start_matches("./").trim_end_matches('/');
-        manifest.entries.iter().position(|e| e.shown() == wanted || e.path.to_string() == wanted).ok_or_else(
-            || {
-                let shown = crate::path::show_text(path);
-                Error::new(ErrorKind::Usage, format!("{} holds no `{shown}`", manifest.backup_id)).with_help(
-                    "`show -v` names all that it holds; `explain PATH` says why something is not in it",
-                )
-            },
-        )
+/// The indices of the entries that a person asks for: paths below the workspace root, or `ROOT:path`. Names are compared
+/// as they are, never as they are shown.
+fn chosen(manifest: &Manifest, paths: &[OsString]) -> Result<Vec<usize>> {
+    let find = |given: &OsString| {
+        let plain = given.as_bytes().strip_prefix(b"./").unwrap_or(given.as_bytes());
+        let wanted = plain.strip_suffix(b"/").unwrap_or(plain);
+        let is_wanted = |e: &Entry| {
+            let root = format!("{}:", e.root);
+            let path =
+                if e.root.is_workspace() { Some(wanted) } else { wanted.strip_prefix(root.as_bytes()) };
+            path == Some(e.path.as_bytes())
+        };
+        manifest.entries.iter().position(is_wanted).ok_or_else(|| {
+            let shown = crate::path::show_path(given.as_ref());
+            Error::new(ErrorKind::Usage, format!("{} holds no `{shown}`", manifest.backup_id)).with_help(
+                "`show -v` names all that it holds; `explain PATH` says why something is not in it",
+            )
+        })
     };
     paths.iter().map(find).collect()
 }

@@ -35,6 +35,7 @@ use super::session::{Session, selector, wait};
 use super::term::{Term, report_failed};
 use super::{exit, render};
 use crate::backup::{BackupOptions, BackupOutcome, backup, backup_unloaded};
+use crate::check::Check;
 use crate::checkpoint::Checkpoints;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Interrupt;
@@ -336,6 +337,7 @@ impl Session<'_> {
                 .map(|listed| validate(&store, listed, &cache, &context))
                 .collect::<Result<Vec<_>>>()?,
         };
+        let kept = if args.all { crate::rollback::check_kept(&store, &context)? } else { None };
         drop(shared);
         self.record(&store, &reports);
         let drills = match args.drill {
@@ -344,14 +346,15 @@ impl Session<'_> {
         };
         let passed = repaired.as_ref().is_none_or(crate::repair::RepairReport::passed)
             && reports.iter().all(crate::validate::ValidationReport::passed)
+            && kept.as_ref().is_none_or(Check::passed)
             && drills.iter().all(crate::drill::DrillReport::passed);
         let code = if passed { exit::DONE } else { exit::FINDINGS };
         let text = if self.json() {
-            render::validate_json(&reports, repaired.as_ref(), &drills, code)
+            render::validate_json(&reports, repaired.as_ref(), kept.as_ref(), &drills, code)
         } else {
             let drills: String = drills.iter().map(|drill| render::drill(&self.term, drill)).collect();
             let repaired = repaired.as_ref().map_or(String::new(), |r| render::repair(&self.term, r));
-            repaired + &render::validate(&self.term, &reports, store.is_cut_off()) + &drills
+            repaired + &render::validate(&self.term, &reports, kept.as_ref(), store.is_cut_off()) + &drills
         };
         self.report(&text);
         Ok(code)

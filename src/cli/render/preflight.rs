@@ -66,7 +66,7 @@ impl PreflightView<'_> {
 pub(in crate::cli) fn preflight(term: &Term, view: &PreflightView<'_>) -> String {
     let mut out = checkpoint(term, view.checkpoints);
     if !view.validation.passed() {
-        out += &super::validate(term, std::slice::from_ref(view.validation), false);
+        out += &super::validate(term, std::slice::from_ref(view.validation), None, false);
     }
     out += &drill(term, view.drill);
     for road in view.roads {

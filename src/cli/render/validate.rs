@@ -33,10 +33,19 @@ const LAYOUT: Layout = Layout {
 };
 
 /// The report for people.
-pub(in crate::cli) fn validate(term: &Term, reports: &[ValidationReport], cut_off: bool) -> String {
+pub(in crate::cli) fn validate(
+    term: &Term,
+    reports: &[ValidationReport],
+    kept: Option<&Check>,
+    cut_off: bool,
+) -> String {
     let mut out = String::new();
     for report in reports {
         let _ = one(&mut out, term, report);
+    }
+    if let Some(kept) = kept {
+        let _ = writeln!(out, "{}", term.out(BOLD, "Earlier rollbacks"));
+        checks(&mut out, term, std::slice::from_ref(kept), &LAYOUT);
     }
     if reports.len() > 1 {
         let good = reports.iter().filter(|r| r.passed()).count();
@@ -69,14 +78,15 @@ fn one(out: &mut String, term: &Term, report: &ValidationReport) -> std::fmt::Re
 pub(in crate::cli) fn validate_json(
     reports: &[ValidationReport],
     repaired: Option<&RepairReport>,
+    kept: Option<&Check>,
     drills: &[DrillReport],
     code: u8,
 ) -> String {
+    let asked = |c: &Check| c.to_json(json!({ "validation": c.id, "remedy": c.needed_remedy() }));
     let reports: Vec<_> = reports
         .iter()
         .map(|r| {
-            let own = |c: &Check| json!({ "validation": c.id, "remedy": c.needed_remedy() });
-            let checks: Vec<_> = r.checks.iter().map(|c| c.to_json(own(c))).collect();
+            let checks: Vec<_> = r.checks.iter().map(asked).collect();
             json!({
                 "backup_id": r.backup_id,
                 "id": r.id,
@@ -93,5 +103,9 @@ pub(in crate::cli) fn validate_json(
         })
         .collect();
     let store = repaired.map(|all| mended_json(&all.store));
-    object("validate", code, json!({ "restore_points": reports, "store_repair": store }))
+    object(
+        "validate",
+        code,
+        json!({ "restore_points": reports, "rollbacks": kept.map(asked), "store_repair": store }),
+    )
 }

@@ -37,7 +37,7 @@ fn a_limit_on_file_sizes_is_an_error_of_that_write() {
     write(world.at("crates/alpha/big.bin"), vec![7; 300_000]);
     let script = "ulimit -f 64; exec \"$1\" backup";
     let run = super::program("bash", &world.root).args(["-c", script, "bash"]).arg(super::executable());
-    run.ends(3).complains("too large");
+    run.ends(3).complains("too large").complains("crates/alpha/big.bin: 293.0 KiB").complains("exclude");
     let points = fs::read_dir(&world.dir).into_iter().flatten().flatten();
     let sessions = points.filter(|e| e.file_name().to_string_lossy().starts_with("session_"));
     assert_eq!(sessions.count(), 0, "nothing is left that was not finished");
@@ -151,4 +151,20 @@ fn what_failed_or_is_lost_is_said_by_list_and_status() {
     backstop(&world.root).args(["validate", "--repair"]).ends(0);
     let run = backstop(&world.root).arg("status").ends(0);
     assert!(!run.out.contains("lost"), "{}", run.out);
+}
+
+#[test]
+fn what_is_kept_of_a_rollback_is_read_by_a_validation_of_all() {
+    let world = backed_up();
+    write(world.at("crates/alpha/src/lib.rs"), "// new\n");
+    backstop(&world.root).args(["rollback", "-t", "latest", "-f"]).ends(0);
+    backstop(&world.root).args(["validate", "--all"]).ends(0).prints("Earlier rollbacks");
+    let kept = fs::read_dir(world.dir.join("rollback")).unwrap().flatten().map(|e| e.path());
+    let kept = kept.filter(|path| path.is_dir()).max().unwrap().join("files/crates/alpha/src/lib.rs");
+    write(&kept, "// bad\n");
+    backstop(&world.root).args(["validate", "--all"]).ends(1).prints("was changed after it was moved out");
+    write(&kept, "// new\n");
+    backstop(&world.root).args(["validate", "--all", "--format", "json"]).ends(0).json();
+    write(world.dir.join("rollback/journal"), "torn");
+    backstop(&world.root).args(["validate", "--all"]).ends(1).prints("is damaged");
 }
