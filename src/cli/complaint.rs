@@ -9,7 +9,7 @@ use crate::error::Error;
 pub(super) fn print_error(term: &Term, format: Format, command: &str, error: &Error) -> u8 {
     let code = exit::code(error.kind());
     if format == Format::Json {
-        term.report(&render::error_json(command, error, code));
+        term.report(&render::error_json(Some(command), code, error.into()));
         return code;
     }
     const SHOWN: usize = 40;

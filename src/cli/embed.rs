@@ -110,10 +110,7 @@ impl App {
                 let failed = written.is_err_and(|e| e.kind() != std::io::ErrorKind::BrokenPipe);
                 ExitCode::from(if failed { exit::NOT_DONE } else { exit::DONE })
             }
-            Err(e) => {
-                complain(&args, e);
-                ExitCode::from(exit::USAGE)
-            }
+            Err(e) => ExitCode::from(complain(&args, e)),
         }
     }
 

@@ -42,23 +42,3 @@ pub(super) fn code(kind: ErrorKind) -> u8 {
         | ErrorKind::Io => NOT_DONE,
     }
 }
-
-/// Its name in JSON.
-pub(super) fn name(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Usage => "usage",
-        ErrorKind::Settings => "settings",
-        ErrorKind::NoStore => "no_store",
-        ErrorKind::NoRestorePoint => "no_restore_point",
-        ErrorKind::CutOff => "cut_off",
-        ErrorKind::Busy => "busy",
-        ErrorKind::Interrupted => "interrupted",
-        ErrorKind::Damaged => "damaged",
-        ErrorKind::UnknownVersion => "unknown_version",
-        ErrorKind::Changed => "changed",
-        ErrorKind::Partial => "partial",
-        ErrorKind::Workspace => "workspace",
-        ErrorKind::NotConfirmed => "not_confirmed",
-        ErrorKind::Io => "io",
-    }
-}

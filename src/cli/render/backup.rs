@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use super::{BringBack, object};
+use super::{BringBack, envelope};
 use crate::backup::{BackupOutcome, BackupReport};
 use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, fill, listed, plural};
 use crate::clock::show_duration;
@@ -293,5 +293,5 @@ pub(in crate::cli) fn backup_json(view: &BackupView<'_>) -> String {
             "notes": set.notes,
         }),
     };
-    object("backup", 0, fields)
+    envelope::json("backup", 0, &fields)
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::checks::{Layout, checks};
-use super::object;
+use super::envelope;
 use crate::checkpoint::{Checkpoints, CheckpointsReport, check_json};
 use crate::cli::global::Format;
 use crate::cli::term::{BOLD, GREEN, RED, Term, cut, text_columns};
@@ -48,7 +48,7 @@ const NAME: usize = 24;
 pub(in crate::cli) fn checkpoint_list(term: &Term, format: Format, checkpoints: &Checkpoints) -> String {
     if format == Format::Json {
         let all: Vec<_> = checkpoints.iter().map(|c| json!({ "id": c.id(), "name": c.name() })).collect();
-        return object("checkpoint", 0, json!({ "listed": all }));
+        return envelope::json("checkpoint", 0, &json!({ "listed": all }));
     }
     let mut out = String::new();
     for checkpoint in checkpoints.iter() {
@@ -67,5 +67,5 @@ pub(in crate::cli) fn checkpoint_json(report: &CheckpointsReport, code: u8) -> S
         "log": show_path(&report.log),
         "seconds": report.elapsed.as_secs_f64(),
     });
-    object("checkpoint", code, fields)
+    envelope::json("checkpoint", code, &fields)
 }

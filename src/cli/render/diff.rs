@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::Style;
 use serde_json::{Value, json};
 
-use super::object;
+use super::envelope;
 use crate::cli::term::{BOLD, CYAN, DIM, GREEN, RED, Term, YELLOW, plural, sentences, shell};
 use crate::diff::{Change, ChangeKind, Diff};
 use crate::live_tree::FileState;
@@ -210,5 +210,5 @@ pub(in crate::cli) fn diff_json(view: &DiffView<'_>, code: u8) -> String {
         "not_compared": left,
         "missing_roots": diff.missing_roots,
     });
-    object("diff", code, fields)
+    envelope::json("diff", code, &fields)
 }

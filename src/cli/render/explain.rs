@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::object;
+use super::envelope;
 use crate::cli::term::{BOLD, CYAN, DIM, GREEN, Term, YELLOW, fill};
 use crate::explain::{Explanation, Rule};
 use crate::path::show_path;
@@ -56,5 +56,5 @@ pub(in crate::cli) fn explain_json(explanations: &[Explanation]) -> String {
             })
         })
         .collect();
-    object("explain", 0, json!({ "paths": paths }))
+    envelope::json("explain", 0, &json!({ "paths": paths }))
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use super::object;
+use super::envelope;
 use crate::cli::term::{CYAN, GREEN, RED, Term, YELLOW, plural, sentences};
 use crate::init::{Change, InitPlan};
 use crate::path::{show_path, show_text};
@@ -149,12 +149,12 @@ pub(in crate::cli) fn init_json(plan: &InitPlan, dry_run: bool, code: u8) -> Str
         "in_place": plan.in_place,
         "notes": plan.notes,
     });
-    object("init", code, fields)
+    envelope::json("init", code, &fields)
 }
 
 /// The text of `completions` or `man` for programs.
 pub(in crate::cli) fn file_json(command: &str, text: &str) -> String {
-    object(command, 0, json!({ "text": text }))
+    envelope::json(command, 0, &json!({ "text": text }))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use super::object;
+use super::envelope;
 use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, bytes, cut, plural};
 use crate::clock::{parse_rfc3339, rfc3339_seconds, show_age};
 use crate::manifest::Origin;
@@ -148,5 +148,9 @@ pub(in crate::cli) fn list_json(store: &Store, summaries: &[Summary]) -> String 
         })
         .collect();
     let store_dir = show_path(store.layout().dir());
-    object("list", 0, json!({ "store": store_dir, "cut_off": store.is_cut_off(), "restore_points": points }))
+    envelope::json(
+        "list",
+        0,
+        &json!({ "store": store_dir, "cut_off": store.is_cut_off(), "restore_points": points }),
+    )
 }

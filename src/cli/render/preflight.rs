@@ -8,7 +8,7 @@ use serde_json::json;
 use super::backup::inputs_json;
 use super::drill::{drill, drill_json, help};
 use super::list::status_json;
-use super::{BringBack, Group, checkpoint, object};
+use super::{BringBack, Group, checkpoint, envelope};
 use crate::check::{Check, Verdict, all_passed, passed_count};
 use crate::checkpoint::{CheckpointsReport, check_json};
 use crate::cli::global::Format;
@@ -132,7 +132,7 @@ pub(in crate::cli) fn preflight_json(view: &PreflightView<'_>, code: u8) -> Stri
         "roads": roads,
         "seconds": view.elapsed.as_secs_f64(),
     });
-    object("preflight", code, fields)
+    envelope::json("preflight", code, &fields)
 }
 
 /// Where things stand.
@@ -248,7 +248,7 @@ pub(in crate::cli) fn status_without_store(term: &Term, format: Format, e: &Erro
     if format == Format::Json {
         let fields =
             json!({ "workspace": null, "store": null, "cut_off": false, "newest": null, "drift": null });
-        return object("status", 1, fields);
+        return envelope::json("status", 1, &fields);
     }
     let why = term.out(YELLOW, "there is no restore point");
     format!(
@@ -278,5 +278,5 @@ pub(in crate::cli) fn status_report_json(view: &StatusView<'_>, code: u8) -> Str
         "newest": newest,
         "drift": drift,
     });
-    object("status", code, fields)
+    envelope::json("status", code, &fields)
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::json;
 
-use super::object;
+use super::envelope;
 use crate::cli::global::Format;
 use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, fill, listed, plural};
 use crate::clock::{rfc3339_seconds, show_age};
@@ -100,14 +100,14 @@ pub(in crate::cli) fn prune_json(view: &PruneView<'_>) -> String {
         "deleted": view.outcome.map_or(plan.expired.len() as u64, |o| o.deleted),
         "freed_bytes": plan.freed,
     });
-    object("prune", 0, fields)
+    envelope::json("prune", 0, &fields)
 }
 
 /// One that came back from the trash.
 pub(in crate::cli) fn restored(term: &Term, format: Format, store: &Store, restored: &Trashed) -> String {
     let name = restored.shown();
     if format == Format::Json {
-        return object("prune", 0, json!({ "restored": name }));
+        return envelope::json("prune", 0, &json!({ "restored": name }));
     }
     let done = term.out(GREEN, "Brought back");
     match restored.label {
@@ -122,7 +122,7 @@ pub(in crate::cli) fn restored(term: &Term, format: Format, store: &Store, resto
 /// The trash was emptied.
 pub(in crate::cli) fn emptied(format: Format, deleted: u64) -> String {
     if format == Format::Json {
-        return object("prune", 0, json!({ "emptied": deleted }));
+        return envelope::json("prune", 0, &json!({ "emptied": deleted }));
     }
     match deleted {
         0 => "The trash is empty already\n".to_owned(),
@@ -146,7 +146,7 @@ pub(in crate::cli) fn pinned(
             "message": pin.and_then(|p| p.message.as_ref()),
             "at": pin.and_then(|p| p.at).map(rfc3339_seconds),
         });
-        return object(command, 0, fields);
+        return envelope::json(command, 0, &fields);
     }
     match (pin, before) {
         (Some(_), false) => format!("Pinned {backup_id}: prune leaves it alone until it is unpinned\n"),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::object;
+use super::envelope;
 use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, plural, sentences};
 use crate::path::show_path;
 use crate::repair::RecoverReport;
@@ -122,5 +122,5 @@ pub(in crate::cli) fn recover_json(store: &Store, report: &RecoverReport, code: 
         "log": show_path(&report.log),
         "seconds": report.elapsed.as_secs_f64(),
     });
-    object("recover", code, fields)
+    envelope::json("recover", code, &fields)
 }

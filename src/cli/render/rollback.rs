@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::object;
+use super::envelope;
 use crate::check::Finding;
 use crate::cli::term::{BOLD, CYAN, DIM, GREEN, RED, Term, YELLOW, brief, fill, plural};
 use crate::clock::show_duration;
@@ -320,7 +320,7 @@ fn found(findings: &[Finding]) -> Vec<Value> {
 /// A plan that is not carried out, for programs.
 pub(in crate::cli) fn plan_json(plan: &RollbackPlan, dry_run: bool) -> String {
     let code = u8::from(!plan.findings.is_empty());
-    object("rollback", code, json!({ "done": false, "dry_run": dry_run, "plan": plan_fields(plan) }))
+    envelope::json("rollback", code, &json!({ "done": false, "dry_run": dry_run, "plan": plan_fields(plan) }))
 }
 
 /// What was done, for programs.
@@ -341,7 +341,7 @@ pub(in crate::cli) fn outcome_json(plan: Option<&RollbackPlan>, o: &RollbackOutc
         "log": show_path(&o.log),
         "seconds": o.elapsed.as_secs_f64(),
     });
-    object("rollback", code, fields)
+    envelope::json("rollback", code, &fields)
 }
 
 /// What an abort did, for programs.
@@ -356,12 +356,12 @@ pub(in crate::cli) fn abort_json(o: &AbortOutcome, code: u8) -> String {
             "log": show_path(&o.log),
         },
     });
-    object("rollback", code, fields)
+    envelope::json("rollback", code, &fields)
 }
 
 /// Nothing was cut off, for programs.
 pub(in crate::cli) fn nothing_json(asked: &str) -> String {
-    object("rollback", 0, json!({ "done": false, "nothing_to": asked }))
+    envelope::json("rollback", 0, &json!({ "done": false, "nothing_to": asked }))
 }
 
 /// What a restore elsewhere did, for programs.
@@ -388,5 +388,5 @@ pub(in crate::cli) fn restore_json(r: &RestoreReport, code: u8) -> String {
             "naming": pairs(&r.naming, "directory"),
         },
     });
-    object("rollback", code, fields)
+    envelope::json("rollback", code, &fields)
 }

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde_json::json;
 
+use super::envelope;
 use super::list::status_json;
-use super::object;
 use crate::cli::term::{BOLD, DIM, Term, bytes, fill, listed, plural};
 use crate::clock::rfc3339_seconds;
 use crate::manifest::{Entry, Kind, Manifest, Origin, Reason};
@@ -172,7 +172,7 @@ pub(in crate::cli) fn show_entries_json(store: &Store, m: &Manifest, chosen: &[u
             json!({ "entry": e, "stored": stored.as_deref().map(show_path) })
         })
         .collect();
-    object("show", 0, json!({ "backup_id": m.backup_id, "entries": entries }))
+    envelope::json("show", 0, &json!({ "backup_id": m.backup_id, "entries": entries }))
 }
 
 /// One restore point for programs: its manifest, and what is known of it besides.
@@ -182,5 +182,5 @@ pub(in crate::cli) fn show_json(m: &Manifest, summary: &Summary) -> String {
         "disk_bytes": summary.freed,
         "status": status_json(&summary.status),
     });
-    object("show", 0, fields)
+    envelope::json("show", 0, &fields)
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::checks::{Layout, checks};
 use super::drill::drill_json;
-use super::object;
+use super::envelope;
 use super::recover::mended_json;
 use crate::check::{Check, passed_count};
 use crate::cli::term::{BOLD, GREEN, RED, Term, YELLOW, plural};
@@ -103,9 +103,9 @@ pub(in crate::cli) fn validate_json(
         })
         .collect();
     let store = repaired.map(|all| mended_json(&all.store));
-    object(
+    envelope::json(
         "validate",
         code,
-        json!({ "restore_points": reports, "rollbacks": kept.map(asked), "store_repair": store }),
+        &json!({ "restore_points": reports, "rollbacks": kept.map(asked), "store_repair": store }),
     )
 }

@@ -264,7 +264,7 @@ fn a_rollback_that_nobody_can_confirm_ends_with_3_and_changes_nothing() {
             .complains("--dry-run")
             .prints("replace  crates/alpha/src/lib.rs");
     }
-    backstop(&world.root).args(["rollback", "-t", "latest", "--format", "json"]).ends(3).json();
+    backstop(&world.root).args(["rollback", "-t", "latest", "--format", "json"]).ends(3).envelope();
     assert_same(&world.picture(), &before.0, "the workspace after the refusals");
     assert_same(
         &Picture::with_times(&world.dir, &[&world.dir.join("lock")]),

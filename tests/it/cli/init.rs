@@ -139,7 +139,7 @@ fn the_report_of_init_is_as_the_schema_says() {
     let error = backstop(&world.root).args(["init", "--path", "nowhere", "--format", "json"]);
     remove(world.at("xtask"));
     remove(world.at("Cargo.toml"));
-    error.ends(3).json();
+    error.ends(3).envelope();
 }
 
 #[test]

@@ -243,9 +243,17 @@ impl Run {
         self
     }
 
-    /// The report of `--format json`, which has to be as the schema says, and alone.
+    /// The report in the envelope of `--format json`.
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
+        let mut value = self.envelope();
+        assert!(value.get("report").is_some(), "{}: {value:#}", self.shown);
+        value["report"].take()
+    }
+
+    /// What `--format json` prints, which has to be as the schema says, and alone.
+    #[track_caller]
+    pub(crate) fn envelope(&self) -> serde_json::Value {
         let value: serde_json::Value = serde_json::from_str(&self.out)
             .unwrap_or_else(|e| panic!("{}: {e} in\n{}--- err\n{}", self.shown, self.out, self.err));
         schema::assert_valid(&value);

@@ -19,12 +19,12 @@ fn schema() -> Value {
 #[track_caller]
 pub(crate) fn assert_valid(value: &Value) {
     let schema = schema();
-    let name = match (value.get("error"), value["command"].as_str()) {
-        (Some(_), _) => "error",
-        (None, name) => name.unwrap_or("no command"),
-    };
     // Against the command's own part, so that the message names the field; and against the whole.
-    let problems = Validator(&schema).check(&schema["$defs"][name], value, name);
+    let (name, part) = match value.get("error") {
+        Some(error) => ("error", error),
+        None => (value["command"].as_str().unwrap_or("no command"), &value["report"]),
+    };
+    let problems = Validator(&schema).check(&schema["$defs"][name], part, name);
     assert!(problems.is_empty(), "{problems:#?} in\n{value:#}");
     assert!(Validator(&schema).check(&schema, value, "").is_empty(), "valid, and yet not: {value:#}");
 }
@@ -281,8 +281,10 @@ fn the_schema_is_closed_and_has_a_part_for_each_command() {
     assert!(names.len() >= 5, "{names:?} in {}", help.out);
     for name in names {
         assert!(schema["$defs"].get(name).is_some(), "no $defs/{name}");
-        let commands = schema["$defs"]["error"]["properties"]["command"]["enum"].as_array().unwrap();
-        assert!(commands.contains(&json!(name)), "errors do not know {name}");
+        let error = json!({ "command": name, "version": 2, "exit_code": 3, "error": {
+            "kind": "io", "message": "", "details": [], "causes": [], "help": null
+        } });
+        assert_valid(&error);
     }
 }
 
@@ -290,7 +292,7 @@ fn the_schema_is_closed_and_has_a_part_for_each_command() {
 fn a_document_with_one_field_more_or_less_is_refused() {
     let world = backed_up();
     let schema = schema();
-    let good = backstop(&world.root).args(["list", "--format", "json"]).ends(0).json();
+    let good = backstop(&world.root).args(["list", "--format", "json"]).ends(0).envelope();
     let wrong = |change: fn(&mut Value)| {
         let mut document = good.clone();
         change(&mut document);
@@ -298,11 +300,14 @@ fn a_document_with_one_field_more_or_less_is_refused() {
     };
     assert!(!wrong(|_| {}));
     assert!(wrong(|d| d["more"] = json!(1)));
-    assert!(wrong(|d| d["restore_points"][0]["more"] = json!(1)));
-    assert!(wrong(|d| drop(d.as_object_mut().unwrap().remove("cut_off"))));
-    assert!(wrong(|d| d["restore_points"][0]["id"] = json!("latest")));
-    assert!(wrong(|d| d["restore_points"][0]["totals"]["bytes"] = json!("10")));
+    assert!(wrong(|d| d["report"]["more"] = json!(1)));
+    assert!(wrong(|d| d["report"]["restore_points"][0]["more"] = json!(1)));
+    assert!(wrong(|d| drop(d["report"].as_object_mut().unwrap().remove("cut_off"))));
+    assert!(wrong(|d| d["report"]["restore_points"][0]["id"] = json!("latest")));
+    assert!(wrong(|d| d["report"]["restore_points"][0]["totals"]["bytes"] = json!("10")));
     assert!(wrong(|d| d["command"] = json!("show")));
+    assert!(wrong(|d| d["command"] = json!(null)));
+    assert!(wrong(|d| d["version"] = json!(1)));
 }
 
 // ---- every command and variant
@@ -502,7 +507,7 @@ fn explain_is_as_the_schema_says() {
 fn each_sort_of_error_is_as_the_schema_says_and_stands_alone_on_standard_output() {
     let mut seen = Vec::new();
     let mut kind = |run: super::Run| {
-        let value = run.json();
+        let value = run.envelope();
         assert_eq!(run.err, "", "{value:#}");
         let kind = value["error"]["kind"].as_str().unwrap().to_owned();
         seen.push(kind.clone());
@@ -542,4 +547,42 @@ fn each_sort_of_error_is_as_the_schema_says_and_stands_alone_on_standard_output(
     seen.sort();
     seen.dedup();
     assert_eq!(seen.len(), 10, "{seen:?}");
+}
+
+#[test]
+fn a_command_line_that_is_wrong_is_told_in_json_wherever_it_asks_for_that() {
+    let told = |args: &[&str]| {
+        let run = backstop("/").args(args).ends(2);
+        let value = run.envelope();
+        assert_eq!((run.err.as_str(), &value["error"]["kind"]), ("", &json!("usage")), "{value:#}");
+        value
+    };
+    for (args, command, message) in [
+        (
+            &["list", "--frobnicate", "--format", "json"][..],
+            json!("list"),
+            "unexpected argument '--frobnicate'",
+        ),
+        (&["--format=json", "list", "--frobnicate"], json!("list"), "unexpected argument '--frobnicate'"),
+        (
+            &["--store", "list", "show", "--format=json", "--last"],
+            json!("show"),
+            "unexpected argument '--last'",
+        ),
+        (&["explain", "--format", "json"], json!("explain"), "required arguments were not provided"),
+        (&["bakup", "--format", "json"], json!(null), "unrecognized subcommand 'bakup'"),
+        (&["--format", "json"], json!(null), "requires a subcommand"),
+        (&["list", "--last", "-1", "--format", "json"], json!("list"), "'-1'"),
+        (&["list", "--x\u{1b}[31m", "--format", "json"], json!("list"), "\\x1b[31m"),
+    ] {
+        let value = told(args);
+        assert_eq!(value["command"], command, "{args:?}");
+        let text = value["error"]["message"].as_str().unwrap();
+        assert!(text.contains(message) && !text.starts_with("error"), "{args:?}: {value:#}");
+        assert!(value["error"]["help"].as_str().unwrap().contains("--help"), "{value:#}");
+    }
+    assert_eq!(told(&["explain", "--format", "json"])["error"]["details"], json!(["<PATH>..."]));
+    // What stands behind `--` is a name.
+    let text = backstop("/").args(["list", "--frobnicate", "--", "--format=json"]).ends(2);
+    assert_eq!(text.out, "");
 }
