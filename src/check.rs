@@ -5,15 +5,16 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 
 use crate::error::Result;
 use crate::event::Context;
 
 /// One problem.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
-    /// The file or directory, as it is shown.
+    /// The file or directory, as it is shown; or what spoke.
     pub place: String,
     /// What is wrong with it.
     pub problem: String,
@@ -138,27 +139,56 @@ impl Check {
         format!("{} {one}", self.checked)
     }
 
-    /// For programs: what every check says, and `own` fields beside it.
-    pub(crate) fn to_json(&self, own: Value) -> Value {
-        let findings: Vec<_> =
-            self.findings.iter().map(|f| json!({ "place": f.place, "problem": f.problem })).collect();
-        let mut all = json!({
-            "passed": self.passed(),
-            "checked": self.checked,
-            "unit": self.unit,
-            "findings": findings,
-            "notes": self.notes.iter().chain(&self.not_tried).collect::<Vec<_>>(),
-            "seconds": self.elapsed.as_secs_f64(),
-        });
-        if let (Value::Object(all), Value::Object(own)) = (&mut all, own) {
-            all.extend(own);
-        }
-        all
-    }
-
     /// The remedy, where there is something to remedy.
     pub(crate) fn needed_remedy(&self) -> Option<&str> {
         self.remedy.as_deref().filter(|_| self.failed())
+    }
+}
+
+/// A check as programs see it.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct CheckReport<'a> {
+    /// Its name: `CP001`, `FILE_INTEGRITY`, `compiles`, `rollback.sh`.
+    id: &'a str,
+    /// Its name for people; empty if the id says enough.
+    name: &'a str,
+    /// Whether it looked at something and found nothing wrong.
+    passed: bool,
+    /// False if this machine cannot run it, and it found nothing wrong.
+    tried: bool,
+    /// How many things it looked at; none is a failure.
+    checked: u64,
+    /// What it counted, in the plural: `files`.
+    unit: &'a str,
+    /// The command that was run, if one was.
+    command: Option<&'a str>,
+    /// What is wrong.
+    findings: &'a [Finding],
+    /// What is worth knowing and no fault.
+    notes: Vec<&'a str>,
+    /// What to do; null if it passed.
+    remedy: Option<&'a str>,
+    /// How long it took.
+    seconds: f64,
+}
+
+impl Serialize for Check {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let report = CheckReport {
+            id: &self.id,
+            name: &self.title,
+            passed: self.passed(),
+            tried: self.verdict() != Verdict::NotTried,
+            checked: self.checked,
+            unit: &self.unit,
+            command: self.command.as_deref(),
+            findings: &self.findings,
+            notes: self.notes.iter().chain(&self.not_tried).map(String::as_str).collect(),
+            remedy: self.needed_remedy(),
+            seconds: self.elapsed.as_secs_f64(),
+        };
+        report.serialize(serializer)
     }
 }
 

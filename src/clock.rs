@@ -36,6 +36,14 @@ pub fn rfc3339_seconds(instant: SystemTime) -> String {
     format!("{}Z", seconds(Civil::of(instant)))
 }
 
+/// [`rfc3339_seconds`], for programs.
+pub(crate) fn serialize_second<S: Serializer>(
+    instant: &(impl Into<Option<SystemTime>> + Copy),
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    (*instant).into().map(rfc3339_seconds).serialize(serializer)
+}
+
 fn seconds(t: Civil) -> String {
     let (hour, minute, second) = (t.hour(), t.minute(), t.second());
     format!("{}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}", t.show_year(), t.month, t.day)

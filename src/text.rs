@@ -1,7 +1,7 @@
 //! Texts from outside made fit to be shown: names of files, what a program printed.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A file name made fit for a terminal, a log line or an annotation: control characters (C0, DEL, C1), the
 /// marks that reorder text, and bytes that are not UTF-8 are escaped.
@@ -49,6 +49,14 @@ pub(crate) fn is_deceptive(c: char) -> bool {
 /// [`show_bytes`] for a path of the operating system.
 pub fn show_path(path: &Path) -> String {
     show_bytes(path.as_os_str().as_bytes())
+}
+
+/// [`show_path`], for programs.
+pub(crate) fn serialize_path<S: serde::Serializer>(
+    path: &(impl Into<Option<PathBuf>> + Clone),
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&path.clone().into().map(|path| show_path(&path)), serializer)
 }
 
 /// Any text that came from outside (a program's output, a message), escaped as [`show_bytes`] does.

@@ -13,7 +13,7 @@ mod surroundings;
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde::Serialize;
 
 use crate::check::{Check, timed};
 use crate::clock::rfc3339;
@@ -234,25 +234,25 @@ fn could_not_look(e: &(dyn std::error::Error + Send + Sync + 'static)) -> Check 
     checked
 }
 
-fn to_json(report: &CheckpointsReport, started: std::time::SystemTime) -> String {
-    let all: Vec<_> = report.checkpoints.iter().map(check_json).collect();
-    let value = json!({
-        "format": crate::manifest::FORMAT,
-        "id": report.id,
-        "created": rfc3339(started),
-        "passed": report.passed(),
-        "checkpoints": all,
-        "seconds": report.elapsed.as_secs_f64(),
-    });
-    format!("{value:#}\n")
+/// The report on disk; a checkpoint has the fields that it has in `checkpoint --format json`.
+#[derive(Serialize)]
+struct OnDisk<'a> {
+    format: u32,
+    id: &'a Id,
+    created: String,
+    passed: bool,
+    checkpoints: &'a [Check],
+    seconds: f64,
 }
 
-/// For programs; the fields are those of `checkpoint --format json`.
-pub(crate) fn check_json(check: &Check) -> serde_json::Value {
-    check.to_json(json!({
-        "id": check.id,
-        "name": check.title,
-        "command": check.command,
-        "remedy": check.needed_remedy(),
-    }))
+fn to_json(report: &CheckpointsReport, started: std::time::SystemTime) -> String {
+    let on_disk = OnDisk {
+        format: crate::manifest::FORMAT,
+        id: &report.id,
+        created: rfc3339(started),
+        passed: report.passed(),
+        checkpoints: &report.checkpoints,
+        seconds: report.elapsed.as_secs_f64(),
+    };
+    serde_json::to_string_pretty(&on_disk).unwrap_or_default() + "\n"
 }

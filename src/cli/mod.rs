@@ -12,6 +12,8 @@ mod global;
 mod parse;
 mod progress;
 mod render;
+#[cfg(test)]
+pub(crate) mod schema;
 mod session;
 mod term;
 

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::env::Env;
@@ -24,6 +25,8 @@ use crate::workspace::{LoadOptions, Workspace, load};
 /// What every command works with.
 pub(super) struct Session<'a> {
     pub(super) global: &'a Global,
+    /// Its name.
+    pub(super) command: &'static str,
     pub(super) env: &'a Env,
     pub(super) term: Term,
     pub(super) fs: Fs,
@@ -73,6 +76,13 @@ impl Session<'_> {
         if !self.global.quiet || self.global.format == Format::Json {
             self.term.report(text);
         }
+    }
+
+    /// Prints what came of the command in the form that is asked for, and hands its exit code on.
+    pub(super) fn tell<R: Serialize>(&self, code: u8, report: &R, human: impl FnOnce(&Term) -> String) -> u8 {
+        let text = if self.json() { render::json(self.command, code, report) } else { human(&self.term) };
+        self.report(&text);
+        code
     }
 
     pub(super) fn json(&self) -> bool {

@@ -131,9 +131,9 @@ pub(super) fn fill<S: AsRef<str>>(indent: usize, pieces: impl IntoIterator<Item 
 }
 
 /// A list for [`fill`]: `a,` `b,` `c`.
-pub(super) fn listed(names: &[String]) -> Vec<String> {
+pub(super) fn listed(names: &[impl std::fmt::Display]) -> Vec<String> {
     let last = names.len().saturating_sub(1);
-    names.iter().enumerate().map(|(i, n)| if i < last { format!("{n},") } else { n.clone() }).collect()
+    names.iter().enumerate().map(|(i, n)| if i < last { format!("{n},") } else { n.to_string() }).collect()
 }
 
 /// Breaks sentences between words, never inside of backticks. Lines that begin with a space stay as they are.

@@ -53,16 +53,21 @@ pub struct DrillOptions {
 }
 
 /// What is behind a build of the copy that fails.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "in", content = "lacks", rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub enum Cause {
     /// The restore point: the same build passes with these files, which the workspace has beside it.
+    #[serde(rename = "restore_point")]
     Lacks(Vec<String>),
     /// Something else: the build fails with all those files as well, or there are none.
+    #[serde(rename = "elsewhere")]
     NotTheFiles,
     /// Cargo does not even start in the copy.
     Cargo,
     /// The copy is built with files of the workspace itself.
+    #[serde(rename = "workspace")]
     Original,
     /// Nobody knows: there are too many files beside the restore point to try.
     Unknown,

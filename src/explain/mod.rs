@@ -21,9 +21,11 @@ pub use rule::Rule;
 use rule::{git_rule, holds, in_settings};
 
 /// What is said of one path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Explanation {
     /// The path, absolute; links in the directories above it are resolved.
+    #[serde(serialize_with = "crate::text::serialize_path")]
     pub path: PathBuf,
     /// Whether anything stands there.
     pub exists: bool,

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use crate::quote::toml_string;
 
 /// One rule, and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Rule {
     /// What it says of the path.
     pub text: String,
     /// The file that it stands in; absent where it is one of backstop's own.
+    #[serde(serialize_with = "crate::text::serialize_path")]
     pub file: Option<PathBuf>,
     /// The line in that file, counted from 1.
     pub line: Option<usize>,

@@ -82,9 +82,11 @@ pub struct Change {
 }
 
 /// Lines that a person has to add.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ByHand {
     /// The file, below the root.
+    #[serde(serialize_with = "crate::text::serialize_path")]
     pub path: PathBuf,
     /// Where in it, and why.
     pub place: String,

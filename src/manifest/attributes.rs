@@ -14,6 +14,7 @@ use super::Mode;
 /// [`Cursor::look`]: crate::fsx::Cursor::look
 /// [`Tree::set_attributes`]: crate::fsx::Tree::set_attributes
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Attributes {
     /// The permission bits in the workspace; 0777 for a symbolic link.
     pub mode: Mode,

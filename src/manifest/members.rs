@@ -8,6 +8,7 @@ use crate::toml::scalars;
 
 /// `workspace.members` and `workspace.exclude`, as written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MemberGlobs {
     /// `workspace.members`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

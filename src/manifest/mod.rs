@@ -41,6 +41,7 @@ pub const MANIFEST_FILE: &str = "backup_manifest.json";
 /// A directory whose files a restore point holds: the workspace, or a package outside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Root {
     /// Empty for the workspace; otherwise the name below `outside/`, made of the directory's.
     pub name: RootName,
@@ -51,6 +52,7 @@ pub struct Root {
 /// A package of the workspace, or a path dependency outside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Package {
     /// Its name in its manifest.
     pub name: String,
@@ -71,6 +73,7 @@ pub struct Package {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Reason {
     /// It lies in the directory of a workspace member.
     Member,
@@ -110,6 +113,7 @@ pub enum FileKind {
 /// What kind of thing an entry is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Kind {
     /// A regular file.
     File {
@@ -142,6 +146,7 @@ impl Kind {
 
 /// One protected file, directory or symbolic link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Entry {
     /// The root that it lies in.
     #[serde(default, skip_serializing_if = "RootName::is_workspace")]
@@ -216,6 +221,7 @@ pub(crate) fn stored_path(root: &RootName, path: &RelPath) -> RelPath {
 /// Sums over the entries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Totals {
     /// Regular files.
     pub files: u64,
@@ -234,6 +240,7 @@ pub struct Totals {
 /// Where git stood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GitState {
     /// The commit; absent before the first.
     pub head: Option<String>,
@@ -246,6 +253,7 @@ pub struct GitState {
 /// The archive of a restore point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ArchiveInfo {
     /// Its file name below `archives/`.
     pub name: String,
@@ -260,6 +268,7 @@ pub struct ArchiveInfo {
 /// One gzip member of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Member {
     /// Where its compressed bytes start in the archive.
     pub offset: u64,
@@ -275,16 +284,19 @@ pub struct Member {
 
 /// What a restore point holds, and how it came to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Manifest {
     /// The format's version: [`FORMAT`].
     pub format: u32,
     /// `LABEL_backup_TIMESTAMP`.
+    #[cfg_attr(test, schemars(with = "crate::cli::schema::BackupId"))]
     pub backup_id: String,
     /// The timestamp alone.
     pub id: Id,
     /// The label alone.
     pub label: Label,
     /// The exact instant, RFC 3339 with nanoseconds.
+    #[cfg_attr(test, schemars(with = "crate::cli::schema::Instant"))]
     pub created: String,
     /// What the user said of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@ use crate::path::RelPath;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Origin {
     /// Somebody asked for it.
     Backup,
@@ -47,6 +48,7 @@ impl Origin {
 /// What a rollback may touch: written at backup time, so that no later change of rules or settings moves it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Scope {
     /// Whether the whole workspace is the scope (`scope = "workspace"`), not its packages.
     #[serde(default)]
@@ -74,6 +76,7 @@ pub struct Scope {
 /// A place below a root.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Place {
     /// The root.
     #[serde(default, skip_serializing_if = "RootName::is_workspace")]
@@ -93,6 +96,7 @@ impl Place {
 /// A glob of the settings and the directory that it counts from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Pattern {
     /// Where the pattern starts.
     pub base: Place,

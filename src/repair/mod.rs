@@ -46,7 +46,8 @@ use crate::validate::{InodeCache, ValidationReport, point_places, validate};
 pub use recover::{RecoverReport, Recovered, recover};
 
 /// One thing that a repair did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Deed {
     /// The file or directory, as it is shown.
     pub place: String,
@@ -55,11 +56,14 @@ pub struct Deed {
 }
 
 /// What was mended, and what could not be.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Mended {
     /// What was done.
+    #[serde(rename = "mended")]
     pub deeds: Vec<Deed>,
     /// What stays damaged, and why.
+    #[serde(rename = "not_mended")]
     pub failures: Vec<Finding>,
 }
 

@@ -20,17 +20,21 @@ use crate::path::show_path;
 use crate::store::{Listed, Log, StoreLock, room};
 
 /// What became of one restore point.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Recovered {
     /// Its backup id.
+    #[cfg_attr(test, schemars(with = "crate::cli::schema::BackupId"))]
     pub backup_id: String,
     /// Its id.
     pub id: Id,
     /// Files that it holds; 0 where it could not be recovered.
     pub files: u64,
     /// Whether it is whole now.
+    #[serde(rename = "recovered")]
     pub whole: bool,
     /// What was done, and what could not be.
+    #[serde(rename = "repair")]
     pub mended: Mended,
 }
 

@@ -43,7 +43,8 @@ pub struct PlannedPoint {
 }
 
 /// What a rollback left, and why it stays.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PlannedRollback {
     /// The rollback.
     pub id: Id,

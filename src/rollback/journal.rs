@@ -15,7 +15,9 @@ use crate::path::{LinkTarget, RelPath, show_path, show_text};
 use crate::store::nul::{FieldReader, Fields};
 
 /// What kind of transaction it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Purpose {
     /// Back to a restore point.
     Rollback {

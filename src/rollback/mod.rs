@@ -347,7 +347,8 @@ pub fn resume(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<Roll
 }
 
 /// What an abort did.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AbortOutcome {
     /// The rollback that was taken back.
     pub id: Id,
@@ -358,6 +359,7 @@ pub struct AbortOutcome {
     /// What cargo will say of the workspace that was not so before the rollback.
     pub findings: Vec<Finding>,
     /// The log.
+    #[serde(serialize_with = "crate::text::serialize_path")]
     pub log: PathBuf,
 }
 

@@ -15,6 +15,7 @@ use crate::validate::{Source, VerifiedSession};
 
 /// How many of what a plan does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Files and links that appear.
     pub created: u64,

@@ -21,9 +21,12 @@ use crate::order;
 use crate::workspace::Workspace;
 
 /// Who read a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Reader {
     /// rustc, as its dep-info says.
+    #[serde(rename = "rustc")]
     Compiler,
     /// A build script, as its `rerun-if-changed` says.
     BuildScript,

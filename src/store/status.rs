@@ -5,33 +5,44 @@
 
 use std::time::SystemTime;
 
+use serde::{Serialize, Serializer};
+
 use super::{Listed, Store, StoreLock};
 use crate::clock::{parse_rfc3339, rfc3339_seconds};
 use crate::error::{IoContext, Result};
 use crate::level::DrillLevel;
 
 /// Why a restore point is never pruned.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Pin {
     /// When it was pinned; `None` where the file does not say it readably.
+    #[serde(serialize_with = "crate::clock::serialize_second")]
+    #[cfg_attr(test, schemars(with = "Option<crate::cli::schema::Second>"))]
     pub at: Option<SystemTime>,
     /// What the user said of it.
     pub message: Option<String>,
 }
 
 /// What the last validation said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Validated {
     /// When, to the second.
+    #[serde(serialize_with = "crate::clock::serialize_second")]
+    #[cfg_attr(test, schemars(with = "crate::cli::schema::Second"))]
     pub at: SystemTime,
     /// Whether all six passed.
     pub passed: bool,
 }
 
 /// How far the last drill came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Drilled {
     /// When, to the second.
+    #[serde(serialize_with = "crate::clock::serialize_second")]
+    #[cfg_attr(test, schemars(with = "crate::cli::schema::Second"))]
     pub at: SystemTime,
     /// The highest level that was reached; `None` where it failed at the first.
     pub level: Option<DrillLevel>,
@@ -49,7 +60,8 @@ pub struct Compiled {
 }
 
 /// What is known of a restore point besides what it holds.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PointStatus {
     /// Set where it is pinned.
     pub pinned: Option<Pin>,
@@ -58,12 +70,26 @@ pub struct PointStatus {
     /// Its last drill.
     pub drilled: Option<Drilled>,
     /// Whether the workspace itself compiled then; `None` where nobody tried.
+    #[serde(rename = "workspace_compiled", serialize_with = "serialize_passed")]
+    #[cfg_attr(test, schemars(with = "Option<bool>"))]
     pub compiled: Option<Compiled>,
     /// Lines that a later version wrote; they are kept.
+    #[serde(skip)]
     other: Vec<String>,
 }
 
 const HEAD: &str = "backstop-status 1";
+
+fn serialize_passed<S: Serializer>(compiled: &Option<Compiled>, serializer: S) -> Result<S::Ok, S::Error> {
+    compiled.map(|compiled| compiled.passed).serialize(serializer)
+}
+
+// `level.rs` is compiled for the build's guard as well, which has no dependency.
+impl Serialize for DrillLevel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
 
 impl Drilled {
     /// Whether it climbed as far as it was to.

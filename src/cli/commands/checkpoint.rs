@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::check::Check;
 use crate::checkpoint::{Checkpoints, CheckpointsReport, Surroundings, run};
 use crate::cli::global::Format;
 use crate::cli::session::Session;
+use crate::cli::term::Term;
 use crate::cli::{exit, render};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
@@ -62,8 +64,8 @@ impl Session<'_> {
         };
         let checkpoints = self.checkpoints(&workspace)?;
         if args.list {
-            self.report(&render::checkpoint_list(&self.term, self.global.format, &checkpoints));
-            return Ok(exit::DONE);
+            let list = render::CheckpointList::new(&checkpoints);
+            return Ok(self.tell(exit::DONE, &list, |term| list.human(term)));
         }
         let store = match store {
             Some(store) => store,
@@ -75,10 +77,10 @@ impl Session<'_> {
         self.stop_on_signals();
         let report = self.run_checkpoints(&workspace, &store, &checkpoints, &args.only, &scratch)?;
         let code = if report.passed() { exit::DONE } else { exit::FINDINGS };
-        let human = || render::checkpoint(&self.term, &report);
-        let json = || render::checkpoint_json(&report, code);
-        self.report_checks(SUITE, &workspace, &[(GROUP, report.checkpoints.clone())], &human, &json);
-        Ok(code)
+        let groups = [(GROUP, report.checkpoints.clone())];
+        let told = render::CheckpointReport::from(&report);
+        Ok(self
+            .tell_checks(code, SUITE, &workspace, &groups, &told, |term| render::checkpoint(term, &report)))
     }
 
     /// A workspace that cargo cannot load: the checkpoints go on by what its newest restore point knows, without those
@@ -96,18 +98,22 @@ impl Session<'_> {
     }
 
     /// Reports checks in the form that is asked for.
-    pub(super) fn report_checks(
+    pub(super) fn tell_checks<R: Serialize>(
         &self,
+        code: u8,
         suite: &str,
         workspace: &Workspace,
         groups: &[render::Group],
-        human: &dyn Fn() -> String,
-        json: &dyn Fn() -> String,
-    ) {
+        report: &R,
+        human: impl Fn(&Term) -> String,
+    ) -> u8 {
         let checkout =
             render::Checkout { repository: self.env.repository.clone(), root: workspace.root.clone() };
-        let text = render::for_ci(self.global.format, suite, groups, &checkout, human);
-        self.report(&text.unwrap_or_else(if self.json() { json } else { human }));
+        match render::for_ci(self.global.format, suite, groups, &checkout, &|| human(&self.term)) {
+            None => return self.tell(code, report, human),
+            Some(text) => self.report(&text),
+        }
+        code
     }
 
     /// Backstop's own, those of the settings, and those that the program registered.

@@ -22,13 +22,8 @@ impl Session<'_> {
         let set = select(&workspace, &self.store_of(&workspace))?;
         let paths: Vec<PathBuf> = args.path.iter().map(|path| self.env.absolute(path)).collect();
         let explanations = crate::explain::explain(&workspace, &set, &paths);
-        let text = if self.json() {
-            render::explain_json(&explanations)
-        } else {
-            let shown: Vec<_> = args.path.iter().zip(&explanations).collect();
-            render::explain(&self.term, &workspace.root, &shown)
-        };
-        self.report(&text);
-        Ok(exit::DONE)
+        let report = render::ExplainReport { paths: &explanations };
+        let shown: Vec<_> = args.path.iter().zip(&explanations).collect();
+        Ok(self.tell(exit::DONE, &report, |term| render::explain(term, &workspace.root, &shown)))
     }
 }

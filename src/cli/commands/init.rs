@@ -94,12 +94,7 @@ impl Session<'_> {
         }
         // What is left to a person is what a check found.
         let code = if plan.by_hand.is_empty() { exit::DONE } else { exit::FINDINGS };
-        let text = if self.json() {
-            render::init_json(&plan, args.dry_run, code)
-        } else {
-            render::init(&self.term, &plan, args.dry_run)
-        };
-        self.report(&text);
-        Ok(code)
+        let report = render::InitReport::new(&plan, args.dry_run);
+        Ok(self.tell(code, &report, |term| render::init(term, &plan, args.dry_run)))
     }
 }

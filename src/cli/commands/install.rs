@@ -10,20 +10,19 @@ impl Session<'_> {
     pub(super) fn completions(&self, args: &CompletionsArgs) -> Result<u8> {
         let mut bytes = Vec::new();
         clap_complete::generate(args.shell, &mut definition("backstop"), "backstop", &mut bytes);
-        self.file("completions", bytes)
+        Ok(self.file(&bytes))
     }
 
     pub(super) fn man(&self) -> Result<u8> {
         let mut bytes = Vec::new();
         let pages = render_man(&mut bytes);
         pages.map_err(|e| Error::new(ErrorKind::Io, "failed to write the man page").with_source(e))?;
-        self.file("man", bytes)
+        Ok(self.file(&bytes))
     }
 
-    fn file(&self, command: &str, bytes: Vec<u8>) -> Result<u8> {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        self.report(&if self.json() { render::file_json(command, &text) } else { text });
-        Ok(exit::DONE)
+    fn file(&self, bytes: &[u8]) -> u8 {
+        let text = String::from_utf8_lossy(bytes);
+        self.tell(exit::DONE, &render::TextReport { text: &text }, |_| text.to_string())
     }
 }
 

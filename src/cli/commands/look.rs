@@ -63,14 +63,9 @@ impl Session<'_> {
         let store = self.store()?;
         let summaries = store.summaries(args.last)?;
         let all = store.catalogue()?.all().len();
-        let text = if self.json() {
-            render::list_json(&store, &summaries)
-        } else {
-            let now = self.context().clock.now();
-            render::list(&self.term, &store, &summaries, all, now)
-        };
-        self.report(&text);
-        Ok(exit::DONE)
+        let report = render::ListReport::new(&store, &summaries, all);
+        let now = self.context().clock.now();
+        Ok(self.tell(exit::DONE, &report, |term| render::list(term, &report, now)))
     }
 
     pub(super) fn show(&self, args: &ShowArgs) -> Result<u8> {
@@ -80,13 +75,16 @@ impl Session<'_> {
         let manifest = store.manifest(listed)?;
         let summary = store.summary(listed);
         let chosen = chosen(&manifest, &args.path)?;
-        let text = match (self.json(), args.path.is_empty()) {
-            (true, true) => render::show_json(&manifest, &summary),
-            (true, false) => render::show_entries_json(&store, &manifest, &chosen),
-            (false, true) => render::show(&self.term, &store, &manifest, &summary, args.verbose),
-            (false, false) => render::show_entries(&self.term, &store, &manifest, &chosen),
-        };
-        self.report(&text);
+        if args.path.is_empty() {
+            let (disk_bytes, status) = (summary.freed, &summary.status);
+            let report = render::ShowReport { manifest: &manifest, disk_bytes, status };
+            self.tell(exit::DONE, &report, |term| {
+                render::show(term, &store, &manifest, &summary, args.verbose)
+            });
+        } else {
+            let report = render::ShowEntries::new(&store, &manifest, &chosen);
+            self.tell(exit::DONE, &report, |term| render::show_entries(term, &store, &manifest, &chosen));
+        }
         if store.is_cut_off() {
             self.context().note("a rollback was cut off: `rollback --resume` or `rollback --abort`");
         }
@@ -102,13 +100,11 @@ impl Session<'_> {
         let code = if diff.is_empty() { exit::DONE } else { exit::FINDINGS };
         let names = [a, b].map(|side| side.map_or(LIVE.to_owned(), Listed::backup_id));
         let view = render::DiffView { store: &store, diff: &diff, a, b, names };
-        let text = match (self.json(), args.stat, args.name_only) {
-            (true, ..) => render::diff_json(&view, code),
-            (_, true, _) => render::diff_stat(&self.term, &view),
-            (_, _, true) => render::diff_names(&view),
-            _ => render::diff(&self.term, &view),
-        };
-        self.report(&text);
+        self.tell(code, &render::DiffReport::from(&view), |term| match (args.stat, args.name_only) {
+            (true, _) => render::diff_stat(term, &view),
+            (_, true) => render::diff_names(&view),
+            _ => render::diff(term, &view),
+        });
         if store.is_cut_off() {
             self.context().note("a rollback was cut off: `rollback --resume` or `rollback --abort`");
         }

@@ -71,6 +71,7 @@ pub(super) fn dispatch(cli: &Cli, env: &mut Env, registered: &Checkpoints) -> u8
     let fs = if env.portable { Fs::real().portable() } else { Fs::real() };
     let session = Session {
         global: &cli.global,
+        command: cli.command.name(),
         env,
         term,
         fs,
@@ -216,14 +217,12 @@ impl Session<'_> {
         outcome: &BackupOutcome,
         keep: Option<&KeepSetting>,
     ) {
-        let (executable_copied, scripts_written) = self.keep_scripts(lock, outcome);
+        let kept = self.keep_scripts(lock, outcome);
         self.prune_after_backup(lock, keep);
         self.progress.clear();
         let store = lock.store();
-        let bring_back = self.bring_back(store);
-        let view = render::BackupView { set, store, outcome, bring_back, executable_copied, scripts_written };
-        let text = if self.json() { render::backup_json(&view) } else { render::backup(&self.term, &view) };
-        self.report(&text);
+        let report = render::Backup::new(set, store, outcome, &self.bring_back(store), kept);
+        self.tell(exit::DONE, &report, |term| render::backup(term, &report));
     }
 
     /// The unoptimised profile hashes and compresses many times more slowly.
@@ -349,15 +348,12 @@ impl Session<'_> {
             && kept.as_ref().is_none_or(Check::passed)
             && drills.iter().all(crate::drill::DrillReport::passed);
         let code = if passed { exit::DONE } else { exit::FINDINGS };
-        let text = if self.json() {
-            render::validate_json(&reports, repaired.as_ref(), kept.as_ref(), &drills, code)
-        } else {
-            let drills: String = drills.iter().map(|drill| render::drill(&self.term, drill)).collect();
-            let repaired = repaired.as_ref().map_or(String::new(), |r| render::repair(&self.term, r));
-            repaired + &render::validate(&self.term, &reports, kept.as_ref(), store.is_cut_off()) + &drills
-        };
-        self.report(&text);
-        Ok(code)
+        let report = render::ValidateReport::new(&reports, repaired.as_ref(), kept.as_ref(), &drills);
+        Ok(self.tell(code, &report, |term| {
+            let drills: String = drills.iter().map(|drill| render::drill(term, drill)).collect();
+            let repaired = repaired.as_ref().map_or(String::new(), |r| render::repair(term, r));
+            repaired + &render::validate(term, &reports, kept.as_ref(), store.is_cut_off()) + &drills
+        }))
     }
 
     /// Keeps what the validations said, for `list` and the build's guard. A store that cannot be written to is

@@ -109,10 +109,9 @@ impl Session<'_> {
             elapsed: context.clock.now().duration_since(started).unwrap_or_default(),
         };
         let code = if view.safe() { exit::DONE } else { exit::FINDINGS };
-        let human = || render::preflight(&self.term, &view);
-        let json = || render::preflight_json(&view, code);
-        self.report_checks(SUITE, &workspace, &render::preflight_groups(&view), &human, &json);
-        Ok(code)
+        let groups = render::preflight_groups(&view);
+        let told = render::PreflightReport::from(&view);
+        Ok(self.tell_checks(code, SUITE, &workspace, &groups, &told, |term| render::preflight(term, &view)))
     }
 
     /// A restore point of the present: a new one with the number of files that were read back, or the newest where
@@ -129,8 +128,8 @@ impl Session<'_> {
         for note in workspace.notes.iter().chain(&set.notes) {
             context.note(note.clone());
         }
-        for input in &set.unprotected_inputs {
-            context.note(render::unprotected_input(input));
+        for input in render::inputs(&set) {
+            context.note(input.note());
         }
         if !set.secrets.is_empty() {
             let names: Vec<String> = set.secrets.iter().map(RootedPath::shown).collect();
@@ -184,8 +183,8 @@ impl Session<'_> {
             // A job asks whether there is a restore point, and there is none.
             Err(e) if args.check && e.kind() == ErrorKind::NoStore => {
                 self.progress.clear();
-                self.report(&render::status_without_store(&self.term, self.global.format, &e));
-                return Ok(exit::FINDINGS);
+                let nothing = render::StatusReport::default();
+                return Ok(self.tell(exit::FINDINGS, &nothing, |term| render::status_without_store(term, &e)));
             }
             other => other?,
         };
@@ -228,13 +227,7 @@ impl Session<'_> {
             true if drifted => exit::FINDINGS,
             _ => exit::DONE,
         };
-        let text = if self.json() {
-            render::status_report_json(&view, code)
-        } else {
-            render::status(&self.term, &view)
-        };
-        self.report(&text);
-        Ok(code)
+        Ok(self.tell(code, &render::StatusReport::from(&view), |term| render::status(term, &view)))
     }
 }
 

@@ -114,20 +114,18 @@ impl Session<'_> {
         if let Some(id) = &args.restore {
             let lock = self.lock_store(&store, args.no_wait)?;
             let restored = restore_from_trash(&lock, &selector(id), &context)?;
-            self.report(&render::restored(&self.term, self.global.format, &store, &restored));
-            return Ok(exit::DONE);
+            let report = render::PruneRestored { restored: restored.shown() };
+            return Ok(self.tell(exit::DONE, &report, |term| render::restored(term, &store, &restored)));
         }
         let (rule, grace) = self.rule(args.rule()?)?;
         if args.dry_run {
             let plan = plan_prune(&store, &rule, grace, &context)?;
-            self.report(&self.planned(&store, &plan, None));
-            return Ok(exit::DONE);
+            return Ok(self.planned(&store, &plan, None));
         }
         let lock = self.lock_store(&store, args.no_wait)?;
         let plan = plan_prune(&store, &rule, grace, &context)?;
         let outcome = apply_prune(&lock, &plan, &context)?;
-        self.report(&self.planned(&store, &plan, Some(&outcome)));
-        Ok(exit::DONE)
+        Ok(self.planned(&store, &plan, Some(&outcome)))
     }
 
     fn planned(
@@ -135,9 +133,9 @@ impl Session<'_> {
         store: &Store,
         plan: &PrunePlan,
         outcome: Option<&crate::retention::PruneOutcome>,
-    ) -> String {
+    ) -> u8 {
         let view = render::PruneView { store, plan, outcome, now: self.context().clock.now() };
-        if self.json() { render::prune_json(&view) } else { render::prune(&self.term, &view) }
+        self.tell(exit::DONE, &render::PruneReport::from(&view), |term| render::prune(term, &view))
     }
 
     fn lock_store<'s>(&self, store: &'s Store, no_wait: bool) -> Result<StoreLock<'s>> {
@@ -209,31 +207,35 @@ impl Session<'_> {
             }
         }
         let lock = self.lock_store(store, args.no_wait)?;
-        let deleted = empty_trash(&lock, &self.context())?;
-        self.report(&render::emptied(self.global.format, deleted));
-        Ok(exit::DONE)
+        let report = render::PruneEmptied { emptied: empty_trash(&lock, &self.context())? };
+        Ok(self.tell(exit::DONE, &report, |term| report.human(term)))
     }
 
     pub(super) fn pin(&self, args: &PinArgs) -> Result<u8> {
         let at = Some(self.context().clock.now());
-        self.set_pin(&args.timestamp, "pin", Some(Pin { at, message: args.message.clone() }))
+        self.set_pin(&args.timestamp, Some(Pin { at, message: args.message.clone() }))
     }
 
     pub(super) fn unpin(&self, args: &UnpinArgs) -> Result<u8> {
-        self.set_pin(&args.timestamp, "unpin", None)
+        self.set_pin(&args.timestamp, None)
     }
 
-    fn set_pin(&self, timestamp: &str, command: &str, pin: Option<Pin>) -> Result<u8> {
+    fn set_pin(&self, timestamp: &str, pin: Option<Pin>) -> Result<u8> {
         let store = self.store()?;
         self.stop_on_signals();
         let lock = self.lock_store(&store, false)?;
         let catalogue = store.catalogue()?;
         let listed = self.pick(&catalogue, timestamp)?;
-        let before = store.status(listed).pinned.is_some();
+        let was_pinned = store.status(listed).pinned.is_some();
         lock.update_status(listed, |status| status.pinned.clone_from(&pin))?;
-        let text = render::pinned(self.global.format, command, &listed.backup_id(), before, pin.as_ref());
-        self.report(&text);
-        Ok(exit::DONE)
+        let report = render::PinReport {
+            backup_id: listed.backup_id(),
+            pinned: pin.is_some(),
+            was_pinned,
+            message: pin.as_ref().and_then(|pin| pin.message.as_deref()),
+            at: pin.as_ref().and_then(|pin| pin.at),
+        };
+        Ok(self.tell(exit::DONE, &report, |term| report.human(term)))
     }
 }
 

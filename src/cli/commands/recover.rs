@@ -51,13 +51,8 @@ impl Session<'_> {
             (_, 0) => exit::NOT_DONE,
             _ => exit::FINDINGS,
         };
-        let text = if self.json() {
-            render::recover_json(&store, &report, code)
-        } else {
-            render::recover(&self.term, &store, &report)
-        };
-        self.report(&text);
-        Ok(code)
+        let told = render::Recovery::new(&store, &report);
+        Ok(self.tell(code, &told, |term| render::recover(term, &store, &report)))
     }
 
     /// An archive may be of another workspace: a store that was found by looking upwards is not taken for the one

@@ -38,15 +38,12 @@ impl Session<'_> {
         let plan = self.plan(&store, args)?;
         self.progress.clear();
         if args.dry_run || plan.is_empty() {
-            let text = if self.json() {
-                render::plan_json(&plan, args.dry_run)
-            } else {
-                render::plan(&self.term, &store, &plan, args.verbose)
+            let code = if plan.findings.is_empty() { exit::DONE } else { exit::FINDINGS };
+            return Ok(self.tell(code, &render::RollbackPlanned::new(&plan, args.dry_run), |term| {
+                render::plan(term, &store, &plan, args.verbose)
                     + &render::plan_end(&plan)
-                    + &render::findings(&self.term, &plan.findings)
-            };
-            self.report(&text);
-            return Ok(if plan.findings.is_empty() { exit::DONE } else { exit::FINDINGS });
+                    + &render::findings(term, &plan.findings)
+            }));
         }
         let (lock, plan) = match held {
             Some(lock) => {
@@ -70,13 +67,8 @@ impl Session<'_> {
         let incomplete = args.undo && !plan.left_alone.is_empty();
         let code = if incomplete { exit::FINDINGS } else { code(&outcome) };
         let undo_command = self.command(&store, "rollback --undo");
-        let text = if self.json() {
-            render::outcome_json(Some(&plan), &outcome, code)
-        } else {
-            render::outcome(&self.term, &outcome, &undo_command)
-        };
-        self.report(&text);
-        Ok(code)
+        let report = render::RollbackDone::new(Some(&plan), &outcome);
+        Ok(self.tell(code, &report, |term| render::outcome(term, &outcome, &undo_command)))
     }
 
     fn plan(&self, store: &Store, args: &Rollback) -> Result<RollbackPlan> {
@@ -150,32 +142,24 @@ impl Session<'_> {
         let lock = self.lock(store, args.no_wait)?;
         let outcome = rollback::resume(&lock, &self.context())?;
         self.progress.clear();
-        let code = outcome.as_ref().map_or(exit::DONE, code);
+        let Some(outcome) = outcome else { return Ok(self.nothing_to("resume")) };
         let undo = self.command(store, "rollback --undo");
-        let text = match (&outcome, self.json()) {
-            (Some(outcome), true) => render::outcome_json(None, outcome, code),
-            (Some(outcome), false) => render::outcome(&self.term, outcome, &undo),
-            (None, true) => render::nothing_json("resume"),
-            (None, false) => "Nothing to resume: no rollback was cut off.\n".into(),
-        };
-        self.report(&text);
-        Ok(code)
+        let report = render::RollbackDone::new(None, &outcome);
+        Ok(self.tell(code(&outcome), &report, |term| render::outcome(term, &outcome, &undo)))
+    }
+
+    fn nothing_to(&self, asked: &'static str) -> u8 {
+        let report = render::RollbackNothing::new(asked);
+        self.tell(exit::DONE, &report, |term| report.human(term))
     }
 
     fn abort(&self, store: &Store, args: &Rollback) -> Result<u8> {
         let lock = self.lock(store, args.no_wait)?;
         let outcome = rollback::abort(&lock, &self.context())?;
         self.progress.clear();
-        let found = outcome.as_ref().is_some_and(|o| !o.findings.is_empty());
-        let code = if found { exit::FINDINGS } else { exit::DONE };
-        let text = match (&outcome, self.json()) {
-            (Some(outcome), true) => render::abort_json(outcome, code),
-            (Some(outcome), false) => render::abort(&self.term, outcome),
-            (None, true) => render::nothing_json("abort"),
-            (None, false) => "Nothing to abort: no rollback was cut off.\n".into(),
-        };
-        self.report(&text);
-        Ok(code)
+        let Some(outcome) = outcome else { return Ok(self.nothing_to("abort")) };
+        let code = if outcome.findings.is_empty() { exit::DONE } else { exit::FINDINGS };
+        Ok(self.tell(code, &render::RollbackAborted::new(&outcome), |term| render::abort(term, &outcome)))
     }
 
     fn restore_to(&self, store: &Store, args: &Rollback, dir: &std::path::Path) -> Result<u8> {
@@ -187,12 +171,7 @@ impl Session<'_> {
         let report = rollback::restore_to(store, listed, &dir, &self.options(args, store), &self.context())?;
         self.progress.clear();
         let code = if report.naming.is_empty() { exit::DONE } else { exit::FINDINGS };
-        self.report(&if self.json() {
-            render::restore_json(&report, code)
-        } else {
-            render::restore(&self.term, &report)
-        });
-        Ok(code)
+        Ok(self.tell(code, &render::RollbackRestored::from(&report), |term| render::restore(term, &report)))
     }
 }
 

@@ -1,29 +1,22 @@
 //! What `backup` prints.
 
 use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
 
-use serde_json::json;
+use serde::Serialize;
 
-use super::{BringBack, envelope};
-use crate::backup::{BackupOutcome, BackupReport};
+use super::BringBack;
+use crate::backup::BackupOutcome;
 use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, fill, listed, plural};
 use crate::clock::show_duration;
-use crate::manifest::{Origin, RootedPath, Totals, shown};
+use crate::digest::Digest;
+use crate::manifest::{Id, Label, Origin, RootedPath, Totals, shown};
 use crate::order;
-use crate::path::show_path;
+use crate::path::{show_path, show_text};
 use crate::quote::toml_string;
-use crate::select::{InputGap, ProtectedSet, Reader, SkipReason, Skipped};
+use crate::select::{InputGap, ProtectedSet, Reader, SkipReason, Skipped, Unprotected, UnprotectedInput};
 use crate::store::Store;
-
-/// What there is to tell of a backup.
-pub(in crate::cli) struct BackupView<'a> {
-    pub(in crate::cli) set: &'a ProtectedSet,
-    pub(in crate::cli) store: &'a Store,
-    pub(in crate::cli) outcome: &'a BackupOutcome,
-    pub(in crate::cli) bring_back: BringBack,
-    pub(in crate::cli) executable_copied: bool,
-    pub(in crate::cli) scripts_written: Vec<&'static str>,
-}
 
 /// The column in which the status lines' text begins.
 const INDENT: usize = 14;
@@ -31,19 +24,17 @@ const INDENT: usize = 14;
 const NAMED: usize = 8;
 
 /// The report for people.
-pub(in crate::cli) fn backup(term: &Term, view: &BackupView<'_>) -> String {
+pub(in crate::cli) fn backup(term: &Term, report: &Backup<'_>) -> String {
     let mut out = String::new();
-    let _ = match view.outcome {
-        BackupOutcome::Made(report) => made(&mut out, term, view, report),
-        BackupOutcome::Unchanged { backup_id, totals, root_hash, id } => {
-            protects(&mut out, term, *totals);
-            let command = view.bring_back.command(&format!("rollback -t {id}"));
-            writeln!(out, "Nothing changed since {backup_id}: no restore point was made")
-                .and_then(|()| writeln!(out, "Root hash: {root_hash}"))
-                .and_then(|()| writeln!(out, "Bring it back: {}", term.out(BOLD, command)))
-        }
-    };
+    protects(&mut out, term, report.totals);
+    let _ = if report.made { made(&mut out, term, report) } else { unchanged(&mut out, term, report) };
     out
+}
+
+fn unchanged(out: &mut String, term: &Term, report: &Backup<'_>) -> std::fmt::Result {
+    writeln!(out, "Nothing changed since {}: no restore point was made", report.backup_id)?;
+    writeln!(out, "Root hash: {}", report.root_hash)?;
+    writeln!(out, "Bring it back: {}", term.out(BOLD, &report.bring_back))
 }
 
 fn protects(out: &mut String, term: &Term, t: Totals) {
@@ -59,47 +50,48 @@ fn protects(out: &mut String, term: &Term, t: Totals) {
     let _ = writeln!(out, "{} {line}{links}", term.out(GREEN, "    Protected"));
 }
 
-fn made(out: &mut String, term: &Term, view: &BackupView<'_>, report: &BackupReport) -> std::fmt::Result {
-    let t = report.manifest.totals;
-    protects(out, term, t);
-    skipped(out, term, &view.set.skipped);
-    let linked = report.linked;
-    if linked > 0 {
-        let parent = report.manifest.parent.as_ref().map_or(String::new(), ToString::to_string);
-        let copied = t.files - linked;
+fn made(out: &mut String, term: &Term, report: &Backup<'_>) -> std::fmt::Result {
+    let files = report.totals.files;
+    skipped(out, term, &report.skipped);
+    if let (Some(linked @ 1..), Some(parent)) = (report.linked, report.parent) {
+        let copied = files - linked;
         writeln!(
             out,
             "{} {linked} unchanged since {parent}, {copied} copied",
             term.out(GREEN, "       Linked")
         )?;
     }
-    unprotected(out, term, view.set)?;
-    unprotected_inputs(out, term, view.set)?;
-    secrets(out, term, view.set)?;
+    unprotected(out, term, &report.unprotected)?;
+    unprotected_inputs(out, term, &report.unprotected_inputs)?;
+    secrets(out, term, &report.secrets)?;
     writeln!(out)?;
     writeln!(out, "{}", term.out(GREEN, "ALL FILES VERIFIED SUCCESSFULLY"))?;
-    writeln!(out, "Backup ID: {}", term.out(BOLD, &report.manifest.backup_id))?;
-    if report.manifest.origin == Some(Origin::BrokenManifest) {
+    writeln!(out, "Backup ID: {}", term.out(BOLD, report.backup_id))?;
+    if report.origin == Some(Origin::BrokenManifest) {
         let text = "Cargo could not load the workspace: `latest` passes over this restore point";
         writeln!(out, "{}", term.out(YELLOW, text))?;
     }
-    writeln!(out, "Total files: {}", t.files)?;
-    writeln!(out, "Successful backups: {}/{}", report.verified, t.files)?;
-    writeln!(out, "Root hash: {}", report.manifest.root_hash)?;
-    writeln!(out, "Time taken: {}", show_duration(report.elapsed))?;
-    let what = format!("rollback -t {}", report.manifest.id);
-    let command = view.bring_back.command(&what);
-    writeln!(out, "Bring it back: {}", term.out(BOLD, &command))?;
-    match view.bring_back.without_cargo(&what) {
-        Some(other) if other != command => writeln!(out, "Without cargo: {}", term.out(BOLD, other)),
+    writeln!(out, "Total files: {files}")?;
+    writeln!(out, "Successful backups: {}/{files}", report.verified.unwrap_or_default())?;
+    writeln!(out, "Root hash: {}", report.root_hash)?;
+    writeln!(
+        out,
+        "Time taken: {}",
+        show_duration(Duration::from_secs_f64(report.seconds.unwrap_or_default()))
+    )?;
+    writeln!(out, "Bring it back: {}", term.out(BOLD, &report.bring_back))?;
+    match &report.without_cargo {
+        Some(other) if *other != report.bring_back => {
+            writeln!(out, "Without cargo: {}", term.out(BOLD, other))
+        }
         _ => Ok(()),
     }
 }
 
-fn skipped(out: &mut String, term: &Term, skipped: &[Skipped]) {
-    let mut groups: order::Map<String, Vec<String>> = order::Map::new();
+fn skipped(out: &mut String, term: &Term, skipped: &[SkippedPath]) {
+    let mut groups: order::Map<&str, Vec<&str>> = order::Map::new();
     for s in skipped {
-        groups.entry(reason(&s.why)).or_default().push(shown(&s.root, &s.path));
+        groups.entry(s.reason.as_str()).or_default().push(&s.path);
     }
     for (why, names) in groups {
         let pieces = std::iter::once(format!("{why}:")).chain(some(&names));
@@ -114,7 +106,7 @@ fn reason(why: &SkipReason) -> String {
         SkipReason::VersionControl => "version control".into(),
         SkipReason::Store => "restore points".into(),
         SkipReason::Ignored => "ignored by git".into(),
-        SkipReason::Excluded(pattern) => format!("excluded by `{}`", crate::path::show_text(pattern)),
+        SkipReason::Excluded(pattern) => format!("excluded by `{}`", show_text(pattern)),
         SkipReason::Special(kind) => format!("{kind}s"),
         SkipReason::OtherCheckout => "other repositories' working trees".into(),
         SkipReason::OtherRoot => "kept under another root".into(),
@@ -123,7 +115,7 @@ fn reason(why: &SkipReason) -> String {
 }
 
 /// The first of a list, in pieces.
-fn some(names: &[String]) -> Vec<String> {
+fn some(names: &[impl std::fmt::Display]) -> Vec<String> {
     let mut pieces = listed(&names[..names.len().min(NAMED)]);
     if names.len() > NAMED {
         pieces.push(format!("and {} more", names.len() - NAMED));
@@ -131,25 +123,16 @@ fn some(names: &[String]) -> Vec<String> {
     pieces
 }
 
-fn unprotected(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::Result {
-    if set.unprotected.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<String> = set
-        .unprotected
-        .iter()
-        .map(|u| match u.directory {
-            true => format!("{}/ ({})", u.path, plural(u.files, "file", "files")),
-            false => u.path.to_string(),
-        })
-        .collect();
+fn unprotected(out: &mut String, term: &Term, all: &[UnprotectedPath]) -> std::fmt::Result {
+    let Some(first) = all.iter().find(|u| u.directory).or(all.first()) else { return Ok(()) };
+    let name = |u: &UnprotectedPath| match u.directory {
+        true => format!("{}/ ({})", u.path, plural(u.files, "file", "files")),
+        false => u.path.clone(),
+    };
+    let names: Vec<String> = all.iter().map(name).collect();
     writeln!(out, "{} {}", term.out(YELLOW, "Not protected"), fill(INDENT, some(&names)))?;
-    let first = set.unprotected.iter().find(|u| u.directory).or(set.unprotected.first());
-    let pattern = first.map_or(String::new(), |u| {
-        let path = crate::glob::literal(&u.path.to_string());
-        if u.directory { format!("{path}/**") } else { path }
-    });
-    let pattern = toml_string(&pattern);
+    let path = crate::glob::literal(&first.path);
+    let pattern = toml_string(&if first.directory { format!("{path}/**") } else { path });
     let lines = [
         "to protect it, in [workspace.metadata.backstop]:".to_owned(),
         format!("  include = [{pattern}]"),
@@ -159,20 +142,17 @@ fn unprotected(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::R
 }
 
 /// What the build read and the restore point does not hold, and the setting that would change that.
-fn unprotected_inputs(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::Result {
+fn unprotected_inputs(out: &mut String, term: &Term, all: &[UnprotectedRead<'_>]) -> std::fmt::Result {
     let mut groups: order::Map<(String, String), Vec<String>> = order::Map::new();
-    for input in &set.unprotected_inputs {
-        let path = format!("{} ({})", show_path(&input.path), input.reader.noun());
-        let key = match &input.why {
-            InputGap::Excluded(glob) => {
-                let remedy = "to protect it, take the pattern out of `exclude`".to_owned();
-                (format!("the build reads, and `{}` excludes:", crate::path::show_text(glob)), remedy)
+    for input in all {
+        let what = match (&input.why, input.setting) {
+            (Gap::Excluded, Some(glob)) => {
+                format!("the build reads, and `{}` excludes:", show_text(glob))
             }
-            InputGap::Outside(dir) => {
-                ("the build reads, outside every package:".to_owned(), outside_remedy(dir.as_deref()))
-            }
+            _ => "the build reads, outside every package:".to_owned(),
         };
-        groups.entry(key).or_default().push(path);
+        let path = format!("{} ({})", input.path, input.reader.noun());
+        groups.entry((what, input.remedy())).or_default().push(path);
     }
     for ((what, remedy), names) in groups {
         let pieces = std::iter::once(what).chain(some(&names));
@@ -182,116 +162,204 @@ fn unprotected_inputs(out: &mut String, term: &Term, set: &ProtectedSet) -> std:
     Ok(())
 }
 
-/// The setting that protects an input outside the workspace.
-fn outside_remedy(directory: Option<&std::path::Path>) -> String {
-    match directory.and_then(std::path::Path::to_str) {
-        Some(dir) => format!("to protect its directory: outside = [{}]", toml_string(dir)),
-        None => "no setting reaches it: keep it in the workspace".to_owned(),
-    }
-}
-
-/// One line for each input of the build that is not protected.
-pub(in crate::cli) fn unprotected_input(input: &crate::select::UnprotectedInput) -> String {
-    let (path, reader) = (show_path(&input.path), input.reader.noun());
-    match &input.why {
-        InputGap::Excluded(glob) => {
-            format!(
-                "{reader} reads `{path}`, which `{}` of `exclude` keeps out",
-                crate::path::show_text(glob)
-            )
-        }
-        InputGap::Outside(dir) => {
-            format!("{reader} reads `{path}`, which is not protected; {}", outside_remedy(dir.as_deref()))
-        }
-    }
-}
-
-fn secrets(out: &mut String, term: &Term, set: &ProtectedSet) -> std::fmt::Result {
-    if set.secrets.is_empty() {
+fn secrets(out: &mut String, term: &Term, names: &[String]) -> std::fmt::Result {
+    if names.is_empty() {
         return Ok(());
     }
-    let names: Vec<String> = set.secrets.iter().map(RootedPath::shown).collect();
     let pieces =
         std::iter::once("by their names; the store, which only you can read, holds a copy:".to_owned());
-    writeln!(out, "{} {}", term.out(YELLOW, "      Secrets"), fill(INDENT, pieces.chain(some(&names))))
+    writeln!(out, "{} {}", term.out(YELLOW, "      Secrets"), fill(INDENT, pieces.chain(some(names))))
 }
 
-/// What the build read and the set does not hold, for programs.
-pub(super) fn inputs_json(set: &ProtectedSet) -> Vec<serde_json::Value> {
-    let one = |input: &crate::select::UnprotectedInput| {
+/// What `backup` did: a restore point that was made and read back; or, with --skip-unchanged, the newest, which holds the
+/// same content. Then what there is to tell of the making is null.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct Backup<'a> {
+    /// Whether one was made.
+    made: bool,
+    /// The restore point.
+    #[cfg_attr(test, schemars(with = "crate::cli::schema::BackupId"))]
+    backup_id: &'a str,
+    /// The restore point, by its instant alone.
+    id: &'a Id,
+    label: Option<&'a Label>,
+    /// What the user said of it.
+    message: Option<&'a str>,
+    /// How it came about.
+    origin: Option<Origin>,
+    /// When it was made.
+    #[cfg_attr(test, schemars(with = "Option<crate::cli::schema::Instant>"))]
+    created: Option<&'a str>,
+    /// The restore point that unchanged files were linked from.
+    parent: Option<&'a Id>,
+    /// The hash over all entries.
+    root_hash: Digest,
+    /// Sums over what it holds.
+    totals: Totals,
+    /// Files that were read back and are right.
+    verified: Option<u64>,
+    /// Files that are unchanged since the parent.
+    linked: Option<u64>,
+    /// Bytes of file content that were written.
+    written_bytes: Option<u64>,
+    /// How long it took.
+    seconds: Option<f64>,
+    /// The store's directory.
+    store: String,
+    /// The log of this run.
+    log: Option<String>,
+    /// Whether the executable was copied into the store.
+    executable_copied: bool,
+    /// The scripts that were written there.
+    scripts_written: Vec<&'static str>,
+    /// The command that brings this state back, for a shell.
+    bring_back: String,
+    /// The one that does so without cargo; null if the store has no executable.
+    without_cargo: Option<String>,
+    /// What lies in a package's directory and is not protected.
+    skipped: Vec<SkippedPath>,
+    /// What lies outside every package and is not protected.
+    unprotected: Vec<UnprotectedPath>,
+    /// What a build read and the restore point does not hold.
+    unprotected_inputs: Vec<UnprotectedRead<'a>>,
+    /// Protected files whose names are those of secrets.
+    secrets: Vec<String>,
+    /// For people.
+    notes: &'a [String],
+}
+
+/// What is not protected, and why.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct SkippedPath {
+    /// A file, or a directory with all that is in it.
+    path: String,
+    /// For people.
+    reason: String,
+}
+
+/// What is not protected.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct UnprotectedPath {
+    /// A file, or a directory with all that is in it.
+    path: String,
+    directory: bool,
+    /// How many files it holds; 1 for a file.
+    files: u64,
+}
+
+/// A file that a build read and the restore point does not hold.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct UnprotectedRead<'a> {
+    /// The file, absolute.
+    path: String,
+    /// Who read it.
+    reader: Reader,
+    /// Why it is not protected.
+    why: Gap,
+    /// The pattern in `exclude`, or the directory for `outside`; null if no setting reaches it.
+    setting: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+enum Gap {
+    /// A pattern keeps it out.
+    Excluded,
+    /// It lies outside every root.
+    Outside,
+}
+
+pub(in crate::cli) fn inputs(set: &ProtectedSet) -> Vec<UnprotectedRead<'_>> {
+    fn one(input: &UnprotectedInput) -> UnprotectedRead<'_> {
         let (why, setting) = match &input.why {
-            InputGap::Excluded(glob) => ("excluded", Some(glob.clone())),
-            InputGap::Outside(dir) => ("outside", dir.as_deref().map(show_path)),
+            InputGap::Excluded(glob) => (Gap::Excluded, Some(glob.as_str())),
+            InputGap::Outside(dir) => (Gap::Outside, dir.as_deref().and_then(Path::to_str)),
         };
-        let reader = match input.reader {
-            Reader::Compiler => "rustc",
-            Reader::BuildScript => "build-script",
-            Reader::Cargo => "cargo",
-        };
-        json!({ "path": show_path(&input.path), "reader": reader, "why": why, "setting": setting })
-    };
+        UnprotectedRead { path: show_path(&input.path), reader: input.reader, why, setting }
+    }
     set.unprotected_inputs.iter().map(one).collect()
 }
 
-/// The report for programs.
-pub(in crate::cli) fn backup_json(view: &BackupView<'_>) -> String {
-    let set = view.set;
-    let skipped: Vec<_> = set
-        .skipped
-        .iter()
-        .map(|s| json!({ "path": shown(&s.root, &s.path), "reason": reason(&s.why) }))
-        .collect();
-    let unprotected: Vec<_> = set
-        .unprotected
-        .iter()
-        .map(|u| json!({ "path": u.path.to_string(), "directory": u.directory, "files": u.files }))
-        .collect();
-    let inputs = inputs_json(set);
-    let secrets: Vec<_> = set.secrets.iter().map(RootedPath::shown).collect();
-    let fields = match view.outcome {
-        BackupOutcome::Made(report) => {
-            let m = &report.manifest;
-            json!({
-                "made": true,
-                "backup_id": m.backup_id,
-                "id": m.id,
-                "label": m.label,
-                "message": m.message,
-                "origin": m.origin,
-                "created": m.created,
-                "parent": m.parent,
-                "root_hash": m.root_hash,
-                "totals": m.totals,
-                "verified": report.verified,
-                "linked": report.linked,
-                "written_bytes": report.written,
-                "seconds": report.elapsed.as_secs_f64(),
-                "store": show_path(view.store.layout().dir()),
-                "log": show_path(&report.log),
-                "executable_copied": view.executable_copied,
-                "scripts_written": view.scripts_written,
-                "bring_back": view.bring_back.command(&format!("rollback -t {}", m.id)),
-                "skipped": skipped,
-                "unprotected": unprotected,
-                "unprotected_inputs": inputs,
-                "secrets": secrets,
-                "notes": set.notes,
-            })
+impl UnprotectedRead<'_> {
+    /// What would change that.
+    fn remedy(&self) -> String {
+        match (&self.why, self.setting) {
+            (Gap::Excluded, _) => "to protect it, take the pattern out of `exclude`".to_owned(),
+            (Gap::Outside, Some(dir)) => {
+                format!("to protect its directory: outside = [{}]", toml_string(dir))
+            }
+            (Gap::Outside, None) => "no setting reaches it: keep it in the workspace".to_owned(),
         }
-        BackupOutcome::Unchanged { backup_id, id, root_hash, totals } => json!({
-            "made": false,
-            "backup_id": backup_id,
-            "id": id,
-            "root_hash": root_hash,
-            "totals": totals,
-            "store": show_path(view.store.layout().dir()),
-            "bring_back": view.bring_back.command(&format!("rollback -t {id}")),
-            "skipped": skipped,
-            "unprotected": unprotected,
-            "unprotected_inputs": inputs,
-            "secrets": secrets,
-            "notes": set.notes,
-        }),
-    };
-    envelope::json("backup", 0, &fields)
+    }
+
+    /// One line for people.
+    pub(in crate::cli) fn note(&self) -> String {
+        let (path, reader) = (&self.path, self.reader.noun());
+        match (&self.why, self.setting) {
+            (Gap::Excluded, Some(glob)) => {
+                format!("{reader} reads `{path}`, which `{}` of `exclude` keeps out", show_text(glob))
+            }
+            _ => format!("{reader} reads `{path}`, which is not protected; {}", self.remedy()),
+        }
+    }
+}
+
+impl<'a> Backup<'a> {
+    pub(in crate::cli) fn new(
+        set: &'a ProtectedSet,
+        store: &Store,
+        outcome: &'a BackupOutcome,
+        bring_back: &BringBack,
+        (executable_copied, scripts_written): (bool, Vec<&'static str>),
+    ) -> Self {
+        let (made, backup_id, id, root_hash, totals) = match outcome {
+            BackupOutcome::Made(report) => {
+                let m = &report.manifest;
+                (Some(&**report), &m.backup_id, &m.id, m.root_hash, m.totals)
+            }
+            BackupOutcome::Unchanged { backup_id, id, root_hash, totals } => {
+                (None, backup_id, id, *root_hash, *totals)
+            }
+        };
+        let manifest = made.map(|report| &report.manifest);
+        let what = format!("rollback -t {id}");
+        let skipped = |s: &Skipped| SkippedPath { path: shown(&s.root, &s.path), reason: reason(&s.why) };
+        let unprotected = |u: &Unprotected| UnprotectedPath {
+            path: u.path.to_string(),
+            directory: u.directory,
+            files: u.files,
+        };
+        Backup {
+            made: made.is_some(),
+            backup_id,
+            id,
+            label: manifest.map(|m| &m.label),
+            message: manifest.and_then(|m| m.message.as_deref()),
+            origin: manifest.and_then(|m| m.origin),
+            created: manifest.map(|m| m.created.as_str()),
+            parent: manifest.and_then(|m| m.parent.as_ref()),
+            root_hash,
+            totals,
+            verified: made.map(|report| report.verified),
+            linked: made.map(|report| report.linked),
+            written_bytes: made.map(|report| report.written),
+            seconds: made.map(|report| report.elapsed.as_secs_f64()),
+            store: show_path(store.layout().dir()),
+            log: made.map(|report| show_path(&report.log)),
+            executable_copied,
+            scripts_written,
+            bring_back: bring_back.command(&what),
+            without_cargo: bring_back.without_cargo(&what),
+            skipped: set.skipped.iter().map(skipped).collect(),
+            unprotected: set.unprotected.iter().map(unprotected).collect(),
+            unprotected_inputs: inputs(set),
+            secrets: set.secrets.iter().map(RootedPath::shown).collect(),
+            notes: &set.notes,
+        }
+    }
 }

@@ -2,12 +2,11 @@
 
 use std::fmt::Write;
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::checks::{Layout, checks};
-use super::envelope;
-use crate::checkpoint::{Checkpoints, CheckpointsReport, check_json};
-use crate::cli::global::Format;
+use crate::check::Check;
+use crate::checkpoint::{Checkpoint, Checkpoints, CheckpointsReport};
 use crate::cli::term::{BOLD, GREEN, RED, Term, cut, text_columns};
 use crate::clock::show_duration;
 use crate::path::{show_path, show_text};
@@ -44,28 +43,61 @@ pub(in crate::cli) fn checkpoint(term: &Term, report: &CheckpointsReport) -> Str
 /// The width of the names' column.
 const NAME: usize = 24;
 
-/// The names alone.
-pub(in crate::cli) fn checkpoint_list(term: &Term, format: Format, checkpoints: &Checkpoints) -> String {
-    if format == Format::Json {
-        let all: Vec<_> = checkpoints.iter().map(|c| json!({ "id": c.id(), "name": c.name() })).collect();
-        return envelope::json("checkpoint", 0, &json!({ "listed": all }));
-    }
-    let mut out = String::new();
-    for checkpoint in checkpoints.iter() {
-        let _ = writeln!(out, "{}  {}", term.out(BOLD, checkpoint.id()), show_text(checkpoint.name()));
-    }
-    out
+/// With --list: the checkpoints; none was run.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct CheckpointList<'a> {
+    /// In the order in which they run.
+    listed: Vec<CheckpointName<'a>>,
 }
 
-/// For programs.
-pub(in crate::cli) fn checkpoint_json(report: &CheckpointsReport, code: u8) -> String {
-    let all: Vec<_> = report.checkpoints.iter().map(check_json).collect();
-    let fields = json!({
-        "passed": report.passed(),
-        "checkpoints": all,
-        "report": report.file.as_deref().map(show_path),
-        "log": show_path(&report.log),
-        "seconds": report.elapsed.as_secs_f64(),
-    });
-    envelope::json("checkpoint", code, &fields)
+/// A checkpoint that was not run.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct CheckpointName<'a> {
+    /// `CP` and three digits.
+    id: &'a str,
+    /// For people.
+    name: &'a str,
+}
+
+impl<'a> CheckpointList<'a> {
+    pub(in crate::cli) fn new(checkpoints: &'a Checkpoints) -> Self {
+        let name = |c: &'a Checkpoint| CheckpointName { id: c.id(), name: c.name() };
+        CheckpointList { listed: checkpoints.iter().map(name).collect() }
+    }
+
+    /// The names alone.
+    pub(in crate::cli) fn human(&self, term: &Term) -> String {
+        let line = |c: &CheckpointName<'_>| format!("{}  {}\n", term.out(BOLD, c.id), show_text(c.name));
+        self.listed.iter().map(line).collect()
+    }
+}
+
+/// What the checkpoints found.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct CheckpointReport<'a> {
+    /// Whether all passed.
+    passed: bool,
+    /// In the order in which they ran.
+    checkpoints: &'a [Check],
+    /// The report on disk; null if it was not written.
+    report: Option<String>,
+    /// The log of this run.
+    log: String,
+    /// How long it took.
+    seconds: f64,
+}
+
+impl<'a> From<&'a CheckpointsReport> for CheckpointReport<'a> {
+    fn from(report: &'a CheckpointsReport) -> Self {
+        CheckpointReport {
+            passed: report.passed(),
+            checkpoints: &report.checkpoints,
+            report: report.file.as_deref().map(show_path),
+            log: show_path(&report.log),
+            seconds: report.elapsed.as_secs_f64(),
+        }
+    }
 }

@@ -3,13 +3,15 @@
 use std::fmt::Write;
 
 use anstyle::Style;
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::envelope;
 use crate::cli::term::{BOLD, CYAN, DIM, GREEN, RED, Term, YELLOW, plural, sentences, shell};
 use crate::diff::{Change, ChangeKind, Diff};
-use crate::live_tree::FileState;
+use crate::digest::Digest;
+use crate::live_tree::{FileState, LeftAlone};
+use crate::manifest::{Mode, RootName};
 use crate::order;
+use crate::path::LinkTarget;
 use crate::store::{Listed, Store};
 
 /// Two sides and what differs. A side that is no restore point is the workspace as it is now.
@@ -36,6 +38,11 @@ fn mark(kind: ChangeKind) -> (Style, &'static str, &'static str) {
 
 const KINDS: [ChangeKind; 5] =
     [ChangeKind::Content, ChangeKind::Added, ChangeKind::Removed, ChangeKind::Mode, ChangeKind::Type];
+
+#[cfg(test)]
+pub(in crate::cli) fn change_words() -> [&'static str; 5] {
+    KINDS.map(|kind| mark(kind).2)
+}
 
 /// A line a path, by package, and the sums.
 pub(in crate::cli) fn diff(term: &Term, view: &DiffView<'_>) -> String {
@@ -158,57 +165,107 @@ pub(in crate::cli) fn diff_stat(term: &Term, view: &DiffView<'_>) -> String {
     out
 }
 
-fn thing(thing: &Option<FileState>) -> Value {
-    match thing {
-        None => Value::Null,
-        Some(t) => {
-            let (size, sha256) = match t {
-                FileState::File { size, sha256, .. } => (Some(*size), sha256.map(|d| d.to_string())),
-                _ => (None, None),
-            };
-            let target = match t {
-                FileState::Symlink { target } => Some(crate::path::show_path(target.as_os_str().as_ref())),
-                _ => None,
-            };
-            json!({
-                "kind": t.noun(),
-                "mode": t.mode().map(|m| m.to_string()),
-                "size": size,
-                "sha256": sha256,
-                "target": target,
-            })
-        }
+/// What stands at a path.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct State<'a> {
+    kind: StateKind,
+    /// Its permission bits; null if it has none of its own.
+    mode: Option<Mode>,
+    /// The size of a file in bytes.
+    size: Option<u64>,
+    /// The digest of a file's content; null if it cannot be read.
+    sha256: Option<Digest>,
+    /// What a link points at.
+    target: Option<&'a LinkTarget>,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+enum StateKind {
+    File,
+    Directory,
+    Symlink,
+    /// A pipe, a socket or a device.
+    Special,
+}
+
+impl<'a> From<&'a FileState> for State<'a> {
+    fn from(state: &'a FileState) -> Self {
+        let (kind, size, sha256, target) = match state {
+            FileState::File { size, sha256, .. } => (StateKind::File, Some(*size), *sha256, None),
+            FileState::Directory { .. } => (StateKind::Directory, None, None, None),
+            FileState::Symlink { target } => (StateKind::Symlink, None, None, Some(target)),
+            FileState::Special => (StateKind::Special, None, None, None),
+        };
+        State { kind, mode: state.mode(), size, sha256, target }
     }
 }
 
-/// For programs.
-pub(in crate::cli) fn diff_json(view: &DiffView<'_>, code: u8) -> String {
-    let diff = view.diff;
-    let changes: Vec<_> = diff
-        .changes
-        .iter()
-        .map(|c| {
-            json!({
-                "path": c.shown(),
-                "package": c.package,
-                "change": mark(c.kind).2,
-                "before": thing(&c.before),
-                "after": thing(&c.after),
-            })
-        })
-        .collect();
-    let left: Vec<_> = diff
-        .left_alone
-        .iter()
-        .map(|(path, why)| json!({ "path": path, "reason": why.to_string() }))
-        .collect();
-    let fields = json!({
-        "from": view.names[0],
-        "to": view.names[1],
-        "changes": changes,
-        "unchanged": diff.unchanged,
-        "not_compared": left,
-        "missing_roots": diff.missing_roots,
-    });
-    envelope::json("diff", code, &fields)
+/// A path that is left as it is, and why.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Left<'a> {
+    path: &'a str,
+    /// For people.
+    reason: String,
+}
+
+pub(super) fn left(list: &[(String, LeftAlone)]) -> Vec<Left<'_>> {
+    list.iter().map(|(path, why)| Left { path, reason: why.to_string() }).collect()
+}
+
+/// What `diff` found.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct DiffReport<'a> {
+    /// A backup id, or `live`.
+    from: &'a str,
+    /// A backup id, or `live`.
+    to: &'a str,
+    /// By root and path.
+    changes: Vec<Changed<'a>>,
+    /// Files and links that are the same.
+    unchanged: u64,
+    /// What stands in the workspace and is not compared.
+    not_compared: Vec<Left<'a>>,
+    /// Directories outside the workspace that are gone.
+    missing_roots: &'a [RootName],
+}
+
+/// A path that differs.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Changed<'a> {
+    path: String,
+    /// The package that it lies in.
+    package: Option<&'a str>,
+    /// How it differs.
+    #[cfg_attr(test, schemars(with = "crate::cli::schema::ChangeWord"))]
+    change: &'static str,
+    /// What stands on the first side; null: nothing.
+    before: Option<State<'a>>,
+    /// What stands on the second side; null: nothing.
+    after: Option<State<'a>>,
+}
+
+impl<'a> From<&'a DiffView<'_>> for DiffReport<'a> {
+    fn from(view: &'a DiffView<'_>) -> Self {
+        let changed = |c: &'a Change| Changed {
+            path: c.shown(),
+            package: c.package.as_deref(),
+            change: mark(c.kind).2,
+            before: c.before.as_ref().map(State::from),
+            after: c.after.as_ref().map(State::from),
+        };
+        DiffReport {
+            from: &view.names[0],
+            to: &view.names[1],
+            changes: view.diff.changes.iter().map(changed).collect(),
+            unchanged: view.diff.unchanged,
+            not_compared: left(&view.diff.left_alone),
+            missing_roots: &view.diff.missing_roots,
+        }
+    }
 }

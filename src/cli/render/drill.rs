@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::checks::{Layout, checks};
 use crate::check::{Check, Obstacle};
@@ -108,29 +108,39 @@ fn cause_help(cause: &Cause, level: DrillLevel) -> String {
 /// So many files are named that a build may have missed.
 const NAMED: usize = 5;
 
-/// For programs.
-pub(super) fn drill_json(report: &DrillReport) -> Value {
-    let own = |rung: &Check| json!({ "level": rung.id, "command": rung.command });
-    let rungs: Vec<_> = report.rungs.iter().map(|rung| rung.to_json(own(rung))).collect();
-    json!({
-        "wanted": report.wanted.name(),
-        "reached": report.reached().map(crate::store::DrillLevel::name),
-        "passed": report.passed(),
-        "workspace_compiled": report.compiled_then,
-        "cause": report.cause.as_ref().map(cause_json),
-        "rungs": rungs,
-        "seconds": report.elapsed.as_secs_f64(),
-        "log": show_path(&report.log),
-    })
+/// What a drill of one restore point found.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct Drill<'a> {
+    /// How far it was to climb.
+    wanted: DrillLevel,
+    /// How far it came; null if the first rung failed.
+    reached: Option<DrillLevel>,
+    /// Whether it came as far as it was to.
+    passed: bool,
+    /// Whether the workspace itself compiled when the restore point was made; null if nobody tried.
+    workspace_compiled: Option<bool>,
+    /// What is behind a build of the copy that failed; null if none did.
+    cause: Option<&'a Cause>,
+    /// In order, each called by its level; only the last may have failed.
+    rungs: &'a [Check],
+    /// How long it took.
+    seconds: f64,
+    /// The log of this run.
+    log: String,
 }
 
-fn cause_json(cause: &Cause) -> Value {
-    let (name, files) = match cause {
-        Cause::Lacks(files) => ("restore_point", files.as_slice()),
-        Cause::NotTheFiles => ("elsewhere", &[][..]),
-        Cause::Cargo => ("cargo", &[][..]),
-        Cause::Original => ("workspace", &[][..]),
-        Cause::Unknown => ("unknown", &[][..]),
-    };
-    json!({ "in": name, "lacks": files })
+impl<'a> From<&'a DrillReport> for Drill<'a> {
+    fn from(report: &'a DrillReport) -> Self {
+        Drill {
+            wanted: report.wanted,
+            reached: report.reached(),
+            passed: report.passed(),
+            workspace_compiled: report.compiled_then,
+            cause: report.cause.as_ref(),
+            rungs: &report.rungs,
+            seconds: report.elapsed.as_secs_f64(),
+            log: show_path(&report.log),
+        }
+    }
 }

@@ -8,28 +8,44 @@ use crate::error::{Error, ErrorKind};
 ///
 /// 1: a report's fields beside `output`, `command` and `exit_code`.
 /// 2: one envelope: a report's fields are in `report`, `output` is called `version`, and a command line that is wrong is
-///    told in JSON too.
-const VERSION: u32 = 2;
+///    told in JSON too. A check has the same fields everywhere: validations and the rungs of a drill had their names in
+///    `validation` and `level`, the roads of a preflight a form of their own. What stands at a path is `symlink` or `special`
+///    in `diff` as well.
+pub(in crate::cli) const VERSION: u32 = 2;
 
 /// One run: a report, or an error.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct Envelope<'a, R> {
+    /// The command; null if the command line names none.
     command: Option<&'a str>,
+    /// The version of this form.
     version: u32,
+    /// 0: done; 1: done, and a check found problems; 2: the command line or the settings are wrong; 3: could not be done,
+    /// nothing was changed; 4: a rollback was cut off; 5: another run holds the store.
+    #[cfg_attr(test, schemars(range(max = 5)))]
     exit_code: u8,
+    /// What the command did or found.
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<&'a R>,
+    /// Why it could not be carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorReport<'a>>,
 }
 
 /// Why a command could not be carried out.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct ErrorReport<'a> {
+    /// What sort of failure it is.
     pub(in crate::cli) kind: ErrorKind,
+    /// What failed, for people.
     pub(in crate::cli) message: String,
+    /// One line for each place.
     pub(in crate::cli) details: Vec<&'a str>,
+    /// What caused it, the nearest first.
     pub(in crate::cli) causes: Vec<String>,
+    /// What to do next.
     pub(in crate::cli) help: Option<&'a str>,
 }
 

@@ -3,9 +3,8 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde::Serialize;
 
-use super::envelope;
 use crate::cli::term::{BOLD, CYAN, DIM, GREEN, Term, YELLOW, fill};
 use crate::explain::{Explanation, Rule};
 use crate::path::show_path;
@@ -41,20 +40,10 @@ fn place(rule: &Rule, root: &Path) -> Option<String> {
     Some(rule.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
 }
 
-/// For programs.
-pub(in crate::cli) fn explain_json(explanations: &[Explanation]) -> String {
-    let rule = |r: &Rule| json!({ "text": r.text, "file": r.file.as_deref().map(show_path), "line": r.line });
-    let paths: Vec<_> = explanations
-        .iter()
-        .map(|e| {
-            json!({
-                "path": show_path(&e.path),
-                "exists": e.exists,
-                "protected": e.protected,
-                "rules": e.rules.iter().map(rule).collect::<Vec<_>>(),
-                "remedy": e.remedy,
-            })
-        })
-        .collect();
-    envelope::json("explain", 0, &json!({ "paths": paths }))
+/// Why `explain` says that paths are protected or not.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct ExplainReport<'a> {
+    /// In the order in which they were given.
+    pub(in crate::cli) paths: &'a [Explanation],
 }

@@ -2,11 +2,10 @@
 
 use std::fmt::Write;
 
-use serde_json::json;
+use serde::Serialize;
 
-use super::envelope;
 use crate::cli::term::{CYAN, GREEN, RED, Term, YELLOW, plural, sentences};
-use crate::init::{Change, InitPlan};
+use crate::init::{ByHand, Change, InitPlan};
 use crate::path::{show_path, show_text};
 
 /// For people: what was or would be made, with each line where it is not yet; then what is left to do.
@@ -129,32 +128,60 @@ fn compare<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<(char, &'a str)> {
     out
 }
 
-/// For programs.
-pub(in crate::cli) fn init_json(plan: &InitPlan, dry_run: bool, code: u8) -> String {
-    let changes: Vec<_> = plan
-        .changes
-        .iter()
-        .map(|c| json!({ "path": show_path(&c.path), "created": c.before.is_none(), "content": c.after }))
-        .collect();
-    let by_hand: Vec<_> = plan
-        .by_hand
-        .iter()
-        .map(|l| json!({ "path": show_path(&l.path), "place": l.place, "lines": l.lines }))
-        .collect();
-    let fields = json!({
-        "dry_run": dry_run,
-        "root": show_path(&plan.root),
-        "changes": changes,
-        "by_hand": by_hand,
-        "in_place": plan.in_place,
-        "notes": plan.notes,
-    });
-    envelope::json("init", code, &fields)
+/// What `init` did, or with --dry-run would do, to a workspace.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct InitReport<'a> {
+    /// Whether nothing was changed.
+    dry_run: bool,
+    /// The workspace's root.
+    root: String,
+    /// The files that were made or added to, in that order.
+    changes: Vec<ChangedFile<'a>>,
+    /// What a person has to add.
+    by_hand: &'a [ByHand],
+    /// What was there already, for people.
+    in_place: &'a [String],
+    /// For people.
+    notes: &'a [String],
 }
 
-/// The text of `completions` or `man` for programs.
-pub(in crate::cli) fn file_json(command: &str, text: &str) -> String {
-    envelope::json(command, 0, &json!({ "text": text }))
+/// A file that was made or added to.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct ChangedFile<'a> {
+    /// Below the root.
+    path: String,
+    /// Whether there was none.
+    created: bool,
+    /// The whole file.
+    content: &'a str,
+}
+
+impl<'a> InitReport<'a> {
+    pub(in crate::cli) fn new(plan: &'a InitPlan, dry_run: bool) -> Self {
+        let changed = |c: &'a Change| ChangedFile {
+            path: show_path(&c.path),
+            created: c.before.is_none(),
+            content: &c.after,
+        };
+        InitReport {
+            dry_run,
+            root: show_path(&plan.root),
+            changes: plan.changes.iter().map(changed).collect(),
+            by_hand: &plan.by_hand,
+            in_place: &plan.in_place,
+            notes: &plan.notes,
+        }
+    }
+}
+
+/// A file for `completions` or `man`.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct TextReport<'a> {
+    /// The file: what a shell reads, or roff.
+    pub(in crate::cli) text: &'a str,
 }
 
 #[cfg(test)]

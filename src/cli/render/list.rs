@@ -3,36 +3,128 @@
 use std::fmt::Write;
 use std::time::SystemTime;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::envelope;
-use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, bytes, cut, plural};
-use crate::clock::{parse_rfc3339, rfc3339_seconds, show_age};
-use crate::manifest::Origin;
+use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, bytes, cut, plural, text_columns};
+use crate::clock::{parse_rfc3339, show_age};
+use crate::digest::Digest;
+use crate::manifest::{Id, Label, Origin, Totals};
 use crate::path::{show_path, show_text};
-use crate::store::{DrillLevel, PointStatus, Store, Summary};
+use crate::store::{PointStatus, Store, Summary};
 
-fn state(summary: &Summary) -> Option<&'static str> {
-    match (summary.listed.session, summary.listed.archive, summary.head.is_some()) {
-        (_, _, false) => Some("damaged"),
-        (false, _, _) => Some("session lost"),
-        (_, false, _) => Some("archive lost"),
-        _ => None,
+/// What `list` found.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct ListReport<'a> {
+    /// The store's directory.
+    store: String,
+    /// Whether a rollback was cut off.
+    cut_off: bool,
+    /// How many older ones --last leaves out.
+    not_shown: usize,
+    /// Oldest first.
+    restore_points: Vec<Point<'a>>,
+}
+
+/// A restore point.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Point<'a> {
+    /// Which, by its instant alone.
+    pub(super) id: &'a Id,
+    /// Which.
+    #[cfg_attr(test, schemars(with = "crate::cli::schema::BackupId"))]
+    pub(super) backup_id: String,
+    label: &'a Label,
+    /// Whether a rollback made it, of the state before.
+    pre_rollback: bool,
+    /// How it came about.
+    origin: Origin,
+    /// When it was made; null if no manifest is sound.
+    #[cfg_attr(test, schemars(with = "Option<crate::cli::schema::Instant>"))]
+    created: Option<&'a str>,
+    /// What the user said of it.
+    pub(super) message: Option<&'a str>,
+    /// The hash over all entries; null if no manifest is sound.
+    root_hash: Option<Digest>,
+    /// Sums over what it holds; null if no manifest is sound.
+    totals: Option<Totals>,
+    /// What deleting it would free: its archive, and files that no other shares.
+    disk_bytes: u64,
+    /// Its part of what all take on disk: a file that several share is divided between them.
+    share_bytes: u64,
+    /// What is known of it besides.
+    pub(super) status: &'a PointStatus,
+    /// What of it is there.
+    pub(super) state: PointState,
+}
+
+#[derive(Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) enum PointState {
+    #[serde(rename = "whole")]
+    Whole,
+    /// No manifest can be read.
+    #[serde(rename = "damaged")]
+    Damaged,
+    #[serde(rename = "session lost")]
+    SessionLost,
+    #[serde(rename = "archive lost")]
+    ArchiveLost,
+}
+
+impl<'a> ListReport<'a> {
+    /// `all` counts those that are not among the summaries as well.
+    pub(in crate::cli) fn new(store: &Store, summaries: &'a [Summary], all: usize) -> Self {
+        ListReport {
+            store: show_path(store.layout().dir()),
+            cut_off: store.is_cut_off(),
+            not_shown: all.saturating_sub(summaries.len()),
+            restore_points: summaries.iter().map(Point::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a Summary> for Point<'a> {
+    fn from(one: &'a Summary) -> Self {
+        let (listed, head) = (&one.listed, one.head.as_ref());
+        Point {
+            id: &listed.id,
+            backup_id: listed.backup_id(),
+            label: &listed.label,
+            pre_rollback: listed.is_pre_rollback(),
+            origin: listed.origin,
+            created: head.map(|h| h.created.as_str()),
+            message: head.and_then(|h| h.message.as_deref()),
+            root_hash: head.map(|h| h.root_hash),
+            totals: head.map(|h| h.totals),
+            disk_bytes: one.freed,
+            share_bytes: one.share,
+            status: &one.status,
+            state: match (listed.session, listed.archive, head.is_some()) {
+                (_, _, false) => PointState::Damaged,
+                (false, _, _) => PointState::SessionLost,
+                (_, false, _) => PointState::ArchiveLost,
+                _ => PointState::Whole,
+            },
+        }
+    }
+}
+
+impl Point<'_> {
+    pub(super) fn age(&self, now: SystemTime) -> String {
+        // Ids run ahead of the clock where several were given within a second.
+        let made = self.created.and_then(parse_rfc3339).unwrap_or_else(|| self.id.instant());
+        now.duration_since(made).map_or("in the future".into(), show_age)
     }
 }
 
 /// For people: newest last, so that it stands above the prompt; those that rollbacks made set apart. Two lines each:
 /// which one it is and what is known of it, then what it holds and why it was made.
-pub(in crate::cli) fn list(
-    term: &Term,
-    store: &Store,
-    summaries: &[Summary],
-    all: usize,
-    now: SystemTime,
-) -> String {
+pub(in crate::cli) fn list(term: &Term, report: &ListReport<'_>, now: SystemTime) -> String {
     let mut out = String::new();
-    let (of_rollbacks, of_people): (Vec<&Summary>, Vec<&Summary>) =
-        summaries.iter().partition(|s| s.listed.is_pre_rollback());
+    let points = &report.restore_points;
+    let (of_rollbacks, of_people): (Vec<&Point<'_>>, _) = points.iter().partition(|p| p.pre_rollback);
     if !of_rollbacks.is_empty() {
         let _ = writeln!(out, "{}", term.out(DIM, "made by rollbacks, of the state before"));
         of_rollbacks.iter().for_each(|one| lines(&mut out, term, one, now));
@@ -40,53 +132,52 @@ pub(in crate::cli) fn list(
     }
     of_people.iter().for_each(|one| lines(&mut out, term, one, now));
     let count = plural(of_people.len() as u64, "restore point", "restore points");
-    let hidden = all.saturating_sub(summaries.len());
+    let hidden = report.not_shown;
     let older = if hidden == 0 { String::new() } else { format!(", {hidden} older not shown,") };
-    let _ = writeln!(out, "{count}{older} in {}", show_path(store.layout().dir()));
-    if hidden == 0 && !summaries.is_empty() {
-        let total: u64 = summaries.iter().map(|s| s.share).sum();
+    let _ = writeln!(out, "{count}{older} in {}", report.store);
+    if hidden == 0 && !points.is_empty() {
+        let total: u64 = points.iter().map(|p| p.share_bytes).sum();
         let _ = writeln!(out, "{} on disk in all; what each would free stands with it", bytes(total));
     }
-    if store.is_cut_off() {
+    if report.cut_off {
         let text = "a rollback was cut off: `rollback --resume` or `rollback --abort`";
         let _ = writeln!(out, "{} {text}", term.out(RED, "warning:"));
     }
     out
 }
 
-fn lines(out: &mut String, term: &Term, one: &Summary, now: SystemTime) {
-    // Ids run ahead of the clock where several were given within a second.
-    let made = one.head.as_ref().and_then(|h| parse_rfc3339(&h.created));
-    let age = now.duration_since(made.unwrap_or_else(|| one.listed.id.instant()));
-    let age = age.map_or("in the future".into(), show_age);
+fn lines(out: &mut String, term: &Term, one: &Point<'_>, now: SystemTime) {
+    let age = one.age(now);
     let words = words(one);
-    let taken: usize = 31 + words.iter().map(|(_, word)| word.chars().count() + 2).sum::<usize>();
-    let label = cut(one.listed.label.as_str(), term.columns.saturating_sub(taken).max(8));
-    let _ = write!(out, "{}  {age:>12}  {label}", term.out(BOLD, &one.listed.id));
+    let taken: usize = 31 + words.iter().map(|(_, word)| text_columns(word) + 2).sum::<usize>();
+    let label = cut(one.label.as_str(), term.columns.saturating_sub(taken).max(8));
+    let _ = write!(out, "{}  {age:>12}  {label}", term.out(BOLD, one.id));
     for (style, word) in words {
         let _ = write!(out, "  {}", term.out(style, word));
     }
-    let room = format!("{} on disk", bytes(one.freed));
-    let Some(head) = &one.head else {
+    let room = format!("{} on disk", bytes(one.disk_bytes));
+    let Some(t) = one.totals else {
         let _ = writeln!(out, "\n    {room}");
         return;
     };
-    let t = head.totals;
     let holds = [plural(t.files, "file", "files"), plural(t.lines, "line", "lines"), bytes(t.bytes), room]
         .join(" · ");
     let _ = write!(out, "\n    {holds}");
-    if let Some(message) = &head.message {
-        let left = term.columns.saturating_sub(4 + holds.chars().count() + 2);
+    if let Some(message) = one.message {
+        let left = term.columns.saturating_sub(4 + text_columns(&holds) + 2);
         let _ = write!(out, "  {}", cut(&show_text(message), left.max(10)));
     }
     out.push('\n');
 }
 
 /// What is known of a restore point, in one or two words each.
-fn words(one: &Summary) -> Vec<(anstyle::Style, String)> {
+fn words(one: &Point<'_>) -> Vec<(anstyle::Style, String)> {
     let mut out = Vec::new();
-    if let Some(state) = state(one) {
-        out.push((YELLOW, state.to_owned()));
+    match one.state {
+        PointState::Whole => {}
+        PointState::Damaged => out.push((YELLOW, "damaged".to_owned())),
+        PointState::SessionLost => out.push((YELLOW, "session lost".into())),
+        PointState::ArchiveLost => out.push((YELLOW, "archive lost".into())),
     }
     match one.status.validated {
         Some(v) if v.passed => out.push((GREEN, "validated".into())),
@@ -99,58 +190,11 @@ fn words(one: &Summary) -> Vec<(anstyle::Style, String)> {
     if one.status.compiled.is_some_and(|compiled| !compiled.passed) {
         out.push((YELLOW, "did not compile".into()));
     }
-    if one.listed.origin == Origin::BrokenManifest {
+    if one.origin == Origin::BrokenManifest {
         out.push((YELLOW, "broken manifest".into()));
     }
     if one.status.pinned.is_some() {
         out.push((BOLD, "pinned".into()));
     }
     out
-}
-
-/// What is known of a restore point, for programs.
-pub(super) fn status_json(status: &PointStatus) -> Value {
-    json!({
-        "validated": status.validated.map(|v| json!({ "at": rfc3339_seconds(v.at), "passed": v.passed })),
-        "drilled": status.drilled.map(|d| json!({
-            "at": rfc3339_seconds(d.at),
-            "level": d.level.map(DrillLevel::name),
-            "failed": d.failed.map(DrillLevel::name),
-        })),
-        "pinned": status.pinned.as_ref().map(|p| json!({
-            "at": p.at.map(rfc3339_seconds),
-            "message": p.message,
-        })),
-        "workspace_compiled": status.compiled.map(|c| c.passed),
-    })
-}
-
-/// For programs.
-pub(in crate::cli) fn list_json(store: &Store, summaries: &[Summary]) -> String {
-    let points: Vec<_> = summaries
-        .iter()
-        .map(|one| {
-            let h = one.head.as_ref();
-            json!({
-                "id": one.listed.id,
-                "backup_id": one.listed.backup_id(),
-                "label": one.listed.label,
-                "pre_rollback": one.listed.is_pre_rollback(),
-                "origin": one.listed.origin,
-                "created": h.map(|h| &h.created),
-                "message": h.and_then(|h| h.message.as_ref()),
-                "root_hash": h.map(|h| h.root_hash),
-                "totals": h.map(|h| h.totals),
-                "disk_bytes": one.freed,
-                "status": status_json(&one.status),
-                "state": state(one).unwrap_or("whole"),
-            })
-        })
-        .collect();
-    let store_dir = show_path(store.layout().dir());
-    envelope::json(
-        "list",
-        0,
-        &json!({ "store": store_dir, "cut_off": store.is_cut_off(), "restore_points": points }),
-    )
 }

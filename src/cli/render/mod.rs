@@ -1,5 +1,6 @@
-//! What the commands print: text for people, one JSON object for programs. Every function makes a string of values
-//! that it is given; none prints. The JSON is described in `src/cli/output.schema.json`.
+//! What the commands print. Each has a report, a value: programs get it as JSON in one envelope, people get a text that is
+//! made of it or of what it is made of. Nothing here prints. `src/cli/output.schema.json` describes the JSON; a test makes it
+//! from the types.
 
 mod backup;
 mod checkpoint;
@@ -12,6 +13,7 @@ mod explain;
 #[cfg(feature = "install")]
 mod init;
 mod list;
+mod plan;
 mod preflight;
 mod prune;
 mod recover;
@@ -21,28 +23,32 @@ mod validate;
 
 use std::path::PathBuf;
 
-pub(super) use backup::{BackupView, backup, backup_json, unprotected_input};
-pub(super) use checkpoint::{checkpoint, checkpoint_json, checkpoint_list};
+pub(super) use backup::{Backup, backup, inputs};
+pub(super) use checkpoint::{CheckpointList, CheckpointReport, checkpoint};
 pub(super) use ci::{Checkout, Group, for_ci};
-pub(super) use diff::{DiffView, diff, diff_json, diff_names, diff_stat};
+#[cfg(test)]
+pub(super) use diff::change_words;
+pub(super) use diff::{DiffReport, DiffView, diff, diff_names, diff_stat};
 pub(super) use drill::drill;
-pub(super) use envelope::{ErrorReport, error_json};
-pub(super) use explain::{explain, explain_json};
+#[cfg(test)]
+pub(super) use envelope::{Envelope, VERSION};
+pub(super) use envelope::{ErrorReport, error_json, json};
+pub(super) use explain::{ExplainReport, explain};
 #[cfg(feature = "install")]
-pub(super) use init::{file_json, init, init_json};
-pub(super) use list::{list, list_json};
+pub(super) use init::{InitReport, TextReport, init};
+pub(super) use list::{ListReport, list};
+pub(super) use plan::{RollbackPlanned, plan, plan_end};
 pub(super) use preflight::{
-    PreflightView, StatusView, preflight, preflight_groups, preflight_json, status, status_report_json,
+    PreflightReport, PreflightView, StatusReport, StatusView, preflight, preflight_groups, status,
     status_without_store,
 };
-pub(super) use prune::{PruneView, emptied, pinned, prune, prune_json, restored};
-pub(super) use recover::{recover, recover_json, repair};
+pub(super) use prune::{PinReport, PruneEmptied, PruneReport, PruneRestored, PruneView, prune, restored};
+pub(super) use recover::{Recovery, recover, repair};
 pub(super) use rollback::{
-    abort, abort_json, findings, nothing_json, outcome, outcome_json, plan, plan_end, plan_json, restore,
-    restore_json,
+    RollbackAborted, RollbackDone, RollbackNothing, RollbackRestored, abort, findings, outcome, restore,
 };
-pub(super) use show::{show, show_entries, show_entries_json, show_json};
-pub(super) use validate::{validate, validate_json};
+pub(super) use show::{ShowEntries, ShowReport, show, show_entries};
+pub(super) use validate::{ValidateReport, validate};
 
 use super::term::shell;
 

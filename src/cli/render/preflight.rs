@@ -3,17 +3,16 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-use serde_json::json;
+use serde::Serialize;
 
-use super::backup::inputs_json;
-use super::drill::{drill, drill_json, help};
-use super::list::status_json;
-use super::{BringBack, Group, checkpoint, envelope};
-use crate::check::{Check, Verdict, all_passed, passed_count};
-use crate::checkpoint::{CheckpointsReport, check_json};
-use crate::cli::global::Format;
+use super::backup::{UnprotectedRead, inputs};
+use super::drill::{Drill, drill, help};
+use super::list::{Point, PointState};
+use super::{BringBack, Group, checkpoint};
+use crate::check::{Check, all_passed, passed_count};
+use crate::checkpoint::CheckpointsReport;
 use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, cut, fill, plural, sentences};
-use crate::clock::{parse_rfc3339, show_age, show_duration};
+use crate::clock::show_duration;
 use crate::diff::Diff;
 use crate::drill::DrillReport;
 use crate::error::Error;
@@ -105,34 +104,53 @@ pub(in crate::cli) fn preflight_groups(view: &PreflightView<'_>) -> [Group; 4] {
     ]
 }
 
-/// For programs.
-pub(in crate::cli) fn preflight_json(view: &PreflightView<'_>, code: u8) -> String {
-    let roads: Vec<_> = view
-        .roads
-        .iter()
-        .map(|road| {
-            let problem = road.findings.first().map(|f| &f.problem).or(road.not_tried.as_ref());
-            let tried = road.verdict() != Verdict::NotTried;
-            json!({ "name": road.id, "proven": road.passed(), "tried": tried, "problem": problem })
-        })
-        .collect();
-    let validations: Vec<_> =
-        view.validation.checks.iter().map(|c| json!({ "validation": c.id, "passed": c.passed() })).collect();
-    let fields = json!({
-        "safe": view.safe(),
-        "backup_id": view.backup_id,
-        "store": show_path(view.store.layout().dir()),
-        "files": view.totals.files,
-        "verified": view.verified,
-        "unprotected_inputs": inputs_json(view.set),
-        "secrets": view.set.secrets.iter().map(RootedPath::shown).collect::<Vec<_>>(),
-        "checkpoints": view.checkpoints.checkpoints.iter().map(check_json).collect::<Vec<_>>(),
-        "validations": validations,
-        "drill": drill_json(view.drill),
-        "roads": roads,
-        "seconds": view.elapsed.as_secs_f64(),
-    });
-    envelope::json("preflight", code, &fields)
+/// What `preflight` found.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct PreflightReport<'a> {
+    /// Whether everything holds.
+    safe: bool,
+    /// The restore point that it asked about.
+    #[cfg_attr(test, schemars(with = "crate::cli::schema::BackupId"))]
+    backup_id: &'a str,
+    /// The store's directory.
+    store: String,
+    /// Files that the restore point holds.
+    files: u64,
+    /// How many of them were read back.
+    verified: u64,
+    /// What a build read and the restore point does not hold.
+    unprotected_inputs: Vec<UnprotectedRead<'a>>,
+    /// Protected files whose names are those of secrets.
+    secrets: Vec<String>,
+    /// In the order in which they ran.
+    checkpoints: &'a [Check],
+    /// The six.
+    validations: &'a [Check],
+    drill: Drill<'a>,
+    /// A dry run by the executable and by each script.
+    roads: &'a [Check],
+    /// How long it took.
+    seconds: f64,
+}
+
+impl<'a> From<&'a PreflightView<'_>> for PreflightReport<'a> {
+    fn from(view: &'a PreflightView<'_>) -> Self {
+        PreflightReport {
+            safe: view.safe(),
+            backup_id: &view.backup_id,
+            store: show_path(view.store.layout().dir()),
+            files: view.totals.files,
+            verified: view.verified,
+            unprotected_inputs: inputs(view.set),
+            secrets: view.set.secrets.iter().map(RootedPath::shown).collect(),
+            checkpoints: &view.checkpoints.checkpoints,
+            validations: &view.validation.checks,
+            drill: view.drill.into(),
+            roads: view.roads,
+            seconds: view.elapsed.as_secs_f64(),
+        }
+    }
 }
 
 /// Where things stand.
@@ -168,14 +186,13 @@ pub(in crate::cli) fn status(term: &Term, view: &StatusView<'_>) -> String {
         field("Next", next("backup"));
         return out;
     };
-    let made = summary.head.as_ref().and_then(|h| parse_rfc3339(&h.created));
-    let age = view.now.duration_since(made.unwrap_or_else(|| summary.listed.id.instant()));
-    let age = age.map_or("in the future".into(), show_age);
-    field("Newest", format!("{}, {age}", term.out(BOLD, summary.listed.backup_id())));
-    if let Some(message) = summary.head.as_ref().and_then(|h| h.message.as_ref()) {
+    let point = Point::from(summary);
+    let age = point.age(view.now);
+    field("Newest", format!("{}, {age}", term.out(BOLD, &point.backup_id)));
+    if let Some(message) = point.message {
         field("", cut(&show_text(message), 66));
     }
-    let status = &summary.status;
+    let status = point.status;
     let validated = match status.validated {
         Some(v) if v.passed => "validated".to_owned(),
         Some(_) => term.out(RED, "validation failed"),
@@ -190,7 +207,7 @@ pub(in crate::cli) fn status(term: &Term, view: &StatusView<'_>) -> String {
     let compiled = status.compiled.is_some_and(|compiled| !compiled.passed);
     let compiled = if compiled { " · did not compile then" } else { "" };
     field("Known of it", format!("{validated} · {drilled}{pinned}{compiled}"));
-    if let Some(problem) = lost(summary) {
+    if let Some(problem) = lost(point.state) {
         field("Damage", term.out(RED, problem));
         field("to mend it", next("validate --repair"));
     }
@@ -234,22 +251,17 @@ pub(in crate::cli) fn status(term: &Term, view: &StatusView<'_>) -> String {
 }
 
 /// What of a restore point is not there or cannot be read.
-fn lost(summary: &Summary) -> Option<&'static str> {
-    match (summary.head.is_some(), summary.listed.session, summary.listed.archive) {
-        (false, ..) => Some("its manifest cannot be read"),
-        (_, false, _) => Some("its session is lost"),
-        (_, _, false) => Some("its archive is lost"),
-        _ => None,
+fn lost(state: PointState) -> Option<&'static str> {
+    match state {
+        PointState::Whole => None,
+        PointState::Damaged => Some("its manifest cannot be read"),
+        PointState::SessionLost => Some("its session is lost"),
+        PointState::ArchiveLost => Some("its archive is lost"),
     }
 }
 
-/// Where there is no store, to a job that asks for a restore point.
-pub(in crate::cli) fn status_without_store(term: &Term, format: Format, e: &Error) -> String {
-    if format == Format::Json {
-        let fields =
-            json!({ "workspace": null, "store": null, "cut_off": false, "newest": null, "drift": null });
-        return envelope::json("status", 1, &fields);
-    }
+/// Without a store, to a job that asks for a restore point.
+pub(in crate::cli) fn status_without_store(term: &Term, e: &Error) -> String {
     let why = term.out(YELLOW, "there is no restore point");
     format!(
         "{:>12}  {why}: {}\n{:>12}  {}\n",
@@ -260,23 +272,40 @@ pub(in crate::cli) fn status_without_store(term: &Term, format: Format, e: &Erro
     )
 }
 
-/// For programs.
-pub(in crate::cli) fn status_report_json(view: &StatusView<'_>, code: u8) -> String {
-    let newest = view.summary.map(|s| {
-        json!({
-            "id": s.listed.id,
-            "backup_id": s.listed.backup_id(),
-            "created": s.head.as_ref().map(|h| &h.created),
-            "status": status_json(&s.status),
-        })
-    });
-    let drift = view.diff.map(|d| json!({ "changed": d.changes.len(), "unchanged": d.unchanged }));
-    let fields = json!({
-        "workspace": show_path(view.store.root()),
-        "store": show_path(view.store.layout().dir()),
-        "cut_off": view.store.is_cut_off(),
-        "newest": newest,
-        "drift": drift,
-    });
-    envelope::json("status", code, &fields)
+/// Where things stand.
+#[derive(Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct StatusReport<'a> {
+    /// Null without a store.
+    workspace: Option<String>,
+    /// Null if there is none.
+    store: Option<String>,
+    /// Whether a rollback was cut off.
+    cut_off: bool,
+    /// Null if there is no restore point.
+    newest: Option<Point<'a>>,
+    /// Null if it was not looked at.
+    drift: Option<Drift>,
+}
+
+/// How the workspace differs from the newest restore point.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Drift {
+    /// Paths that differ.
+    changed: usize,
+    /// Files and links that are the same.
+    unchanged: u64,
+}
+
+impl<'a> From<&StatusView<'a>> for StatusReport<'a> {
+    fn from(view: &StatusView<'a>) -> Self {
+        StatusReport {
+            workspace: Some(show_path(view.store.root())),
+            store: Some(show_path(view.store.layout().dir())),
+            cut_off: view.store.is_cut_off(),
+            newest: view.summary.map(Point::from),
+            drift: view.diff.map(|d| Drift { changed: d.changes.len(), unchanged: d.unchanged }),
+        }
+    }
 }

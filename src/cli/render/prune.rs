@@ -3,14 +3,13 @@
 use std::fmt::Write;
 use std::time::SystemTime;
 
-use serde_json::json;
+use serde::Serialize;
 
-use super::envelope;
-use crate::cli::global::Format;
 use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, fill, listed, plural};
-use crate::clock::{rfc3339_seconds, show_age};
-use crate::retention::{PruneOutcome, PrunePlan};
-use crate::store::{Pin, Store, Trashed};
+use crate::clock::show_age;
+use crate::manifest::Id;
+use crate::retention::{PlannedPoint, PlannedRollback, PruneOutcome, PrunePlan};
+use crate::store::{Store, Trashed};
 
 /// A plan, and what came of it where it was carried out.
 pub(in crate::cli) struct PruneView<'a> {
@@ -81,35 +80,70 @@ pub(in crate::cli) fn prune(term: &Term, view: &PruneView<'_>) -> String {
 /// The column in which the reasons begin.
 const INDENT: usize = 38;
 
-/// For programs.
-pub(in crate::cli) fn prune_json(view: &PruneView<'_>) -> String {
-    let plan = view.plan;
-    let points: Vec<_> = plan
-        .points
-        .iter()
-        .map(|p| json!({ "id": p.listed.id, "backup_id": p.listed.backup_id(), "reasons": p.reasons }))
-        .collect();
-    let rollbacks: Vec<_> =
-        plan.rollbacks.iter().map(|r| json!({ "id": r.id, "reasons": r.reasons })).collect();
-    let fields = json!({
-        "dry_run": view.outcome.is_none(),
-        "rule": plan.rule.to_string(),
-        "restore_points": points,
-        "rollbacks": rollbacks,
-        "pruned": view.outcome.map(|o| &o.pruned),
-        "deleted": view.outcome.map_or(plan.expired.len() as u64, |o| o.deleted),
-        "freed_bytes": plan.freed,
-    });
-    envelope::json("prune", 0, &fields)
+/// The plan, and what came of it.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct PruneReport<'a> {
+    /// Whether nothing was changed.
+    dry_run: bool,
+    /// For people.
+    rule: String,
+    /// Every one, oldest first.
+    restore_points: Vec<JudgedPoint<'a>>,
+    /// What rollbacks displaced, oldest first.
+    rollbacks: &'a [PlannedRollback],
+    /// What went to the trash, by backup id; null in a dry run.
+    pruned: Option<&'a [String]>,
+    /// How many things past their grace time were deleted, or would be.
+    deleted: u64,
+    /// What is freed when what goes is deleted from the trash.
+    freed_bytes: u64,
+}
+
+/// A restore point, and why it stays.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct JudgedPoint<'a> {
+    /// Which, by its instant alone.
+    id: &'a Id,
+    /// Which.
+    #[cfg_attr(test, schemars(with = "crate::cli::schema::BackupId"))]
+    backup_id: String,
+    /// Why it stays; none if it goes.
+    reasons: &'a [String],
+}
+
+impl<'a> From<&PruneView<'a>> for PruneReport<'a> {
+    fn from(view: &PruneView<'a>) -> Self {
+        let plan = view.plan;
+        let judged = |p: &'a PlannedPoint| JudgedPoint {
+            id: &p.listed.id,
+            backup_id: p.listed.backup_id(),
+            reasons: &p.reasons,
+        };
+        PruneReport {
+            dry_run: view.outcome.is_none(),
+            rule: plan.rule.to_string(),
+            restore_points: plan.points.iter().map(judged).collect(),
+            rollbacks: &plan.rollbacks,
+            pruned: view.outcome.map(|o| o.pruned.as_slice()),
+            deleted: view.outcome.map_or(plan.expired.len() as u64, |o| o.deleted),
+            freed_bytes: plan.freed,
+        }
+    }
+}
+
+/// With --restore: what came back from the trash.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct PruneRestored {
+    /// A backup id, or `rollback_TS` for what a rollback displaced.
+    pub(in crate::cli) restored: String,
 }
 
 /// One that came back from the trash.
-pub(in crate::cli) fn restored(term: &Term, format: Format, store: &Store, restored: &Trashed) -> String {
-    let name = restored.shown();
-    if format == Format::Json {
-        return envelope::json("prune", 0, &json!({ "restored": name }));
-    }
-    let done = term.out(GREEN, "Brought back");
+pub(in crate::cli) fn restored(term: &Term, store: &Store, restored: &Trashed) -> String {
+    let (name, done) = (restored.shown(), term.out(GREEN, "Brought back"));
     match restored.label {
         Some(_) => format!("{done} {name}: it is listed again\n"),
         None => {
@@ -119,39 +153,50 @@ pub(in crate::cli) fn restored(term: &Term, format: Format, store: &Store, resto
     }
 }
 
-/// The trash was emptied.
-pub(in crate::cli) fn emptied(format: Format, deleted: u64) -> String {
-    if format == Format::Json {
-        return envelope::json("prune", 0, &json!({ "emptied": deleted }));
-    }
-    match deleted {
-        0 => "The trash is empty already\n".to_owned(),
-        n => format!("Deleted {} for good\n", plural(n, "thing in the trash", "things in the trash")),
+/// With --empty-trash.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct PruneEmptied {
+    /// How many things were deleted for good.
+    pub(in crate::cli) emptied: u64,
+}
+
+impl PruneEmptied {
+    pub(in crate::cli) fn human(&self, _: &Term) -> String {
+        match self.emptied {
+            0 => "The trash is empty already\n".to_owned(),
+            n => format!("Deleted {} for good\n", plural(n, "thing in the trash", "things in the trash")),
+        }
     }
 }
 
-/// A pin was set or taken off.
-pub(in crate::cli) fn pinned(
-    format: Format,
-    command: &str,
-    backup_id: &str,
-    before: bool,
-    pin: Option<&Pin>,
-) -> String {
-    if format == Format::Json {
-        let fields = json!({
-            "backup_id": backup_id,
-            "pinned": pin.is_some(),
-            "was_pinned": before,
-            "message": pin.and_then(|p| p.message.as_ref()),
-            "at": pin.and_then(|p| p.at).map(rfc3339_seconds),
-        });
-        return envelope::json(command, 0, &fields);
-    }
-    match (pin, before) {
-        (Some(_), false) => format!("Pinned {backup_id}: prune leaves it alone until it is unpinned\n"),
-        (Some(_), true) => format!("Pinned {backup_id} anew\n"),
-        (None, true) => format!("Unpinned {backup_id}: prune judges it as any other\n"),
-        (None, false) => format!("{backup_id} was not pinned\n"),
+/// What `pin` or `unpin` did.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct PinReport<'a> {
+    /// The restore point.
+    #[cfg_attr(test, schemars(with = "crate::cli::schema::BackupId"))]
+    pub(in crate::cli) backup_id: String,
+    /// Whether it is pinned now.
+    pub(in crate::cli) pinned: bool,
+    /// Whether it was before.
+    pub(in crate::cli) was_pinned: bool,
+    /// What the user said of it.
+    pub(in crate::cli) message: Option<&'a str>,
+    /// When it was pinned.
+    #[serde(serialize_with = "crate::clock::serialize_second")]
+    #[cfg_attr(test, schemars(with = "Option<crate::cli::schema::Second>"))]
+    pub(in crate::cli) at: Option<SystemTime>,
+}
+
+impl PinReport<'_> {
+    pub(in crate::cli) fn human(&self, _: &Term) -> String {
+        let backup_id = &self.backup_id;
+        match (self.pinned, self.was_pinned) {
+            (true, false) => format!("Pinned {backup_id}: prune leaves it alone until it is unpinned\n"),
+            (true, true) => format!("Pinned {backup_id} anew\n"),
+            (false, true) => format!("Unpinned {backup_id}: prune judges it as any other\n"),
+            (false, false) => format!("{backup_id} was not pinned\n"),
+        }
     }
 }

@@ -2,13 +2,11 @@
 
 use std::fmt::Write;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::envelope;
 use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, plural, sentences};
 use crate::path::show_path;
-use crate::repair::RecoverReport;
-use crate::repair::{Mended, RepairReport};
+use crate::repair::{Mended, RecoverReport, Recovered, RepairReport};
 use crate::store::Store;
 
 /// What was done is told in full up to so many lines; the log has all.
@@ -54,14 +52,6 @@ pub(in crate::cli) fn repair(term: &Term, report: &RepairReport) -> String {
     out
 }
 
-/// For programs.
-pub(super) fn mended_json(mended: &Mended) -> Value {
-    let deeds: Vec<_> = mended.deeds.iter().map(|d| json!({ "place": d.place, "what": d.what })).collect();
-    let failures: Vec<_> =
-        mended.failures.iter().map(|f| json!({ "place": f.place, "problem": f.problem })).collect();
-    json!({ "mended": deeds, "not_mended": failures })
-}
-
 /// For people.
 pub(in crate::cli) fn recover(term: &Term, store: &Store, report: &RecoverReport) -> String {
     let mut out = String::new();
@@ -100,27 +90,30 @@ pub(in crate::cli) fn recover(term: &Term, store: &Store, report: &RecoverReport
     out
 }
 
-/// For programs.
-pub(in crate::cli) fn recover_json(store: &Store, report: &RecoverReport, code: u8) -> String {
-    let points: Vec<_> = report
-        .points
-        .iter()
-        .map(|p| {
-            json!({
-                "backup_id": p.backup_id,
-                "id": p.id,
-                "recovered": p.whole,
-                "files": p.files,
-                "repair": mended_json(&p.mended),
-            })
-        })
-        .collect();
-    let fields = json!({
-        "store": show_path(store.layout().dir()),
-        "restore_points": points,
-        "whole": report.whole,
-        "log": show_path(&report.log),
-        "seconds": report.elapsed.as_secs_f64(),
-    });
-    envelope::json("recover", code, &fields)
+/// What `recover` did.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct Recovery<'a> {
+    /// The store's directory.
+    store: String,
+    /// Those of which something was lost, oldest first.
+    restore_points: &'a [Recovered],
+    /// How many were whole already.
+    whole: u64,
+    /// The log of this run.
+    log: String,
+    /// How long it took.
+    seconds: f64,
+}
+
+impl<'a> Recovery<'a> {
+    pub(in crate::cli) fn new(store: &Store, report: &'a RecoverReport) -> Self {
+        Recovery {
+            store: show_path(store.layout().dir()),
+            restore_points: &report.points,
+            whole: report.whole,
+            log: show_path(&report.log),
+            seconds: report.elapsed.as_secs_f64(),
+        }
+    }
 }

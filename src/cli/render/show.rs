@@ -2,16 +2,14 @@
 
 use std::fmt::Write;
 
-use serde_json::json;
+use serde::Serialize;
 
-use super::envelope;
-use super::list::status_json;
 use crate::cli::term::{BOLD, DIM, Term, bytes, fill, listed, plural};
 use crate::clock::rfc3339_seconds;
 use crate::manifest::{Entry, Kind, Manifest, Origin, Reason};
 use crate::order;
 use crate::path::{show_path, show_text};
-use crate::store::{Store, Summary};
+use crate::store::{PointStatus, Store, Summary};
 
 /// The column in which the fields' text begins.
 const INDENT: usize = 14;
@@ -49,7 +47,7 @@ pub(in crate::cli) fn show(
     field("Root hash", m.root_hash.to_string());
     status(&mut field, summary);
     if let Some(git) = &m.git {
-        field("Git", super::rollback::git(git));
+        field("Git", super::plan::git(git));
     }
     if let Some(parent) = &m.parent {
         field("Parent", parent.to_string());
@@ -162,25 +160,47 @@ pub(in crate::cli) fn show_entries(term: &Term, store: &Store, m: &Manifest, cho
     out
 }
 
-/// The same for programs.
-pub(in crate::cli) fn show_entries_json(store: &Store, m: &Manifest, chosen: &[usize]) -> String {
-    let entries: Vec<_> = chosen
-        .iter()
-        .map(|i| {
-            let e = &m.entries[*i];
-            let stored = e.is_file().then(|| store.layout().session(&m.id).join(e.stored_path()));
-            json!({ "entry": e, "stored": stored.as_deref().map(show_path) })
-        })
-        .collect();
-    envelope::json("show", 0, &json!({ "backup_id": m.backup_id, "entries": entries }))
+/// With paths: these entries.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct ShowEntries<'a> {
+    /// The restore point.
+    #[cfg_attr(test, schemars(with = "crate::cli::schema::BackupId"))]
+    backup_id: &'a str,
+    /// In the order in which they were asked for.
+    entries: Vec<ShownEntry<'a>>,
 }
 
-/// One restore point for programs: its manifest, and what is known of it besides.
-pub(in crate::cli) fn show_json(m: &Manifest, summary: &Summary) -> String {
-    let fields = json!({
-        "manifest": m,
-        "disk_bytes": summary.freed,
-        "status": status_json(&summary.status),
-    });
-    envelope::json("show", 0, &fields)
+/// One entry.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct ShownEntry<'a> {
+    /// As the manifest has it.
+    entry: &'a Entry,
+    /// Where its copy lies; null if it is no file.
+    stored: Option<String>,
+}
+
+impl<'a> ShowEntries<'a> {
+    pub(in crate::cli) fn new(store: &Store, m: &'a Manifest, chosen: &[usize]) -> Self {
+        let session = store.layout().session(&m.id);
+        let shown = |i: &usize| {
+            let entry = &m.entries[*i];
+            let stored = entry.is_file().then(|| show_path(&session.join(entry.stored_path())));
+            ShownEntry { entry, stored }
+        };
+        ShowEntries { backup_id: &m.backup_id, entries: chosen.iter().map(shown).collect() }
+    }
+}
+
+/// One restore point: its manifest, and what is known of it besides.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct ShowReport<'a> {
+    /// As FORMAT.md describes it.
+    pub(in crate::cli) manifest: &'a Manifest,
+    /// What deleting it would free.
+    pub(in crate::cli) disk_bytes: u64,
+    /// What is known of it besides.
+    pub(in crate::cli) status: &'a PointStatus,
 }

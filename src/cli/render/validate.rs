@@ -2,18 +2,18 @@
 
 use std::fmt::Write;
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::checks::{Layout, checks};
-use super::drill::drill_json;
-use super::envelope;
-use super::recover::mended_json;
+use super::drill::Drill;
 use crate::check::{Check, passed_count};
 use crate::cli::term::{BOLD, GREEN, RED, Term, YELLOW, plural};
 use crate::clock::show_duration;
+use crate::digest::Digest;
 use crate::drill::DrillReport;
+use crate::manifest::Id;
 use crate::path::show_path;
-use crate::repair::RepairReport;
+use crate::repair::{Mended, RepairReport};
 use crate::validate::ValidationReport;
 
 const LAYOUT: Layout = Layout {
@@ -74,38 +74,65 @@ fn one(out: &mut String, term: &Term, report: &ValidationReport) -> std::fmt::Re
     }
 }
 
-/// The report for programs.
-pub(in crate::cli) fn validate_json(
-    reports: &[ValidationReport],
-    repaired: Option<&RepairReport>,
-    kept: Option<&Check>,
-    drills: &[DrillReport],
-    code: u8,
-) -> String {
-    let asked = |c: &Check| c.to_json(json!({ "validation": c.id, "remedy": c.needed_remedy() }));
-    let reports: Vec<_> = reports
-        .iter()
-        .map(|r| {
-            let checks: Vec<_> = r.checks.iter().map(asked).collect();
-            json!({
-                "backup_id": r.backup_id,
-                "id": r.id,
-                "root_hash": r.root_hash,
-                "passed": r.passed(),
-                "validations": checks,
-                "repair": repaired
-                    .and_then(|all| all.points.iter().find(|p| p.id == r.id))
-                    .map(|p| mended_json(&p.mended)),
-                "drill": drills.iter().find(|d| d.id == r.id).map(drill_json),
-                "seconds": r.elapsed.as_secs_f64(),
-                "log": show_path(&r.log),
-            })
-        })
-        .collect();
-    let store = repaired.map(|all| mended_json(&all.store));
-    envelope::json(
-        "validate",
-        code,
-        &json!({ "restore_points": reports, "rollbacks": kept.map(asked), "store_repair": store }),
-    )
+/// What `validate` found.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct ValidateReport<'a> {
+    /// Oldest first.
+    restore_points: Vec<ValidatedPoint<'a>>,
+    /// With --all, what is kept of earlier rollbacks; null without it, and if there was none.
+    rollbacks: Option<&'a Check>,
+    /// What --repair did to the store itself; null without it.
+    store_repair: Option<&'a Mended>,
+}
+
+/// One restore point.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct ValidatedPoint<'a> {
+    /// Which.
+    #[cfg_attr(test, schemars(with = "crate::cli::schema::BackupId"))]
+    backup_id: &'a str,
+    /// Which, by its instant alone.
+    id: &'a Id,
+    /// The hash over all entries; null if no manifest is sound.
+    root_hash: Option<Digest>,
+    /// Whether all six validations passed.
+    passed: bool,
+    /// The six.
+    validations: &'a [Check],
+    /// What --repair did; null without it.
+    repair: Option<&'a Mended>,
+    /// Null if none was asked for.
+    drill: Option<Drill<'a>>,
+    /// How long it took.
+    seconds: f64,
+    /// The log of this run.
+    log: String,
+}
+
+impl<'a> ValidateReport<'a> {
+    pub(in crate::cli) fn new(
+        reports: &'a [ValidationReport],
+        repaired: Option<&'a RepairReport>,
+        kept: Option<&'a Check>,
+        drills: &'a [DrillReport],
+    ) -> Self {
+        let point = |r: &'a ValidationReport| ValidatedPoint {
+            backup_id: &r.backup_id,
+            id: &r.id,
+            root_hash: r.root_hash,
+            passed: r.passed(),
+            validations: &r.checks,
+            repair: repaired.and_then(|all| all.points.iter().find(|p| p.id == r.id)).map(|p| &p.mended),
+            drill: drills.iter().find(|d| d.id == r.id).map(Drill::from),
+            seconds: r.elapsed.as_secs_f64(),
+            log: show_path(&r.log),
+        };
+        ValidateReport {
+            restore_points: reports.iter().map(point).collect(),
+            rollbacks: kept,
+            store_repair: repaired.map(|all| &all.store),
+        }
+    }
 }

@@ -35,7 +35,7 @@ fn judged(world: &World) -> (i32, Value) {
     let run = backstop(&world.root).args(["validate", "--format", "json"]).run();
     let report = run.json();
     let checks = report["restore_points"][0]["validations"].as_array().unwrap();
-    let check = checks.iter().find(|c| c["validation"] == "ROLLBACK_SCRIPTS").unwrap().clone();
+    let check = checks.iter().find(|c| c["id"] == "ROLLBACK_SCRIPTS").unwrap().clone();
     (run.code.unwrap(), check)
 }
 
