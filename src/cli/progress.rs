@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::term::{CYAN, GREEN, Term, YELLOW, sentences};
+use super::term::{CYAN, GREEN, Term, YELLOW, cut, sentences};
 use crate::event::{Event, Observer};
 
 /// Nothing is drawn before a step has taken so long.
@@ -89,7 +89,7 @@ fn bar(done: u64, total: u64, what: &str, room: usize) -> String {
             format!("[{bar}] {percent:>3}% {what}")
         }
     };
-    text.chars().take(room).collect()
+    cut(&text, room)
 }
 
 impl Observer for Progress {
@@ -134,12 +134,14 @@ impl Drop for Progress {
 #[cfg(test)]
 mod tests {
     use super::bar;
+    use crate::cli::term::text_columns;
 
     #[test]
     fn the_bar_fits_and_never_overflows() {
         assert_eq!(bar(5, 10, "files", 80), "[============>            ]  50% files");
         assert!(bar(20, 10, "files", 80).contains("100%"));
         assert_eq!(bar(0, 0, "what", 80), "what");
-        assert_eq!(bar(1, 10, "files", 10).chars().count(), 10);
+        assert_eq!(text_columns(&bar(1, 10, "files", 10)), 10);
+        assert!(text_columns(&bar(0, 0, "漢字漢字", 5)) <= 5);
     }
 }

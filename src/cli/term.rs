@@ -45,6 +45,19 @@ pub(super) struct Term {
 }
 
 impl Term {
+    /// One for tests: a terminal of so many columns, or a pipe.
+    #[cfg(test)]
+    pub(super) fn of(columns: Option<usize>) -> Self {
+        let terminal = columns.is_some();
+        Term {
+            stdout_color: terminal,
+            stderr_color: terminal,
+            stderr_terminal: terminal,
+            quiet: false,
+            columns: columns.unwrap_or(80),
+        }
+    }
+
     pub(super) fn new(color: Color, quiet: bool, env: &Env) -> Self {
         let wants = |terminal: bool| match color {
             Color::Always => true,
@@ -114,7 +127,7 @@ pub(super) fn fill<S: AsRef<str>>(indent: usize, pieces: impl IntoIterator<Item 
     let (mut out, mut column) = (String::new(), indent);
     for piece in pieces {
         let piece = piece.as_ref();
-        let width = piece.chars().count();
+        let width = text_columns(piece);
         if column == indent {
         } else if column + 1 + width > WIDTH {
             out.push('\n');
@@ -170,14 +183,9 @@ pub(super) fn sentences(indent: usize, text: &str) -> String {
     out
 }
 
-/// The first 60 characters of a message, in one line.
+/// The first 60 columns of a message, in one line.
 pub(super) fn brief(message: &str) -> String {
-    const SHOWN: usize = 60;
-    let text = crate::path::show_text(message);
-    if text.chars().count() <= SHOWN {
-        return text;
-    }
-    text.chars().take(SHOWN - 1).chain(['…']).collect()
+    cut(&crate::path::show_text(message), 60)
 }
 
 /// How many columns a text takes.
@@ -199,12 +207,21 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
     fits.chain(['…']).collect()
 }
 
-/// How many columns a character takes: two for the wide ones of East Asia and emoji, by Unicode's blocks. A narrow one
-/// that is taken for wide costs a column of room, no more.
+/// A text with spaces behind it up to `columns`.
+pub(super) fn padded(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(text_columns(text))))
+}
+
+/// How many columns a character takes: none for marks that combine with the one before (those of file names that are
+/// kept decomposed among them: kana and hangul), two for the wide ones of East Asia and emoji, by Unicode's blocks. A
+/// narrow one that is taken for wide costs a column of room, no more.
 fn width(c: char) -> usize {
     match u32::from(c) {
-        0x0300..=0x036f | 0x200b..=0x200d | 0xfe00..=0xfe0f => 0,
+        0x0300..=0x036f | 0x0483..=0x0489 | 0x0591..=0x05bd | 0x0610..=0x061a | 0x064b..=0x065f => 0,
+        0x0e31 | 0x0e34..=0x0e3a | 0x0e47..=0x0e4e | 0x1160..=0x11ff | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff => 0,
+        0x200b..=0x200d | 0x20d0..=0x20ff | 0x302a..=0x302f | 0x3099..=0x309a | 0xfe00..=0xfe2f => 0,
         0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f => 2,
+        0x231a..=0x231b | 0x23e9..=0x23ec | 0x2705 | 0x2728 | 0x274c | 0x2753..=0x2757 | 0x2b50 => 2,
         0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd => 2,
         _ => 1,
     }
@@ -214,6 +231,26 @@ fn width(c: char) -> usize {
 pub(super) fn shell(path: &std::path::Path) -> String {
     let word = crate::quote::shell_word(path.as_os_str());
     if word.starts_with('-') { format!("'{word}'") } else { word }
+}
+
+/// What a terminal of so many columns shows of a text; and that a pipe gets the same words without a colour.
+#[cfg(test)]
+pub(super) fn on_a_terminal(columns: usize, human: impl Fn(&Term) -> String) -> String {
+    let text = human(&Term::of(Some(columns)));
+    let mut plain = String::new();
+    for (i, part) in text.split('\u{1b}').enumerate() {
+        plain.push_str(if i == 0 { part } else { part.split_once('m').expect("an escape has an end").1 });
+    }
+    let piped = human(&Term::of(None));
+    assert!(!piped.contains('\u{1b}'), "{piped}");
+    assert_ne!(text, plain, "no colour at all");
+    if columns == 80 {
+        assert_eq!(plain, piped);
+    }
+    for line in plain.lines() {
+        assert!(text_columns(line) <= columns, "more than {columns} columns: {line}");
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -267,6 +304,28 @@ mod tests {
         assert_eq!(cut("漢字漢字", 7), "漢字漢…");
         assert_eq!(cut("漢字漢字", 6), "漢字…");
         assert_eq!(cut("e\u{301}e\u{301}", 2), "e\u{301}e\u{301}");
+        assert_eq!(brief(&"漢".repeat(31)), "漢".repeat(29) + "…");
+    }
+
+    #[test]
+    fn widths_are_those_of_a_terminal() {
+        for (text, columns) in [
+            ("abc", 3),
+            ("漢字", 4),
+            ("e\u{301}", 1),
+            ("か\u{3099}", 2),
+            ("\u{1112}\u{1161}\u{11ab}", 2),
+            ("한", 2),
+            ("ไ\u{0e47}", 1),
+            ("✅", 2),
+            ("🦀", 2),
+        ] {
+            assert_eq!(text_columns(text), columns, "{text}");
+        }
+        let text = fill(10, ["漢字漢字"; 20]);
+        assert!(text.lines().all(|line| text_columns(line) <= WIDTH) && text.lines().count() > 2, "{text}");
+        assert_eq!((padded("漢", 4), padded("e\u{301}", 2)), ("漢  ".into(), "e\u{301} ".into()));
+        assert_eq!(padded("longer", 4), "longer");
     }
 
     #[test]

@@ -363,3 +363,88 @@ impl<'a> Backup<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::term::on_a_terminal;
+
+    #[test]
+    fn a_backups_report_is_the_same_on_every_terminal_and_breaks_lists_of_wide_names() {
+        let (id, parent): (Id, Id) = ("20261201_000002".parse().unwrap(), "20261201_000001".parse().unwrap());
+        let ignored = |n| SkippedPath {
+            path: format!("src/漢字漢字漢字漢字/{n}"),
+            reason: "ignored by git".into(),
+        };
+        let report = Backup {
+            made: true,
+            backup_id: "ws_backup_20261201_000002",
+            id: &id,
+            label: None,
+            message: None,
+            origin: Some(Origin::Backup),
+            created: None,
+            parent: Some(&parent),
+            root_hash: Digest::of(b""),
+            totals: Totals { files: 3, lines: 10, bytes: 2048, packages: 1, ..Totals::default() },
+            verified: Some(3),
+            linked: Some(2),
+            written_bytes: Some(1),
+            seconds: Some(1.5),
+            store: "/w/backup".into(),
+            log: None,
+            executable_copied: false,
+            scripts_written: Vec::new(),
+            bring_back: "cargo xtask rollback -t 20261201_000002".into(),
+            without_cargo: Some("backup/scripts/backstop rollback -t 20261201_000002".into()),
+            skipped: (0..12).map(ignored).collect(),
+            unprotected: vec![UnprotectedPath { path: "no\u{308}tes".into(), directory: true, files: 2 }],
+            unprotected_inputs: vec![
+                UnprotectedRead {
+                    path: "/ws/a".into(),
+                    reader: Reader::Compiler,
+                    why: Gap::Excluded,
+                    setting: Some("a"),
+                },
+                UnprotectedRead {
+                    path: "/x/b".into(),
+                    reader: Reader::Cargo,
+                    why: Gap::Outside,
+                    setting: Some("../x"),
+                },
+                UnprotectedRead {
+                    path: "/c".into(),
+                    reader: Reader::BuildScript,
+                    why: Gap::Outside,
+                    setting: None,
+                },
+            ],
+            secrets: vec![".env".into()],
+            notes: &[],
+        };
+        let text = on_a_terminal(80, |term| backup(term, &report));
+        assert_eq!(text, on_a_terminal(120, |term| backup(term, &report)));
+        for part in [
+            "    Protected 3 files · 10 lines · 2.0 KiB · 1 package\n",
+            "       Linked 2 unchanged since 20261201_000001, 1 copied\n",
+            "and 4 more\n",
+            "Not protected no\u{308}tes/ (2 files)\n",
+            "  include = [\"no\u{308}tes/**\"]\n",
+            "the build reads, and `a` excludes: /ws/a (rustc)\n",
+            "outside every package: /x/b (cargo)\n              to protect its directory: outside = [\"../x\"]\n",
+            "/c (a build script)\n              no setting reaches it",
+            "\nALL FILES VERIFIED SUCCESSFULLY\nBackup ID: ws_backup_20261201_000002\nTotal files: 3\n",
+            "Successful backups: 3/3\nRoot hash: e3b0c4",
+            "Time taken: 1.5",
+            "Bring it back: cargo xtask rollback -t 20261201_000002\nWithout cargo: backup/scripts/backstop",
+        ] {
+            assert!(text.contains(part), "no {part:?} in\n{text}");
+        }
+        let unchanged = Backup { made: false, ..report };
+        let text = on_a_terminal(80, |term| backup(term, &unchanged));
+        assert!(
+            text.contains("Nothing changed since ws_backup_20261201_000002: no restore point was made\n"),
+            "{text}"
+        );
+    }
+}

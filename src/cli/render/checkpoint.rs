@@ -7,15 +7,14 @@ use serde::Serialize;
 use super::checks::{Layout, checks};
 use crate::check::Check;
 use crate::checkpoint::{Checkpoint, Checkpoints, CheckpointsReport};
-use crate::cli::term::{BOLD, GREEN, RED, Term, cut, text_columns};
+use crate::cli::term::{BOLD, GREEN, RED, Term, cut, padded};
 use crate::clock::show_duration;
 use crate::path::{show_path, show_text};
 
 const LAYOUT: Layout = Layout {
     name: |term, check| {
         let name = cut(&show_text(&check.title), NAME);
-        let room = NAME.saturating_sub(text_columns(&name));
-        format!("{}  {name}{:room$}  ", term.out(BOLD, &check.id), "")
+        format!("{}  {}  ", term.out(BOLD, &check.id), padded(&name, NAME))
     },
     sum: |check| format!("{} in {}", show_text(&check.amount()), show_duration(check.elapsed)),
     command: 7,
@@ -99,5 +98,41 @@ impl<'a> From<&'a CheckpointsReport> for CheckpointReport<'a> {
             log: show_path(&report.log),
             seconds: report.elapsed.as_secs_f64(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::term::on_a_terminal;
+
+    #[test]
+    fn verdicts_stand_in_one_column_whatever_the_names_and_long_findings_are_broken() {
+        let check = |id: &str, title: &str| {
+            let mut check = Check::counted(2, "files").with_remedy("set it right, ".repeat(12).trim());
+            (check.id, check.title) = (id.into(), title.into());
+            check
+        };
+        let mut bad = check("CP007", "e\u{301}te\u{301}");
+        bad.find("src/漢字.rs", "漢字漢字 ".repeat(20).trim());
+        bad.notes.push("a note ".repeat(20).trim().to_owned());
+        let report = CheckpointsReport {
+            id: "20261201_000000".parse().unwrap(),
+            checkpoints: vec![check("CP001", "plain"), check("CP006", &"漢字".repeat(10)), bad],
+            file: Some("/w/backup/checkpoints/x.json".into()),
+            log: "/w/backup/logs/x.log".into(),
+            elapsed: std::time::Duration::from_secs(1),
+        };
+        let text = on_a_terminal(80, |term| checkpoint(term, &report));
+        assert_eq!(text, on_a_terminal(120, |term| checkpoint(term, &report)));
+        let verdict = |line: &str| {
+            Some(crate::cli::term::text_columns(&line[..line.find("passed  ").or(line.find("FAILED  "))?]))
+        };
+        let columns: Vec<usize> = text.lines().filter(|l| l.starts_with("CP")).filter_map(verdict).collect();
+        assert_eq!(columns, [33; 3], "{text}");
+        assert!(
+            text.contains("2/3 checkpoints passed in ") && text.contains("\nAll findings: /w/backup/"),
+            "{text}"
+        );
     }
 }

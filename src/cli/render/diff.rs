@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::Style;
 use serde::Serialize;
 
-use crate::cli::term::{BOLD, CYAN, DIM, GREEN, RED, Term, YELLOW, plural, sentences, shell};
+use crate::cli::term::{BOLD, CYAN, DIM, GREEN, RED, Term, YELLOW, padded, plural, sentences, shell};
 use crate::diff::{Change, ChangeKind, Diff};
 use crate::digest::Digest;
 use crate::live_tree::{FileState, LeftAlone};
@@ -159,7 +159,8 @@ pub(in crate::cli) fn diff_stat(term: &Term, view: &DiffView<'_>) -> String {
     for (package, kinds) in packages {
         let name = package.map_or("outside every package", String::as_str);
         let said: Vec<String> = kinds.iter().map(|(kind, n)| format!("{n} {}", mark(*kind).2)).collect();
-        let _ = writeln!(out, "  {:<24}  {}", crate::path::show_text(name), said.join(", "));
+        let name = padded(&crate::path::show_text(name), 24);
+        let _ = writeln!(out, "  {name}  {}", said.join(", "));
     }
     sums(&mut out, term, view);
     out

@@ -198,3 +198,47 @@ fn words(one: &Point<'_>) -> Vec<(anstyle::Style, String)> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::term::on_a_terminal;
+
+    #[test]
+    fn a_list_fits_the_terminal_and_a_wider_one_shows_more_of_the_messages() {
+        let ids: Vec<Id> = (1..=4).map(|n| format!("20261201_00000{n}").parse().unwrap()).collect();
+        let messages = ["plain", &"漢字".repeat(30), &"e\u{301}".repeat(70), &"か\u{3099}".repeat(40)];
+        let (label, status) = (Label::from_text(&"long-label".repeat(6)), PointStatus::default());
+        let point = |(id, message)| Point {
+            id,
+            backup_id: crate::manifest::backup_id(&label, id),
+            label: &label,
+            pre_rollback: id == &ids[0],
+            origin: Origin::BrokenManifest,
+            created: None,
+            message: Some(message),
+            root_hash: None,
+            totals: Some(Totals { files: 12, lines: 345, bytes: 6789, ..Totals::default() }),
+            disk_bytes: 1 << 20,
+            share_bytes: 1 << 19,
+            status: &status,
+            state: PointState::ArchiveLost,
+        };
+        let report = ListReport {
+            store: "/w/backup".into(),
+            cut_off: true,
+            not_shown: 0,
+            restore_points: ids.iter().zip(messages).map(point).collect(),
+        };
+        let now = ids[3].instant() + std::time::Duration::from_secs(60);
+        let [narrow, wide] = [80, 120].map(|columns| on_a_terminal(columns, |term| list(term, &report, now)));
+        assert!(narrow.starts_with("made by rollbacks, of the state before\n20261201_000001  "), "{narrow}");
+        assert!(narrow.contains("archive lost  broken manifest") && narrow.contains("  plain\n"), "{narrow}");
+        assert!(narrow.contains("3 restore points in /w/backup\n2.0 MiB on disk in all"), "{narrow}");
+        assert!(narrow.contains("warning: a rollback was cut off"), "{narrow}");
+        let most = |text: &str, c: char| text.lines().map(|l| l.matches(c).count()).max().unwrap();
+        for (c, n) in [('漢', 6), ('\u{301}', 25), ('\u{3099}', 12)] {
+            assert!(most(&wide, c) > most(&narrow, c) && most(&narrow, c) == n, "{c:?} in {narrow}\n{wide}");
+        }
+    }
+}
