@@ -213,21 +213,15 @@ impl Session<'_> {
             Some(listed) if !store.is_cut_off() => Some(diff_live(&store, listed, how, &self.context())?),
             _ => None,
         };
-        let view = render::StatusView {
-            store: &store,
-            summary: summary.as_ref(),
-            diff: diff.as_ref(),
-            rolled_back: rolled_back.as_ref(),
-            bring_back: self.bring_back(&store),
-            now: self.context().clock.now(),
-        };
+        let report = render::StatusReport::new(&store, summary.as_ref(), rolled_back.as_ref(), diff.as_ref());
+        let (ways, now) = (self.bring_back(&store), self.context().clock.now());
         let drifted = diff.as_ref().is_none_or(|d| !d.is_empty());
         let code = match args.check {
             true if store.is_cut_off() => exit::CUT_OFF,
             true if drifted => exit::FINDINGS,
             _ => exit::DONE,
         };
-        Ok(self.tell(code, &render::StatusReport::from(&view), |term| render::status(term, &view)))
+        Ok(self.tell(code, &report, |term| render::status(term, &report, &ways, now)))
     }
 }
 

@@ -134,8 +134,9 @@ impl Session<'_> {
         plan: &PrunePlan,
         outcome: Option<&crate::retention::PruneOutcome>,
     ) -> u8 {
-        let view = render::PruneView { store, plan, outcome, now: self.context().clock.now() };
-        self.tell(exit::DONE, &render::PruneReport::from(&view), |term| render::prune(term, &view))
+        let report = render::PruneReport::new(store, plan, outcome);
+        let now = self.context().clock.now();
+        self.tell(exit::DONE, &report, |term| render::prune(term, &report, now))
     }
 
     fn lock_store<'s>(&self, store: &'s Store, no_wait: bool) -> Result<StoreLock<'s>> {

@@ -52,7 +52,7 @@ impl Session<'_> {
             _ => exit::FINDINGS,
         };
         let told = render::Recovery::new(&store, &report);
-        Ok(self.tell(code, &told, |term| render::recover(term, &store, &report)))
+        Ok(self.tell(code, &told, |term| render::recover(term, &told)))
     }
 
     /// An archive may be of another workspace: a store that was found by looking upwards is not taken for the one

@@ -39,10 +39,9 @@ pub(super) use init::{InitReport, TextReport, init};
 pub(super) use list::{ListReport, list};
 pub(super) use plan::{RollbackPlanned, plan, plan_end};
 pub(super) use preflight::{
-    PreflightReport, PreflightView, StatusReport, StatusView, preflight, preflight_groups, status,
-    status_without_store,
+    PreflightReport, PreflightView, StatusReport, preflight, preflight_groups, status, status_without_store,
 };
-pub(super) use prune::{PinReport, PruneEmptied, PruneReport, PruneRestored, PruneView, prune, restored};
+pub(super) use prune::{PinReport, PruneEmptied, PruneReport, PruneRestored, prune, restored};
 pub(super) use recover::{Recovery, recover, repair};
 pub(super) use rollback::{
     RollbackAborted, RollbackDone, RollbackNothing, RollbackRestored, abort, findings, outcome, restore,

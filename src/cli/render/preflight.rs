@@ -11,12 +11,12 @@ use super::list::{Point, PointState};
 use super::{BringBack, Group, checkpoint};
 use crate::check::{Check, all_passed, passed_count};
 use crate::checkpoint::CheckpointsReport;
-use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, cut, fill, plural, sentences};
+use crate::cli::term::{BOLD, DIM, GREEN, RED, Term, YELLOW, cut, fill, listed, plural, sentences};
 use crate::clock::show_duration;
 use crate::diff::Diff;
 use crate::drill::DrillReport;
 use crate::error::Error;
-use crate::manifest::{Id, RootedPath, Totals};
+use crate::manifest::{Id, RootName, RootedPath, Totals};
 use crate::order;
 use crate::path::{show_path, show_text};
 use crate::select::ProtectedSet;
@@ -154,41 +154,118 @@ impl<'a> From<&'a PreflightView<'_>> for PreflightReport<'a> {
 }
 
 /// Where things stand.
-pub(in crate::cli) struct StatusView<'a> {
-    pub(in crate::cli) store: &'a Store,
-    pub(in crate::cli) summary: Option<&'a Summary>,
-    pub(in crate::cli) diff: Option<&'a Diff>,
-    /// A rollback that went past the newest restore point, and where to: the differences are those from there.
-    pub(in crate::cli) rolled_back: Option<&'a (Id, Id)>,
-    pub(in crate::cli) bring_back: BringBack,
-    pub(in crate::cli) now: SystemTime,
+#[derive(Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::cli) struct StatusReport<'a> {
+    /// Null without a store.
+    workspace: Option<String>,
+    /// Null if there is none.
+    store: Option<String>,
+    /// Whether a rollback was cut off.
+    cut_off: bool,
+    /// Null if there is no restore point.
+    newest: Option<Point<'a>>,
+    /// A rollback that went past the newest restore point; told to people alone.
+    rolled_back: Option<RolledBack<'a>>,
+    /// How the workspace differs from the newest, or from where that rollback went; null if it was not looked at.
+    drift: Option<Drift<'a>>,
+}
+
+/// A rollback to another restore point than the newest.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct RolledBack<'a> {
+    rollback: &'a Id,
+    /// Where it went.
+    to: &'a Id,
+}
+
+/// How the workspace differs from a restore point.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Drift<'a> {
+    /// Paths that differ.
+    changed: usize,
+    /// Files and links that are the same.
+    unchanged: u64,
+    /// Where the paths that differ lie.
+    packages: Vec<PackageDrift<'a>>,
+    /// Directories outside the workspace that are gone.
+    missing_roots: &'a [RootName],
+}
+
+/// How a package differs.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct PackageDrift<'a> {
+    /// Null: outside every package.
+    package: Option<&'a str>,
+    /// Paths that differ.
+    changed: usize,
+}
+
+impl<'a> StatusReport<'a> {
+    pub(in crate::cli) fn new(
+        store: &Store,
+        newest: Option<&'a Summary>,
+        rolled_back: Option<&'a (Id, Id)>,
+        diff: Option<&'a Diff>,
+    ) -> Self {
+        StatusReport {
+            workspace: Some(show_path(store.root())),
+            store: Some(show_path(store.layout().dir())),
+            cut_off: store.is_cut_off(),
+            newest: newest.map(Point::from),
+            rolled_back: rolled_back.map(|(rollback, to)| RolledBack { rollback, to }),
+            drift: diff.map(Drift::from),
+        }
+    }
+}
+
+impl<'a> From<&'a Diff> for Drift<'a> {
+    fn from(diff: &'a Diff) -> Self {
+        let mut packages: order::Map<Option<&str>, usize> = order::Map::new();
+        for change in &diff.changes {
+            *packages.entry(change.package.as_deref()).or_default() += 1;
+        }
+        let packages = packages.into_iter().map(|(package, changed)| PackageDrift { package, changed });
+        Drift {
+            changed: diff.changes.len(),
+            unchanged: diff.unchanged,
+            packages: packages.collect(),
+            missing_roots: &diff.missing_roots,
+        }
+    }
 }
 
 /// How many packages are named.
 const PACKAGES: usize = 8;
 
 /// One screen for people.
-pub(in crate::cli) fn status(term: &Term, view: &StatusView<'_>) -> String {
+pub(in crate::cli) fn status(
+    term: &Term,
+    report: &StatusReport<'_>,
+    ways: &BringBack,
+    now: SystemTime,
+) -> String {
     let mut out = String::new();
     let mut field = |name: &str, value: String| {
         let _ = writeln!(out, "{name:>12}  {value}");
     };
-    field("Workspace", show_path(view.store.root()));
-    let next = |what: &str| term.out(BOLD, view.bring_back.command(what));
-    if view.store.is_cut_off() {
+    field("Workspace", report.workspace.clone().unwrap_or_default());
+    let next = |what: &str| term.out(BOLD, ways.command(what));
+    if report.cut_off {
         field("Rollback", term.out(RED, "was cut off: the workspace is between two states"));
         field("Next", next("rollback --resume"));
         field("or", next("rollback --abort"));
         return out;
     }
-    let Some(summary) = view.summary else {
+    let Some(point) = &report.newest else {
         field("Newest", term.out(YELLOW, "there is no restore point"));
         field("Next", next("backup"));
         return out;
     };
-    let point = Point::from(summary);
-    let age = point.age(view.now);
-    field("Newest", format!("{}, {age}", term.out(BOLD, &point.backup_id)));
+    field("Newest", format!("{}, {}", term.out(BOLD, &point.backup_id), point.age(now)));
     if let Some(message) = point.message {
         field("", cut(&show_text(message), 66));
     }
@@ -211,15 +288,17 @@ pub(in crate::cli) fn status(term: &Term, view: &StatusView<'_>) -> String {
         field("Damage", term.out(RED, problem));
         field("to mend it", next("validate --repair"));
     }
-    if let Some((rollback, to)) = view.rolled_back {
+    if let Some(RolledBack { rollback, to }) = report.rolled_back {
         field("Since then", format!("rolled back to {} by rollback {rollback}", term.out(BOLD, to)));
     }
-    let since = if view.rolled_back.is_some() { "and since" } else { "Since then" };
     // What was just left is no way back.
-    let back = if view.rolled_back.is_some() { "rollback --undo" } else { "rollback -t latest" };
-    let Some(diff) = view.diff else { return out };
-    if diff.is_empty() {
-        let same = plural(diff.unchanged, "path is the same", "paths are the same");
+    let (since, back) = match report.rolled_back {
+        Some(_) => ("and since", "rollback --undo"),
+        None => ("Since then", "rollback -t latest"),
+    };
+    let Some(drift) = &report.drift else { return out };
+    if drift.changed == 0 && drift.missing_roots.is_empty() {
+        let same = plural(drift.unchanged, "path is the same", "paths are the same");
         field(since, term.out(GREEN, format!("no change: {same}")));
         // A drill that failed is no way back that was shown to be open.
         match status.validated {
@@ -229,18 +308,16 @@ pub(in crate::cli) fn status(term: &Term, view: &StatusView<'_>) -> String {
         field("to come back", next(back));
         return out;
     }
-    let mut packages: order::Map<&str, u64> = order::Map::new();
-    for change in &diff.changes {
-        *packages.entry(change.package.as_deref().unwrap_or("outside every package")).or_default() += 1;
-    }
-    let total = plural(diff.changes.len() as u64, "path differs", "paths differ");
-    field(since, term.out(YELLOW, format!("{total}, {} the same", diff.unchanged)));
-    let mut named: Vec<String> =
-        packages.iter().take(PACKAGES).map(|(name, n)| format!("{} {n},", show_text(name))).collect();
-    match (packages.len() > PACKAGES, named.last_mut()) {
-        (true, _) => named.push(format!("and {} more", packages.len() - PACKAGES)),
-        (false, Some(last)) => drop(last.pop()),
-        (false, None) => {}
+    let total = plural(drift.changed as u64, "path differs", "paths differ");
+    field(since, term.out(YELLOW, format!("{total}, {} the same", drift.unchanged)));
+    let named =
+        drift.packages.iter().take(PACKAGES).map(|one| {
+            format!("{} {}", show_text(one.package.unwrap_or("outside every package")), one.changed)
+        });
+    let mut named = listed(&named.collect::<Vec<_>>());
+    if let (more @ 1.., Some(last)) = (drift.packages.len().saturating_sub(PACKAGES), named.last_mut()) {
+        last.push(',');
+        named.push(format!("and {more} more"));
     }
     field("in", fill(14, named));
     field("Next", next("diff"));
@@ -272,40 +349,52 @@ pub(in crate::cli) fn status_without_store(term: &Term, e: &Error) -> String {
     )
 }
 
-/// Where things stand.
-#[derive(Default, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(in crate::cli) struct StatusReport<'a> {
-    /// Null without a store.
-    workspace: Option<String>,
-    /// Null if there is none.
-    store: Option<String>,
-    /// Whether a rollback was cut off.
-    cut_off: bool,
-    /// Null if there is no restore point.
-    newest: Option<Point<'a>>,
-    /// Null if it was not looked at.
-    drift: Option<Drift>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::term::on_a_terminal;
+    use crate::manifest::Origin;
+    use crate::store::{Listed, PointStatus};
 
-/// How the workspace differs from the newest restore point.
-#[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Drift {
-    /// Paths that differ.
-    changed: usize,
-    /// Files and links that are the same.
-    unchanged: u64,
-}
-
-impl<'a> From<&StatusView<'a>> for StatusReport<'a> {
-    fn from(view: &StatusView<'a>) -> Self {
-        StatusReport {
-            workspace: Some(show_path(view.store.root())),
-            store: Some(show_path(view.store.layout().dir())),
-            cut_off: view.store.is_cut_off(),
-            newest: view.summary.map(Point::from),
-            drift: view.diff.map(|d| Drift { changed: d.changes.len(), unchanged: d.unchanged }),
+    #[test]
+    fn a_status_names_eight_packages_and_fits_whatever_they_are_called() {
+        let listed = Listed {
+            id: "20261201_000000".parse().unwrap(),
+            label: crate::manifest::Label::from_text("ws"),
+            session: true,
+            metadata: true,
+            archive: false,
+            origin: Origin::Backup,
+        };
+        let summary = Summary { listed, head: None, status: PointStatus::default(), freed: 1, share: 1 };
+        let names: Vec<String> = (0..10).map(|n| format!("漢字e\u{301}漢字漢字漢字{n}")).collect();
+        let packages = names.iter().map(|name| PackageDrift { package: Some(name), changed: 2 }).collect();
+        let drift = Drift { changed: 20, unchanged: 3, packages, missing_roots: &[] };
+        let mut report = StatusReport {
+            workspace: Some("/w".into()),
+            newest: Some(Point::from(&summary)),
+            drift: Some(drift),
+            ..StatusReport::default()
+        };
+        let now = summary.listed.id.instant() + Duration::from_secs(7200);
+        let ways = BringBack { through_cargo: true, executable: None };
+        let shown = |report: &StatusReport<'_>| on_a_terminal(80, |term| status(term, report, &ways, now));
+        let text = shown(&report);
+        for part in [
+            "  Since then  20 paths differ, 3 the same\n",
+            "漢字漢字漢字7 2, and 2 more\n",
+            "its manifest cannot be read",
+            "to undo it  cargo xtask rollback -t latest\n",
+        ] {
+            assert!(text.contains(part), "no {part:?} in\n{text}");
         }
+        let (rollback, to) = (summary.listed.id.next(), summary.listed.id.clone());
+        report.rolled_back = Some(RolledBack { rollback: &rollback, to: &to });
+        report.drift = Some(Drift { changed: 0, unchanged: 1, packages: Vec::new(), missing_roots: &[] });
+        let text = shown(&report);
+        assert!(text.contains("   and since  no change: 1 path is the same\n"), "{text}");
+        assert!(text.contains("rollback --undo\n"), "what was just left is no way back: {text}");
+        report.cut_off = true;
+        assert!(shown(&report).ends_with("rollback --resume\n          or  cargo xtask rollback --abort\n"));
     }
 }

@@ -8,82 +8,16 @@ use serde::Serialize;
 use crate::cli::term::{BOLD, DIM, GREEN, Term, YELLOW, bytes, fill, listed, plural};
 use crate::clock::show_age;
 use crate::manifest::Id;
+use crate::path::show_path;
 use crate::retention::{PlannedPoint, PlannedRollback, PruneOutcome, PrunePlan};
 use crate::store::{Store, Trashed};
-
-/// A plan, and what came of it where it was carried out.
-pub(in crate::cli) struct PruneView<'a> {
-    pub(in crate::cli) store: &'a Store,
-    pub(in crate::cli) plan: &'a PrunePlan,
-    pub(in crate::cli) outcome: Option<&'a PruneOutcome>,
-    pub(in crate::cli) now: SystemTime,
-}
-
-/// Each restore point with the reason why it stays, oldest first; then the sums.
-pub(in crate::cli) fn prune(term: &Term, view: &PruneView<'_>) -> String {
-    let (plan, mut out) = (view.plan, String::new());
-    let _ = writeln!(out, "{}", term.out(DIM, format!("The rule: {}", plan.rule)));
-    for point in &plan.points {
-        let age = view.now.duration_since(point.created).map_or("in the future".into(), show_age);
-        let verdict =
-            if point.reasons.is_empty() { term.out(YELLOW, "goes ") } else { term.out(GREEN, "stays") };
-        let head = format!("{verdict}  {}  {age:>12}", term.out(BOLD, &point.listed.id));
-        let _ = writeln!(out, "{head}  {}", fill(INDENT, listed(&point.reasons)));
-    }
-    for rollback in plan.rollbacks.iter().filter(|r| r.reasons.is_empty()) {
-        let _ = writeln!(
-            out,
-            "{}  what rollback {} displaced: it cannot be undone then",
-            term.out(YELLOW, "goes "),
-            rollback.id
-        );
-    }
-    let (leaving, all) = (plan.leaving().count(), plan.points.len());
-    let what = plural(leaving as u64, "restore point", "restore points");
-    let expired = plural(plan.expired.len() as u64, "thing", "things");
-    match view.outcome {
-        None => {
-            let _ = writeln!(out, "Dry run, nothing was changed. {what} of {all} would go to the trash");
-            if !plan.expired.is_empty() {
-                let _ = writeln!(out, "and {expired} past the grace time would be deleted from there");
-            }
-        }
-        Some(outcome) if plan.is_empty() && outcome.pruned.is_empty() => {
-            let _ = writeln!(out, "Nothing to prune: all {all} stay");
-        }
-        Some(outcome) => {
-            let moved = plural(outcome.pruned.len() as u64, "restore point", "restore points");
-            let _ = writeln!(out, "{}: {moved} of {all} moved to the trash", term.out(GREEN, "Pruned"));
-            if !outcome.rollbacks.is_empty() {
-                let ids = outcome.rollbacks.iter().map(|id| format!("rollback_{id}")).collect::<Vec<_>>();
-                let _ = writeln!(out, "and what old rollbacks displaced:\n  {}", fill(2, listed(&ids)));
-            }
-            if outcome.deleted > 0 {
-                let things = plural(outcome.deleted, "thing", "things");
-                let _ = writeln!(out, "Deleted for good, past the grace time: {things}");
-            }
-            let _ =
-                writeln!(out, "Bring one back: prune --restore TS; free the room now: prune --empty-trash");
-        }
-    }
-    if leaving > 0 {
-        let _ = writeln!(out, "Room that this frees when the trash is emptied: {}", bytes(plan.freed));
-    }
-    let _ = writeln!(
-        out,
-        "{}",
-        term.out(DIM, format!("in {}", crate::path::show_path(view.store.layout().dir())))
-    );
-    out
-}
-
-/// The column in which the reasons begin.
-const INDENT: usize = 38;
 
 /// The plan, and what came of it.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct PruneReport<'a> {
+    /// The store's directory.
+    store: String,
     /// Whether nothing was changed.
     dry_run: bool,
     /// For people.
@@ -94,6 +28,8 @@ pub(in crate::cli) struct PruneReport<'a> {
     rollbacks: &'a [PlannedRollback],
     /// What went to the trash, by backup id; null in a dry run.
     pruned: Option<&'a [String]>,
+    /// The rollbacks of which what they displaced went to the trash; null in a dry run.
+    pruned_rollbacks: Option<&'a [Id]>,
     /// How many things past their grace time were deleted, or would be.
     deleted: u64,
     /// What is freed when what goes is deleted from the trash.
@@ -109,29 +45,97 @@ struct JudgedPoint<'a> {
     /// Which.
     #[cfg_attr(test, schemars(with = "crate::cli::schema::BackupId"))]
     backup_id: String,
+    /// When it was made.
+    #[serde(serialize_with = "crate::clock::serialize_second")]
+    #[cfg_attr(test, schemars(with = "crate::cli::schema::Second"))]
+    created: SystemTime,
     /// Why it stays; none if it goes.
     reasons: &'a [String],
 }
 
-impl<'a> From<&PruneView<'a>> for PruneReport<'a> {
-    fn from(view: &PruneView<'a>) -> Self {
-        let plan = view.plan;
+impl<'a> PruneReport<'a> {
+    /// The plan, and what came of it if it was carried out.
+    pub(in crate::cli) fn new(store: &Store, plan: &'a PrunePlan, outcome: Option<&'a PruneOutcome>) -> Self {
         let judged = |p: &'a PlannedPoint| JudgedPoint {
             id: &p.listed.id,
             backup_id: p.listed.backup_id(),
+            created: p.created,
             reasons: &p.reasons,
         };
         PruneReport {
-            dry_run: view.outcome.is_none(),
+            store: show_path(store.layout().dir()),
+            dry_run: outcome.is_none(),
             rule: plan.rule.to_string(),
             restore_points: plan.points.iter().map(judged).collect(),
             rollbacks: &plan.rollbacks,
-            pruned: view.outcome.map(|o| o.pruned.as_slice()),
-            deleted: view.outcome.map_or(plan.expired.len() as u64, |o| o.deleted),
+            pruned: outcome.map(|o| o.pruned.as_slice()),
+            pruned_rollbacks: outcome.map(|o| o.rollbacks.as_slice()),
+            deleted: outcome.map_or(plan.expired.len() as u64, |o| o.deleted),
             freed_bytes: plan.freed,
         }
     }
 }
+
+/// Each restore point with the reason why it stays, oldest first; then the sums.
+pub(in crate::cli) fn prune(term: &Term, report: &PruneReport<'_>, now: SystemTime) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{}", term.out(DIM, format!("The rule: {}", report.rule)));
+    for point in &report.restore_points {
+        let age = now.duration_since(point.created).map_or("in the future".into(), show_age);
+        let verdict =
+            if point.reasons.is_empty() { term.out(YELLOW, "goes ") } else { term.out(GREEN, "stays") };
+        let head = format!("{verdict}  {}  {age:>12}", term.out(BOLD, point.id));
+        let _ = writeln!(out, "{head}  {}", fill(INDENT, listed(point.reasons)));
+    }
+    for rollback in report.rollbacks.iter().filter(|r| r.reasons.is_empty()) {
+        let _ = writeln!(
+            out,
+            "{}  what rollback {} displaced: it cannot be undone then",
+            term.out(YELLOW, "goes "),
+            rollback.id
+        );
+    }
+    let _ = sums(&mut out, term, report);
+    let _ = writeln!(out, "{}", term.out(DIM, format!("in {}", report.store)));
+    out
+}
+
+fn sums(out: &mut String, term: &Term, report: &PruneReport<'_>) -> std::fmt::Result {
+    let all = report.restore_points.len();
+    let leaving = report.restore_points.iter().filter(|p| p.reasons.is_empty()).count() as u64;
+    let points = |n| plural(n, "restore point", "restore points");
+    let deleted = plural(report.deleted, "thing", "things");
+    match (report.pruned, report.pruned_rollbacks) {
+        (Some([]), Some([])) if report.deleted == 0 => writeln!(out, "Nothing to prune: all {all} stay")?,
+        (Some(pruned), rollbacks) => {
+            let moved = points(pruned.len() as u64);
+            writeln!(out, "{}: {moved} of {all} moved to the trash", term.out(GREEN, "Pruned"))?;
+            let ids: Vec<String> =
+                rollbacks.into_iter().flatten().map(|id| format!("rollback_{id}")).collect();
+            if !ids.is_empty() {
+                writeln!(out, "and what old rollbacks displaced:\n  {}", fill(2, listed(&ids)))?;
+            }
+            if report.deleted > 0 {
+                writeln!(out, "Deleted for good, past the grace time: {deleted}")?;
+            }
+            writeln!(out, "Bring one back: prune --restore TS; free the room now: prune --empty-trash")?;
+        }
+        (None, _) => {
+            let what = points(leaving);
+            writeln!(out, "Dry run, nothing was changed. {what} of {all} would go to the trash")?;
+            if report.deleted > 0 {
+                writeln!(out, "and {deleted} past the grace time would be deleted from there")?;
+            }
+        }
+    }
+    if leaving > 0 {
+        writeln!(out, "Room that this frees when the trash is emptied: {}", bytes(report.freed_bytes))?;
+    }
+    Ok(())
+}
+
+/// The column in which the reasons begin.
+const INDENT: usize = 38;
 
 /// With --restore: what came back from the trash.
 #[derive(Serialize)]
@@ -147,7 +151,7 @@ pub(in crate::cli) fn restored(term: &Term, store: &Store, restored: &Trashed) -
     match restored.label {
         Some(_) => format!("{done} {name}: it is listed again\n"),
         None => {
-            let displaced = crate::path::show_path(&store.layout().displaced(&restored.id));
+            let displaced = show_path(&store.layout().displaced(&restored.id));
             format!("{done} {name}\nWhat it displaced lies in {displaced}\n")
         }
     }

@@ -52,44 +52,6 @@ pub(in crate::cli) fn repair(term: &Term, report: &RepairReport) -> String {
     out
 }
 
-/// For people.
-pub(in crate::cli) fn recover(term: &Term, store: &Store, report: &RecoverReport) -> String {
-    let mut out = String::new();
-    for point in &report.points {
-        let verdict = if point.whole { term.out(GREEN, "recovered") } else { term.out(RED, "NOT RECOVERED") };
-        let files = if point.whole {
-            format!(": {} verified", plural(point.files, "file", "files"))
-        } else {
-            String::new()
-        };
-        let _ = writeln!(out, "{} {verdict}{files}", term.out(BOLD, &point.backup_id));
-        mended(&mut out, term, &point.mended);
-    }
-    let whole = plural(report.whole, "restore point was whole", "restore points were whole");
-    let dir = show_path(store.layout().dir());
-    let _ = match (report.points.len(), report.recovered()) {
-        (0, _) => writeln!(out, "Nothing to recover in {dir}: {whole}"),
-        (all, n) => {
-            writeln!(
-                out,
-                "{n}/{} recovered in {dir}; {whole}",
-                plural(all as u64, "restore point", "restore points")
-            )
-        }
-    };
-    if report.recovered() > 0 {
-        let _ = writeln!(out, "{}", term.out(DIM, "Next: validate --all, then rollback -t TS"));
-    }
-    if report.recovered() < report.points.len() as u64 {
-        let _ = writeln!(
-            out,
-            "{} another copy of an archive may be whole: recover ARCHIVE",
-            term.out(YELLOW, "help:")
-        );
-    }
-    out
-}
-
 /// What `recover` did.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -116,4 +78,40 @@ impl<'a> Recovery<'a> {
             seconds: report.elapsed.as_secs_f64(),
         }
     }
+}
+
+/// For people.
+pub(in crate::cli) fn recover(term: &Term, report: &Recovery<'_>) -> String {
+    let mut out = String::new();
+    let all = report.restore_points.len() as u64;
+    let recovered = report.restore_points.iter().filter(|point| point.whole).count() as u64;
+    for point in report.restore_points {
+        let verdict = if point.whole { term.out(GREEN, "recovered") } else { term.out(RED, "NOT RECOVERED") };
+        let files = if point.whole {
+            format!(": {} verified", plural(point.files, "file", "files"))
+        } else {
+            String::new()
+        };
+        let _ = writeln!(out, "{} {verdict}{files}", term.out(BOLD, &point.backup_id));
+        mended(&mut out, term, &point.mended);
+    }
+    let whole = plural(report.whole, "restore point was whole", "restore points were whole");
+    let _ = match all {
+        0 => writeln!(out, "Nothing to recover in {}: {whole}", report.store),
+        _ => {
+            let points = plural(all, "restore point", "restore points");
+            writeln!(out, "{recovered}/{points} recovered in {}; {whole}", report.store)
+        }
+    };
+    if recovered > 0 {
+        let _ = writeln!(out, "{}", term.out(DIM, "Next: validate --all, then rollback -t TS"));
+    }
+    if recovered < all {
+        let _ = writeln!(
+            out,
+            "{} another copy of an archive may be whole: recover ARCHIVE",
+            term.out(YELLOW, "help:")
+        );
+    }
+    out
 }
