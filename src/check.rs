@@ -262,6 +262,23 @@ mod tests {
     }
 
     #[test]
+    fn programs_are_told_the_verdict_with_what_it_follows_from() {
+        let told =
+            |checked, wrong, not_tried| serde_json::to_value(check(checked, wrong, not_tried)).unwrap();
+        for (told, passed, tried, remedy) in [
+            (told(1, false, false), true, true, None),
+            (told(0, false, false), false, true, Some("mend it")),
+            (told(1, true, true), false, true, Some("mend it")),
+            (told(0, false, true), false, false, None),
+        ] {
+            assert_eq!((&told["passed"], &told["tried"]), (&passed.into(), &tried.into()), "{told}");
+            assert_eq!(told["remedy"].as_str(), remedy, "{told}");
+        }
+        assert_eq!(told(0, false, true)["notes"][0], "there is no bash on PATH");
+        assert_eq!(told(1, true, false)["findings"][0]["problem"], "is missing");
+    }
+
+    #[test]
     fn one_of_a_kind_is_counted_in_the_singular() {
         for (n, unit, text) in
             [(1, "entries", "1 entry"), (1, "units compiled", "1 unit compiled"), (2, "files", "2 files")]

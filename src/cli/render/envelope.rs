@@ -91,3 +91,18 @@ fn plain(json: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_character_of_a_report_orders_a_terminal_about_and_programs_read_it_all_the_same() {
+        let deceptive = "\u{1b}[31m\u{7f}\u{9b}\u{202e}\u{200b}\u{e0041}漢";
+        let text = super::json("list", 1, &deceptive);
+        let harmful = |c: char| (c.is_control() && c != '\n') || crate::text::is_deceptive(c);
+        assert!(!text.contains(harmful) && text.contains('漢'), "{text}");
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["report"], deceptive);
+        assert_eq!((&value["command"], &value["exit_code"]), (&"list".into(), &1.into()));
+        assert!(value.get("error").is_none(), "{text}");
+    }
+}
