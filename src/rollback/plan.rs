@@ -156,7 +156,10 @@ pub(crate) fn plan(
     let actions: Vec<Action> = actions.into_values().collect();
     let touch = not_placed(crate_roots_to_touch(&actions, manifest, present), &actions);
     let unlock = read_only_parents(&actions, |at| {
-        Ok(present.known.get(at).or_else(|| present.added.get(at)).cloned())
+        // What goes out whole is no addition: its action alone knows it.
+        let action = actions.binary_search_by(|a| (&a.root, &a.path).cmp(&(&at.root, &at.path)));
+        let going = || action.ok().and_then(|i| actions[i].before.as_ref());
+        Ok(present.known.get(at).or_else(|| present.added.get(at)).or_else(going).cloned())
     })?;
     let counts = count(&actions, left.len() as u64, unchanged);
     Ok(RollbackPlan {

@@ -11,7 +11,7 @@ use backstop::rollback::{RollbackOptions, RollbackPlan};
 
 use crate::cli::{backstop, cut};
 use crate::ours::{VIRTUAL, commit, git, package, read, workspace};
-use crate::support::edit::{link, mkdir, remove, write};
+use crate::support::edit::{chmod, link, mkdir, remove, write};
 use crate::support::tree::assert_same;
 use crate::support::{Picture, World};
 
@@ -133,6 +133,29 @@ fn what_came_since_and_cargo_would_take_for_a_member_goes_out_whole() {
         &RollbackOptions::default(),
         &[],
     );
+}
+
+#[test]
+fn a_directory_that_forbids_writing_is_opened_for_what_goes_out_of_it() {
+    let world = workspace("ws", VIRTUAL, &["crates/a"]);
+    write(world.at(".gitignore"), "out/\n/backup/\n");
+    commit(&world.root);
+    world.backup();
+    package(&world, "crates/c", "");
+    let closed = world.at("crates/c/out/closed");
+    write(closed.join("file"), "x");
+    chmod(&closed, 0o555);
+    let before = world.picture();
+    let plan = world.plan(&RollbackOptions::default());
+    assert!(
+        plan.unlock.iter().any(|(at, _)| at.path.as_bytes() == b"crates/c/out/closed"),
+        "{:?}",
+        plan.unlock
+    );
+    world.rollback(&RollbackOptions::default());
+    assert!(!world.at("crates/c").exists());
+    world.undo();
+    assert_same(&world.picture(), &before, "undone");
 }
 
 #[test]
