@@ -97,6 +97,13 @@ fn without_an_earlier_restore_point_what_cargo_says_is_the_error() {
 }
 
 #[test]
+fn a_manifest_path_that_is_none_is_no_broken_workspace() {
+    let world = backed_up();
+    backstop(&world.root).args(["backup", "--manifest-path", "nope"]).ends(3);
+    assert_eq!(world.listed().len(), 1);
+}
+
+#[test]
 fn it_never_makes_the_newest_good_one_prunable() {
     let world = backed_up();
     let before = newest(&world);

@@ -187,8 +187,10 @@ impl Session<'_> {
 
     /// In the middle of a change a manifest is often broken. Then the newest restore point and git say what to keep.
     fn backup_unloaded(&self, args: &Backup, unloaded: Error) -> Result<u8> {
+        // Cargo takes no manifest of another name: that is a slip of the command line, and no broken workspace.
+        let slip = self.global.manifest_path.as_deref().is_some_and(|path| !path.ends_with("Cargo.toml"));
         // Without a store there is nothing to go by: what cargo says is the error.
-        let Ok(store) = self.store() else { return Err(unloaded) };
+        let (false, Ok(store)) = (slip, self.store()) else { return Err(unloaded) };
         self.stop_on_signals();
         let lock = store.lock(wait(args.no_wait), &self.interrupt, &self.progress)?;
         let label = match &args.label {
