@@ -7,7 +7,7 @@ use crate::check::Finding;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Context;
 use crate::live_tree::{FileState, LeftAlone, LiveTree, PathFilter};
-use crate::manifest::{GitState, Id, Manifest, Mode, Package, Reason, Root, RootName, RootedPath};
+use crate::manifest::{GitState, Id, Manifest, Mode, Reason, Root, RootName, RootedPath};
 use crate::order;
 use crate::path::RelPath;
 use crate::store::Store;
@@ -252,45 +252,35 @@ fn plan_removals(
     Ok(())
 }
 
-/// Cargo sees a changed `.rs` file by its time. What a build script or a macro read, a link that points elsewhere,
-/// or a file that went, it sees only through the crate roots of the package (cargo's mtime rule).
+/// Cargo sees new content of a module by its time. Anything else somebody may have read who tells nobody: a procedural
+/// macro or a build script reads data, lists directories, takes tables of manifests for settings. That one reader of a
+/// file is known does not say that there is no other. All that cargo looks at for those is their users' crate roots.
 fn crate_roots_to_touch(
     actions: &[Action],
     manifest: &Manifest,
     present: &LiveTree,
 ) -> order::Set<RootedPath> {
-    let mut packages: Vec<&Package> = manifest.packages.iter().collect();
-    // The innermost package first.
-    let depth = |p: &Package| p.directory.as_ref().map_or(0, |d| d.as_bytes().len());
-    order::sort_by(&mut packages, |a, b| depth(b).cmp(&depth(a)));
-    let mut touch = order::Set::new();
-    for action in actions {
-        let content = matches!(action.verb(), Verb::Create | Verb::Replace | Verb::Displace);
-        let link =
-            [&action.before, &action.after].iter().any(|t| matches!(t, Some(FileState::Symlink { .. })));
-        let is_source = action.path.as_path().extension().is_some_and(|e| e == "rs");
-        // A macro that lists its package's sources (one `mod` a file, say) names none that was not there.
-        let comes_or_goes = is_source && action.verb() != Verb::Replace;
-        let seen = (is_source && !comes_or_goes) || action.path.file_name() == "Cargo.toml";
-        if !content || (seen && !link) {
-            continue;
-        }
-        // Where rustc or a build script is known to read it, cargo looks at its time for those; else anybody may have
-        // read it: a procedural macro says to nobody what it reads.
-        let told = manifest.find(&action.root, &action.path).is_some_and(|entry| {
-            entry.reasons.iter().any(|r| matches!(r, Reason::CompilerRead | Reason::BuildScriptRead))
-        });
-        let owns = |p: &Package| {
-            p.root == action.root && p.directory.as_ref().is_none_or(|dir| action.path.is_in(dir))
+    let roots = manifest
+        .packages
+        .iter()
+        .flat_map(|package| package.crate_roots.iter().map(|path| RootedPath::new(&package.root, path)));
+    let roots: Vec<RootedPath> = roots.collect();
+    let is_file = |state: &Option<FileState>| matches!(state, Some(FileState::File { .. }));
+    let is_module = |action: &Action| {
+        let below = |at: &RootedPath| {
+            at.root == action.root && at.path.parent().is_some_and(|dir| action.path.is_in(&dir))
         };
-        let owner = packages.iter().position(|p| owns(p));
-        let owners_alone = told || (comes_or_goes && !link && owner.is_some());
-        let readers = packages.iter().enumerate().filter(|(i, _)| !owners_alone || owner == Some(*i));
-        let roots =
-            readers.flat_map(|(_, p)| p.crate_roots.iter().map(|path| RootedPath::new(&p.root, path)));
-        touch.extend(roots.filter(|key| matches!(present.known.get(key), Some(FileState::File { .. }))));
+        action.path.as_path().extension().is_some_and(|e| e == "rs") && roots.iter().any(below)
+    };
+    let seen = |action: &Action| {
+        action.verb() == Verb::ChangeMode
+            || (is_file(&action.before) && is_file(&action.after) && is_module(action))
+    };
+    if actions.iter().all(seen) {
+        return order::Set::new();
     }
-    touch
+    let stands = |at: &RootedPath| matches!(present.known.get(at), Some(FileState::File { .. }));
+    order::gather(roots.into_iter().filter(stands))
 }
 
 /// The files to touch without those that are replaced or go: what is placed gets its time then.

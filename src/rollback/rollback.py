@@ -30,8 +30,7 @@ def show(path):  # A path fit for a terminal: nothing in it moves the cursor or 
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 def say(text, fd=1):
-    with suppress(OSError):  # A reader that went away stops nothing.
-        os.write(fd, (text + "\n").encode("utf-8", "backslashreplace"))
+    with suppress(OSError): os.write(fd, (text + "\n").encode("utf-8", "backslashreplace"))  # Readers may go away.
 # ---- Files of the store. STORE is where this script lies, ROOT is the workspace. -------------------------------------
 STORE = dirname(dirname(realpath(__file__)))
 ROLLBACK, STATE, JOURNAL = STORE + "/rollback", STORE + "/state", STORE + "/rollback/journal"
@@ -352,7 +351,8 @@ def carry_out(run, is_new, was_open):  # Nothing in the workspace changes before
         help = f"give the same command again; or: {EXECUTABLE} --resume | --abort"
         raise Stop(4, f"the rollback was interrupted: {show(str(failure) or 'on request')}", help=help) from failure
 def touch(run):  # For cargo's next build: to now, or to a second after the newest mark of a build if that is ahead.
-    marks = (join(up, name) for target in run.point.targets for up, _, names in os.walk(join(ROOT, target))
+    tops = [join(ROOT, target, name) for target in run.point.targets for name in names_in(join(ROOT, target))]
+    marks = (join(up, name) for top in tops for up, _, names in os.walk(realpath(top))  # A profile may be a link.
              for name in names if name.startswith("dep-") or name in ("output", "stdout"))
     now = max([time.time_ns(), *((int(os.lstat(mark).st_mtime) + 1) * 10**9 for mark in marks)])
     changed = [a.path for a in run.actions if not a.before.same(a.after)]
@@ -360,8 +360,8 @@ def touch(run):  # For cargo's next build: to now, or to a second after the newe
     for path in paths:  # Who does not own a file may set its time to the present, and to nothing else.
         with suppress(PermissionError): os.utime(enter(path), follow_symlinks=False)
         with suppress(PermissionError): os.utime(enter(path), ns=(now, now), follow_symlinks=False)
-    late = [path for path in paths if os.lstat(join(ROOT, path)).st_mtime_ns // 10**9 < now // 10**9]
-    return ["times of files: `cargo clean` before the next build"] if late else []
+    late = any(os.lstat(join(ROOT, path)).st_mtime_ns // 10**9 < now // 10**9 for path in paths)
+    return ["times of files: `cargo clean` before the next build"] * late
 def settle():  # No run is open: what it needed goes, and what it displaced is closed against later edits.
     replace(STATE, b"idle\n")
     for name in os.listdir(ROLLBACK):

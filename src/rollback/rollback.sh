@@ -143,6 +143,7 @@ take_set() { # SET NAME WIDTH: the last field of each WIDTH
   local -n set=$1 && local i && fields "$2" "$3"
   for ((i = $3 - 1; i < ${#F[@]}; i += $3)); do if [[ ${F[i]} ]]; then set["./${F[i]}"]=1; else set[.]=1; fi; done
 }
+take_targets() { local path && fields target-directories 1 && for path in "${F[@]}"; do TARGETS["./${path#"$WS/"}"]=1; done; }
 read_list() { # FILE: the list of a restore point; its entries are wishes
   local i path kind mode size content origin dir
   read_sealed "$1" backstop-list 2 || damaged "$1"
@@ -164,8 +165,7 @@ read_list() { # FILE: the list of a restore point; its entries are wishes
   take_set DIRS directories 2 && take_set IGNORED ignored 2 && take_set FOREIGN foreign-packages 2 && FOREIGN[.]=''
   take_set PLAIN unprotected-directories 1 && take_set PLAIN root-entries 1
   fields excluded 3 && EXCLUDED=("${F[@]}")
-  fields members 1 && MEMBERS=("${F[@]}") && fields member-exclude 1 && fields target-directories 1
-  for path in "${F[@]}"; do TARGETS["./${path#"$WS/"}"]=1; done
+  fields members 1 && MEMBERS=("${F[@]}") && fields member-exclude 1 && take_targets
   fields packages 0
   for ((i = N; i > 0; i--)); do
     [[ ${L[AT + 2]-} =~ ^(0|[1-9][0-9]{0,5})$ ]] || damaged "$1"
@@ -332,7 +332,8 @@ if [[ $UNDO ]]; then
   [[ -f $ROLLBACK/displaced_$TO.list ]] || stop 3 "the last rollback was not a script's; nothing was changed" "$OTHERS"
   for R in "$ROLLBACK"/*_backup_*.list; do if read_sealed "$R" backstop-list 2; then break; fi; done
   [[ ${L[6]-} == root ]] || need 'the list of a restore point, which says where the workspace is'
-  enter "${L[7]}" && read_record "$TO"
+  enter "${L[7]}" && for ((AT = 12; AT < ${#L[@]}; AT++)); do [[ ${L[AT]}${L[AT + 1]} =~ ^target-directories[0-9]+$ ]] && break; done
+  take_targets && read_record "$TO" # An undo has to be newer than the builds that are there, too.
   if [[ $MINE && $KIND == undo ]]; then ID=$MINE TO=$OF && read_record "$TO"; fi
   NAME="the tree before run $TO"
   for ((i = 0; i < ${#REC[@]}; i += 11)); do
@@ -428,8 +429,7 @@ for path in "${WISHES[@]}"; do
   *:none) verb='move out' ;;
   *) verb=replace ;;
   esac
-  # Cargo sees a source file by its own time, and anything else only by that of a crate root.
-  if [[ $verb != 'change mode' && ($path != *.rs || ${first[0]}${wanted[0]} == *symlink*) ]]; then OTHER=1; fi
+  if [[ $verb != 'change mode' ]]; then OTHER=1; fi # A macro tells nobody what it reads: cargo is to ask all of them.
   if [[ ${wanted[0]} == directory && ${first[0]} != directory ]]; then MADE["$path"]=1; fi
   ACTS+=("$path") SEEN+=("${now[*]}") ACTED["$path"]=$verb
   if [[ -z $i ]]; then i=$NEXT NEXT=$((NEXT + 11)); fi
@@ -575,7 +575,7 @@ done
 TIME=$(date +%s.%N) dirs=() files=() WRONG=()
 for path in "${!TARGETS[@]}"; do path=${path/#.\/\///} && if [[ -d $path ]]; then dirs+=("$path"); fi; done
 if [[ ${dirs[*]} ]]; then
-  R=$(find "${dirs[@]}" \( -name deps -o -name incremental -o -name out \) -prune -o \
+  R=$(find -L "${dirs[@]}" \( -name deps -o -name incremental -o -name out \) -prune -o \
     \( -name 'dep-*' -o -name output -o -name stdout \) -printf '%T@\n' 2>/dev/null | sort -g | tail -n 1)
   R=${R:-0} && if ((${R%.*} >= ${TIME%.*})); then TIME=$((${R%.*} + 1)); fi
 fi
