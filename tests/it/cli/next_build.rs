@@ -25,10 +25,7 @@ fn workspace() -> World {
             format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2021\"\n{more}"),
         );
     };
-    write(
-        root.join("Cargo.toml"),
-        "[workspace]\nresolver = \"2\"\nmembers = [\"app\", \"built\"]\n",
-    );
+    write(root.join("Cargo.toml"), "[workspace]\nresolver = \"2\"\nmembers = [\"app\", \"built\"]\n");
     package(
         "app",
         "[dependencies]\npathlib = { path = \"../pathlib\" }\nmacros = { path = \"../macros\" }\nbuilt = { path = \"../built\" }\n",
