@@ -8,9 +8,8 @@
 
 For the day on which scripts/backstop does not run. It needs no cargo, no toolchain and no network. It verifies every
 byte that it may write, and writes down what it is about to do. Nothing is deleted: what has to make way is moved to
-rollback/displaced_ID/ in the store. If it is stopped on the way, give the same command again. Exit codes: 0 done;
-1 done, but not all is as it should be; 2 wrong command line; 3 could not be done, nothing was changed; 4 a rollback
-was interrupted: give the same command again; 5 another run holds the store.
+rollback/displaced_ID/ in the store. Exit codes: 0 done; 1 done, but not all is as it should be; 2 wrong command line;
+3 could not be done, nothing was changed; 4 interrupted: give the same command again; 5 another run holds the store.
 """
 import posix, sys  # These are built in: nothing that lies beside this file is imported here.
 OLDER = f"this needs Python 3.8 or later; without it use scripts/rollback.sh or scripts/backstop"
@@ -21,7 +20,6 @@ import argparse, calendar, collections, errno, fcntl, gzip, hashlib, itertools, 
 import subprocess, tarfile, time, types  # noqa
 from contextlib import suppress
 from os.path import basename, dirname, isdir, islink, join, lexists, realpath, relpath
-# ---- What it tells ---------------------------------------------------------------------------------------------------
 class Stop(Exception):  # The end: an exit code, what is wrong, which paths, and what to do about it.
     def __init__(self, code, text, paths=(), help=""):
         super().__init__(text)
@@ -56,8 +54,7 @@ def replace(path, data):  # Writes a file so that it is the old or the new one a
     sync(new)
     os.replace(new, path)
     sync(dirname(path))
-# ---- What stands at a path: four fields, as the journal has them -----------------------------------------------------
-class State(collections.namedtuple("State", "kind mode size content")):
+class State(collections.namedtuple("State", "kind mode size content")):  # What stands at a path, as in the journal.
     is_dir = property(lambda self: self.kind == "directory")
     is_leaf = property(lambda self: self.kind in ("file", "symlink"))
     is_closed = property(lambda self: self.is_dir and int(self.mode, 8) & 0o300 != 0o300)  # It is opened for a while.
@@ -134,11 +131,10 @@ def read_list(name):  # What a restore point holds of the workspace, and how far
     p.directories, p.ignored, p.foreign = places("directories"), places("ignored"), places("foreign-packages")
     p.unprotected = plain("unprotected-directories")
     p.existed, p.excluded = p.unprotected | plain("root-entries"), ours(f, "excluded", 3)
-    _, _, p.targets = plain("members"), plain("member-exclude"), plain("target-directories") or {"target"}
+    p.members, p.apart, p.targets = plain("members"), plain("member-exclude"), plain("target-directories") or {"target"}
     packages = [(next(f), next(f), [next(f) for _ in range(int(next(f)))]) for _ in range(int([next(f), next(f)][1]))]
     p.crate_roots = {safe(path) for root, _, crates in packages for path in crates if not root}
-    need(backup_id == name)
-    return p
+    return need(backup_id == name) or p
 def select(wanted):  # The restore point that is asked for. `latest` passes over those that no person asked for.
     files, pattern = names_in(STORE + "/metadata") + names_in(ROLLBACK), rf"[\w.-]{{1,64}}_backup_{ID}[.](json|list)"
     names = sorted({file[:-5] for file in files if re.fullmatch(pattern, file, re.A)}, key=lambda name: name[-15:])
@@ -232,6 +228,16 @@ def find_added(point, opened):  # The additions that are to go, and what stays a
         else: going[path] = now
         if now == SPECIAL or is_new and why and not is_directory: stays[path] = why or "it is no file"
     return going, stays
+def taken(point, plan):  # What stays, and cargo will take for a member.
+    found, apart = [], point.ignored | point.apart | point.foreign - {""}
+    going = {path for path, (_, after) in plan.items() if after == NOTHING}
+    for glob in point.members:
+        fit = [""]
+        for part in glob.strip("/").split("/"):
+            fit = [join(up, name) for up in fit for name in names_in(join(ROOT, up)) if matches(part, name)]
+        found += [path for path in fit if isdir(join(ROOT, path)) and path + "/Cargo.toml" not in point.entries]
+    return {path: "cargo will take it for a member: move it away" for path in found
+            if path not in going | point.unprotected and not holds(apart, path)}
 # ---- The plan: for each path what stands there, and what is to stand there -------------------------------------------
 def plan_rollback(point, opened, allowed):
     going, stays = find_added(point, opened)
@@ -282,7 +288,6 @@ def merge(opened, plan, stays, sources):  # All actions, first those on record o
     origins = {**{a.path: a.origin for a in recorded}, **sources}
     action = lambda path: Action(path, firsts.get(path, plan[path][0]), plan[path][1], origins.get(path, ""))
     return [action(path) for path in [*firsts, *sorted(set(plan) - set(firsts))]]
-# ---- Verified copies -------------------------------------------------------------------------------------------------
 def from_archive(point, wanted):  # The pieces of each wanted file, as far as the archive can be read.
     path = f"{STORE}/archives/{basename(point.archive or '?')}"
     with suppress(Exception), gzip.open(path) as data, tarfile.open(fileobj=data, mode="r:", encoding="utf-8") as tar:
@@ -397,10 +402,8 @@ def give(name, owner):  # Run by root, what is new belongs to whom the old belon
         if not stat.S_ISLNK(found.st_mode): os.chmod(name, stat.S_IMODE(found.st_mode))  # It lost its set-id bits.
 def copy(source, to):  # Copies a file or a link to another file system, with mode, time and owner, so that it lasts.
     remove(to)
-    shutil.copy2(source, to, follow_symlinks=False)
-    give(to, os.lstat(source))
-    if islink(to): return
-    sync(to)
+    give(shutil.copy2(source, to, follow_symlinks=False), os.lstat(source))
+    if islink(to) or sync(to): return
     if digest(pieces(source)) != digest(pieces(to)): raise OSError(f"`{source}` was damaged while it was copied")
 def move_out(run, path, to):
     name, part = enter(path), staged(run.id, "part")
@@ -420,7 +423,6 @@ def move_in(run, index, path):  # Moves a staged file or link into place, never 
         if lexists(name): raise FileExistsError(errno.EEXIST, "something appeared there", name) from None
         os.rename(source, name)
     remove(new)
-# ---- The command line ------------------------------------------------------------------------------------------------
 def next_id():  # The present second, or the one after the newest id of the store.
     names = names_in(STORE) + names_in(ROLLBACK) + names_in(STORE + "/metadata")
     last = max(re.findall(ID, " ".join(names) + os.fsdecode(read(STORE + "/store.json"))), default="20000101_000000")
@@ -455,9 +457,8 @@ def main():
     options, _ = parse(), os.umask(0o077)
     for number in (signal.SIGTERM, signal.SIGHUP): signal.signal(number, signal.default_int_handler)
     if not isdir(ROLLBACK): raise Stop(3, f"`{show(STORE)}` is no store; run the script in a store's scripts/")
-    if not options.dry_run:  # The lock is held until this process ends.
-        fcntl.flock(os.open(STORE + "/lock", os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return go(options)
+    lock = None if options.dry_run else os.open(STORE + "/lock", os.O_RDWR | os.O_CREAT, 0o600)
+    return lock and fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB) or go(options)  # Held until this process ends.
 def go(options):
     global ROOT
     opened = None if lexists(closed(open_id())) else read_record(open_id())  # What a script was interrupted in.
@@ -478,19 +479,23 @@ def go(options):
     run.created = opened.created if again else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     run.actions = merge(opened if again else None, plan, stays, sources)
     run.now = {path: now for path, (now, _) in plan.items()}
+    cargo_takes = {} if options.undo else taken(point, plan)
     run.touch = [path for path in sorted(point.crate_roots) if look(path).kind == "file"]
-    print_plan(plan, stays, "the tree before run " + show(base.id) if options.undo else show(point.name))
+    title = "the tree before run " + show(base.id) if options.undo else show(point.name)
+    print_plan(plan, {**stays, **cargo_takes}, title)
     for name, _ in point.roots: name and say(f"note: outside the workspace, not looked at: {show(name)}", 2)
     nothing = all(now == after for now, after in plan.values()) and not opened and not foreign
     if nothing and not options.dry_run: settle()
-    if nothing or options.dry_run: return say("Nothing to do." if nothing else "Dry run, nothing was changed.")
+    end = 1 if cargo_takes or options.undo and stays else 0
+    if nothing or options.dry_run:
+        return say("Nothing to do." if nothing else "Dry run, nothing was changed.") or end
     if not (options.force or os.isatty(0)): raise Stop(3, "stdin is not a terminal", help="if this is right, add -f")
     if not options.force and input("Do this? [y/N] ").lower() not in ("y", "yes"): raise Stop(3, "not confirmed")
     wrong = carry_out(run, not again, bool(opened) or foreign)
     say(f"{'Undone' if options.undo else 'Rolled back'}: {len(run.actions)} changes, {len(wrong)} of them not right")
     say(f"Moved out to: {show(displaced(run.id, ''))}\nUndo this: {show(STORE)}/scripts/rollback.py --undo")
     if wrong: raise Stop(1, "these are not as they should be", wrong)
-    return 1 if options.undo and stays else 0
+    return end
 try: sys.exit(main())
 except (Stop, OSError, ValueError, EOFError, re.error, KeyboardInterrupt) as failure:
     if isinstance(failure, BlockingIOError): failure = Stop(5, "another run holds the store; wait for it to end")

@@ -131,7 +131,7 @@ enter() { # ROOT: goes into the workspace; INSIDE is where the store lies in it,
 }
 # What is wished for, by path: kind, mode, size, content, and where a file comes from. The same of what stands there now
 # (its owner last). What the list knows. What an earlier run recorded (REC), and where in it each path is (RI).
-declare -A WK=() WM=() WZ=() WC=() WO=() NK=() NM=() NZ=() NC=() NO=() RI=() STAYS=() SOURCE=()
+declare -A WK=() WM=() WZ=() WC=() WO=() NK=() NM=() NZ=() NC=() NO=() RI=() STAYS=() SOURCE=() APART=()
 declare -A parents=() NUMBER=() MADE=() ACTED=() CRATE=() ENTRY=() DIRS=() IGNORED=() FOREIGN=() PLAIN=() TARGETS=()
 WISHES=() REC=() TOUCH=() MEMBERS=() LEFT=() CODE=0
 wish() { WISHES+=("$1") WK["$1"]=$2 WM["$1"]=$3 WZ["$1"]=$4 WC["$1"]=$5 WO["$1"]=$6; }
@@ -165,7 +165,7 @@ read_list() { # FILE: the list of a restore point; its entries are wishes
   take_set DIRS directories 2 && take_set IGNORED ignored 2 && take_set FOREIGN foreign-packages 2 && FOREIGN[.]=''
   take_set PLAIN unprotected-directories 1 && take_set PLAIN root-entries 1
   fields excluded 3 && EXCLUDED=("${F[@]}")
-  fields members 1 && MEMBERS=("${F[@]}") && fields member-exclude 1 && take_targets
+  fields members 1 && MEMBERS=("${F[@]}") && take_set APART member-exclude 1 && take_targets
   fields packages 0
   for ((i = N; i > 0; i--)); do
     [[ ${L[AT + 2]-} =~ ^(0|[1-9][0-9]{0,5})$ ]] || damaged "$1"
@@ -244,14 +244,7 @@ built() { # PATH: whether it lies in a target directory
     [[ $p == */* ]] && p=${p%/*} || return 1
   done
 }
-leave() { # PATH WHY: it stays, and is named
-  local glob dir=${1%/*}
-  show "${1#./}" && LEFT+=(" leave alone  $R  ($2)")
-  [[ $1 == */Cargo.toml ]] && ! under FOREIGN "$1" && ! under IGNORED "$1" || return 0
-  for glob in "${MEMBERS[@]}"; do # Cargo will take it for a member.
-    if [[ $dir == ./$glob && ${dir//[!\/]/} == "/${glob//[!\/]/}" ]]; then CODE=1; fi
-  done
-}
+leave() { show "${1#./}" && LEFT+=(" leave alone  $R  ($2)"); } # PATH WHY: it stays, and is named
 find_additions() {
   local path dir why judged=1 seen=() new=() repositories=(.)
   local -A born=() known=() others=()
@@ -376,6 +369,13 @@ for ((i = ${#WISHES[@]} - 1; i >= 0; i--)); do
     STAYS["$path"]=1 && [[ $kind == none ]] || in_the_way "$child"
   done
 done
+IFS='' && for glob in "${MEMBERS[@]}"; do # Cargo takes every directory that fits for a member.
+  for path in ./${glob%/}; do
+    if [[ ! -d $path || ${ENTRY["$path/Cargo.toml"]-}${PLAIN["$path"]-} || ${WK["$path"]-}${STAYS["$path"]-} == none ]] ||
+      under FOREIGN "$path" || under IGNORED "$path" || under APART "$path"; then continue; fi
+    CODE=1 && leave "$path" 'cargo will take it for a member: move it away'
+  done
+done && unset IFS
 verify() { # DIR ORIGIN PATHS: takes those whose content below DIR is right; the others, in BAD
   local dir=$1 origin=$2 path files=() found=()
   BAD=() && shift 2
@@ -445,7 +445,7 @@ if [[ -z $CUT && ${#ACTS[@]} == 0 ]]; then
   [[ $STATE == idle || $DRY ]] || printf 'idle\n' >"$STORE/state"
   printf 'Nothing to do.\n' && exit "$CODE"
 fi
-if [[ $DRY ]]; then printf 'Dry run: nothing was changed.\n' && exit 0; fi
+if [[ $DRY ]]; then printf 'Dry run: nothing was changed.\n' && exit "$CODE"; fi
 if [[ -z $FORCE ]]; then
   [[ -t 0 ]] || stop 3 'stdin is not a terminal; nothing was changed' 'if the plan is right, add -f'
   read -r -p 'Do this? [y/N] ' R && [[ ${R,,} == @(y|yes) ]] || stop 3 'not confirmed; nothing was changed'

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::road::Road;
-use super::row::{Row, SHORT, Tree, row};
+use super::row::{BACK, Row, SHORT, Tree, row};
 use crate::cli::{program, spoil};
 use crate::support::World;
 use crate::support::edit::{self, mkdir, remove, write};
@@ -84,6 +84,10 @@ fn elsewhere() -> Vec<Row> {
             write(w.at("crates/inner/src/lib.rs"), "modified\n");
         })
         .fixture("outside")
+        // rollback.py looks at nothing outside.
+        .runs(BACK, 1)
+        .says("neighbour")
+        .without(&[Road::Python])
         .may_be_refused_by(&[Road::Bash]),
     ]
 }
