@@ -41,8 +41,7 @@ def names_in(directory): return os.listdir(directory) if isdir(directory) else [
 def read(path):  # The bytes of a file; none if it is not there.
     with suppress(FileNotFoundError), open(path, "rb") as file: return file.read()
     return b""
-def remove(path):
-    with suppress(FileNotFoundError): os.unlink(path)
+def remove(path): lexists(path) and os.unlink(path)
 def sync(path):
     fd = os.open(path, os.O_RDONLY)
     os.fsync(fd)
@@ -230,14 +229,13 @@ def find_added(point, opened):  # The additions that are to go, and what stays a
     return going, stays
 def taken(point, plan):  # What stays, and cargo will take for a member.
     found, apart = [], point.ignored | point.apart | point.foreign - {""}
-    going = {path for path, (_, after) in plan.items() if after == NOTHING}
     for glob in point.members:
         fit = [""]
         for part in glob.strip("/").split("/"):
             fit = [join(up, name) for up in fit for name in names_in(join(ROOT, up)) if matches(part, name)]
         found += [path for path in fit if isdir(join(ROOT, path)) and path + "/Cargo.toml" not in point.entries]
     return {path: "cargo will take it for a member: move it away" for path in found
-            if path not in going | point.unprotected and not holds(apart, path)}
+            if plan.get(path, "?")[-1] != NOTHING and path not in point.unprotected and not holds(apart, path)}
 # ---- The plan: for each path what stands there, and what is to stand there -------------------------------------------
 def plan_rollback(point, opened, allowed):
     going, stays = find_added(point, opened)
@@ -321,7 +319,6 @@ def stage(run, todo):  # Writes every new file and link to stage_ID/INDEX, and c
             os.chmod(new, int(a.after.mode, 8))
         os.replace(new, staged(run.id, index))
     if wanted: raise Stop(3, "the archive cannot be read any more", map(show, wanted))
-# ---- Carrying it out -------------------------------------------------------------------------------------------------
 def carry_out(run, is_new, was_open):  # Nothing in the workspace changes before the commit. Gives what is wrong.
     state, journal, earlier = read(STATE), encode(run, "backstop-journal"), open_id() or run.id
     record = f"{ROLLBACK}/displaced_{run.id}.list"
@@ -437,7 +434,7 @@ def point_of(run):  # The restore point that a run is about, or the newest: both
     with suppress(Stop, ValueError): return select(run.target if run else "latest")
     return select("latest")
 def print_plan(plan, stays, title):
-    say(f"   Workspace  {show(ROOT)}\n     Back to  {title}")
+    say(f"   Workspace  {show(ROOT)}\n     Back to  {show(title)}")
     for path, (now, after) in sorted(plan.items()):
         verb = "create" if now == NOTHING else "change mode" if now.same(after) else "replace"
         if after == NOTHING: verb = "remove dir" if now.is_dir else "move out"
@@ -481,14 +478,12 @@ def go(options):
     run.now = {path: now for path, (now, _) in plan.items()}
     cargo_takes = {} if options.undo else taken(point, plan)
     run.touch = [path for path in sorted(point.crate_roots) if look(path).kind == "file"]
-    title = "the tree before run " + show(base.id) if options.undo else show(point.name)
-    print_plan(plan, {**stays, **cargo_takes}, title)
+    print_plan(plan, {**stays, **cargo_takes}, "the tree before run " + base.id if options.undo else point.name)
     for name, _ in point.roots: name and say(f"note: outside the workspace, not looked at: {show(name)}", 2)
     nothing = all(now == after for now, after in plan.values()) and not opened and not foreign
     if nothing and not options.dry_run: settle()
     end = 1 if cargo_takes or options.undo and stays else 0
-    if nothing or options.dry_run:
-        return say("Nothing to do." if nothing else "Dry run, nothing was changed.") or end
+    if nothing or options.dry_run: return say("Nothing to do." if nothing else "Dry run, nothing was changed.") or end
     if not (options.force or os.isatty(0)): raise Stop(3, "stdin is not a terminal", help="if this is right, add -f")
     if not options.force and input("Do this? [y/N] ").lower() not in ("y", "yes"): raise Stop(3, "not confirmed")
     wrong = carry_out(run, not again, bool(opened) or foreign)
