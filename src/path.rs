@@ -225,14 +225,11 @@ impl<'de> Deserialize<'de> for RelPath {
     }
 }
 
-/// Whether a path leads into a version control system's directory, on any file system.
-pub(crate) fn is_version_control(path: &RelPath) -> bool {
-    path.components().any(is_version_control_name)
-}
-
-/// Whether a file name is that of a version control system's directory, in any case: some file systems tell none.
-pub(crate) fn is_version_control_name(name: &OsStr) -> bool {
-    [".git", ".jj", ".hg"].iter().any(|v| name.eq_ignore_ascii_case(v))
+/// Whether a path leads to where a version control system runs programs from, on any file system: what names one is
+/// refused, whoever made it.
+pub(crate) fn runs_programs(path: &RelPath) -> bool {
+    let names = |name: &OsStr| [".git", ".jj", ".hg"].iter().any(|v| name.eq_ignore_ascii_case(v));
+    path.components().any(names)
 }
 
 /// What a symbolic link points at: any bytes but NUL, written in JSON as a [`RelPath`] is.

@@ -8,8 +8,8 @@ use crate::order;
 use crate::path::RelPath;
 use crate::select::gather::look_again;
 use crate::select::git::{GitAnswer, Rules};
-use crate::select::walk::{Found, Walk, look, repository_of};
-use crate::select::{RootDirectory, SkipReason};
+use crate::select::walk::{Found, Walk, look};
+use crate::select::{RootDirectory, SkipReason, repository_of};
 use crate::store::Store;
 
 /// Why something that was added stays where it is.

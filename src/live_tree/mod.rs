@@ -46,6 +46,8 @@ pub(crate) struct LiveTree {
     pub(crate) left: order::Map<RootedPath, LeftAlone>,
     /// Everything that a directory would have to be emptied of before it can go, and that stays.
     pub(crate) staying: order::Set<RootedPath>,
+    /// Working trees of other repositories, where the restore point has something.
+    pub(crate) occupied: Vec<RootedPath>,
     /// Packages born since, by directory.
     pub(crate) born: Vec<Place>,
     /// Where git stands now.
@@ -70,6 +72,7 @@ impl LiveTree {
             added: order::Map::new(),
             left: order::Map::new(),
             staying: order::Set::new(),
+            occupied: Vec::new(),
             born: Vec::new(),
             git: crate::select::git::state(store.root()),
         };
@@ -85,6 +88,9 @@ impl LiveTree {
             let additions = additions(store, &root, manifest)?;
             present.take_additions(&root.root.name, &tree, additions, context)?;
         }
+        let others = present.left.iter().filter(|(_, why)| **why == LeftAlone::OtherCheckout);
+        let held = others.filter(|(at, _)| manifest.holds_below(&at.root, &at.path));
+        present.occupied = held.map(|(at, _)| at.clone()).collect();
         Ok(present)
     }
 
@@ -102,6 +108,11 @@ impl LiveTree {
         files.filter_map(package).collect()
     }
 
+    /// Whether a path lies in the working tree of another repository, whatever the restore point has there.
+    pub(crate) fn is_others(&self, root: &RootName, path: &RelPath) -> bool {
+        self.occupied.iter().any(|at| at.root == *root && path.is_in(&at.path))
+    }
+
     /// Whether the content that an entry asks for does not stand at its place; the mode does not count.
     pub(crate) fn differs(&self, entry: &Entry) -> bool {
         let wanted = FileState::wanted(entry);
@@ -116,6 +127,7 @@ impl LiveTree {
         self.added.retain(|at, _| these(&at.root));
         self.left.retain(|at, _| these(&at.root));
         self.staying.retain(|at| these(&at.root));
+        self.occupied.retain(|at| these(&at.root));
         self.born.retain(|place| these(&place.root));
         self
     }
@@ -193,7 +205,8 @@ impl LiveTree {
             };
             entries.insert(key.clone(), candidate);
         };
-        self.known.iter().chain(&self.added).for_each(|(key, state)| add(key, state));
+        let ours = |(at, _): &(&RootedPath, &FileState)| !self.is_others(&at.root, &at.path);
+        self.known.iter().chain(&self.added).filter(ours).for_each(|(key, state)| add(key, state));
         let keys: Vec<RootedPath> = entries.keys().cloned().collect();
         for RootedPath { root, path } in keys {
             for parent in path.ancestors() {

@@ -57,7 +57,7 @@ fn nesting_fault(manifest: &Manifest) -> Option<String> {
                 return Some(format!("has an entry whose directory is none: {}", entry.shown()));
             }
         }
-        if crate::path::is_version_control(&entry.path) {
+        if crate::path::runs_programs(&entry.path) {
             return Some(format!("has an entry of a version control system: {}", entry.shown()));
         }
         if entry.kind == Kind::Directory {

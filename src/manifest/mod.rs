@@ -26,7 +26,7 @@ pub use members::MemberGlobs;
 pub use names::{Id, InvalidId, Label, Mode, PRE_ROLLBACK};
 pub(crate) use rooted::shown;
 pub use rooted::{RootName, RootedPath};
-pub use scope::{Origin, Pattern, Place, Scope};
+pub use scope::{Checkout, Origin, Pattern, Place, Repository, Scope};
 pub(crate) use sums::kind_fields;
 pub use sums::{root_hash, totals};
 

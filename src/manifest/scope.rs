@@ -71,6 +71,50 @@ pub struct Scope {
     /// Patterns of the settings that brought files in: one that they name later is an addition. Absent in older ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub included: Vec<Pattern>,
+    /// The tops of working trees with a repository of their own that were looked into: one that stands anywhere else later
+    /// is another's. Absent in older ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkouts: Option<Vec<Checkout>>,
+}
+
+impl Scope {
+    /// Whether the working tree of `repository` that stands at a place now is not the one that stood there then. `None`
+    /// where nobody wrote down which there were.
+    pub(crate) fn came_since(&self, root: &RootName, path: &RelPath, repository: Repository) -> Option<bool> {
+        let known = self.checkouts.as_ref()?.iter().find(|c| c.root == *root && c.path == *path);
+        // What was a submodule has its repository elsewhere; a clone in its place brings its own.
+        let replaced = |then: Repository| then == Repository::Elsewhere && repository == Repository::Own;
+        Some(known.is_none_or(|c| replaced(c.repository)))
+    }
+}
+
+/// A working tree with a repository of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Checkout {
+    /// The root that it lies in.
+    #[serde(default, skip_serializing_if = "RootName::is_workspace")]
+    pub root: RootName,
+    /// Its top, below that root.
+    pub path: RelPath,
+    /// Where its repository lay.
+    pub repository: Repository,
+}
+
+/// Where the repository of a working tree lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Repository {
+    /// In the tree's own top directory: a clone.
+    Own,
+    /// Elsewhere, for this tree alone: most often a submodule.
+    Elsewhere,
+    /// Elsewhere, for several trees (`git worktree add`, and what other systems have like it).
+    Shared,
+    /// Nowhere: what leads to it leads to nothing.
+    Gone,
 }
 
 /// A place below a root.

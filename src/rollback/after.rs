@@ -54,6 +54,11 @@ impl<'a> After<'a> {
         holding.map(|(name, dir)| (name, dir.as_path())).max_by_key(|(_, dir)| dir.as_os_str().len())
     }
 
+    /// The directory of a root.
+    pub(super) fn directory_of(&self, root: &RootName) -> Option<&Path> {
+        self.roots.get(root).map(PathBuf::as_path)
+    }
+
     /// The manifest that a trouble's place is, or the one of the directory that it is.
     pub(super) fn manifest_at(&self, place: &Path) -> Option<RootedPath> {
         let is_manifest = place.file_name().is_some_and(|name| name == "Cargo.toml");

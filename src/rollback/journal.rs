@@ -297,7 +297,7 @@ fn decode(mut r: FieldReader<'_>) -> Option<Journal> {
     let root_path = |r: &mut FieldReader<'_>| -> Option<RootedPath> {
         let at = RootedPath { root: r.text()?.into(), path: RelPath::from_bytes(r.next()?).ok()? };
         // No plan ever names one, so it was not a rollback that wrote this.
-        (!crate::path::is_version_control(&at.path)).then_some(at)
+        (!crate::path::runs_programs(&at.path)).then_some(at)
     };
     let unlock = list(r, "unlock", |r| Some((root_path(r)?, r.parse()?)))?;
     let touch = list(r, "touch", root_path)?;

@@ -18,9 +18,9 @@ use crate::fsx::Change;
 use crate::live_tree::{FileState, LeftAlone, LiveTree, PathFilter};
 use crate::manifest::{Entry, Manifest, Package, Place, Reason, Root, RootName, RootedPath, shown};
 use crate::order;
-use crate::path::{RelPath, clean, is_version_control_name, relative, show_path, show_text};
-use crate::select::SkipReason;
-use crate::select::walk::{Walk, repository_of};
+use crate::path::{RelPath, clean, relative, show_path, show_text};
+use crate::select::walk::Walk;
+use crate::select::{SkipReason, is_version_control, repository_of};
 use crate::store::Store;
 
 /// The actions of a plan under way.
@@ -85,6 +85,7 @@ impl Leftovers<'_> {
                     troubles.extend(since.map(Member::came_since));
                     troubles.extend(left.iter().filter_map(|(at, why)| steers(&after.workspace, at, why)));
                 }
+                troubles.extend(self.occupied(&after));
                 for (directory, package) in recorded.iter().zip(&self.manifest.packages) {
                     if self.was_member(package)
                         && self.options.asked.packages.contains(&package.name)
@@ -109,6 +110,18 @@ impl Leftovers<'_> {
                     .collect());
             }
         }
+    }
+
+    /// Working trees of other repositories that stand where the restore point has something.
+    fn occupied(&self, after: &After<'_>) -> Vec<Trouble> {
+        let asked = |at: &&RootedPath| {
+            self.selection.holds(&at.root, &at.path) || self.selection.leads_to(&at.root, &at.path)
+        };
+        let full = |at: &RootedPath| Some(after.directory_of(&at.root)?.join(&at.path));
+        let places = self.present.occupied.iter().filter(asked).filter_map(full);
+        let problem = "is the working tree of another repository since the restore point: it stays as it is, and what \
+                       the restore point has there does not go back; move it away, then roll back again";
+        places.map(|place| Trouble { places: vec![place], problem: problem.into() }).collect()
     }
 
     /// The directories of the packages that the restore point knows.
@@ -221,8 +234,7 @@ impl Leftovers<'_> {
         if excluded.iter().any(|pattern| crate::glob::matches(pattern, &at.root, &at.path)) {
             return Some(LeftAlone::Excluded.to_string());
         }
-        if full.file_name().is_some_and(is_version_control_name) || (is_dir && repository_of(full).is_some())
-        {
+        if is_version_control(full) || (is_dir && repository_of(full).is_some()) {
             return Some(LeftAlone::OtherCheckout.to_string());
         }
         let skip = [(self.store.layout().dir().to_path_buf(), SkipReason::Store)];

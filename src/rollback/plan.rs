@@ -93,7 +93,8 @@ pub(crate) fn needed(manifest: &Manifest, present: &LiveTree, selection: &PathFi
     (0..manifest.entries.len())
         .filter(|i| {
             let e = &manifest.entries[*i];
-            reached.contains(e.root.as_str()) && selection.holds(&e.root, &e.path) && present.differs(e)
+            let asked = selection.holds(&e.root, &e.path) && !present.is_others(&e.root, &e.path);
+            reached.contains(e.root.as_str()) && asked && present.differs(e)
         })
         .collect()
 }
@@ -113,7 +114,8 @@ pub(crate) fn plan(
     let mut unchanged = 0;
     for (index, entry) in manifest.entries.iter().enumerate() {
         let key = entry.place();
-        if !present.roots.iter().any(|r| r.root.name == entry.root) {
+        let reached = present.roots.iter().any(|r| r.root.name == entry.root);
+        if !reached || present.is_others(&entry.root, &entry.path) {
             continue;
         }
         let asked = selection.holds(&entry.root, &entry.path);
@@ -279,7 +281,10 @@ fn crate_roots_to_touch(
     if actions.iter().all(seen) {
         return order::Set::new();
     }
-    let stands = |at: &RootedPath| matches!(present.known.get(at), Some(FileState::File { .. }));
+    let stands = |at: &RootedPath| {
+        matches!(present.known.get(at), Some(FileState::File { .. }))
+            && !present.is_others(&at.root, &at.path)
+    };
     order::gather(roots.into_iter().filter(stands))
 }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::SkipReason;
 use super::git::{GitAnswer, Rules};
-use super::walk::{Walk, Walked, look, repository_of};
+use super::repository::repository_of;
+use super::walk::{Walk, Walked, look};
 use crate::order;
 use crate::path::{RelPath, show_path};
 
@@ -57,7 +58,17 @@ pub(super) fn gather(walk: &Walk<'_>, packages: &[Option<RelPath>]) -> Gathered 
 
 /// Walks a package that an ignore rule or a target directory hides.
 pub(crate) fn look_again(walk: &Walk<'_>, walked: &mut Walked, directory: &RelPath, notes: &mut Vec<String>) {
+    if let Some(others) = walk.since_above(directory) {
+        if !walked.pruned.iter().any(|(path, _)| *path == others) {
+            walked.pruned.push((others, SkipReason::OtherCheckout));
+        }
+        return;
+    }
     let full = walk.root.join(directory);
+    let tops = std::iter::once(directory.clone()).chain(directory.ancestors());
+    walked
+        .checkouts
+        .extend(tops.filter_map(|dir| Some((dir.clone(), repository_of(&walk.root.join(&dir))?))));
     let (rules, judged) = judge(&full, &show_path(&full), notes);
     let broken = match &rules.answer {
         GitAnswer::Broken(why) => Some((directory.clone(), why.clone())),
@@ -119,5 +130,6 @@ fn merge(walk: &Walk<'_>, walked: &mut Walked, directory: &RelPath, more: Walked
     order::sort(&mut walked.ignored);
     walked.ignored.dedup();
     walked.errors.extend(more.errors);
+    walked.checkouts.extend(more.checkouts);
     walked.unjudged.extend(more.unjudged);
 }

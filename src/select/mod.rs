@@ -1,6 +1,6 @@
 //! Which files a restore point protects, each with the reasons why.
 //!
-//! **Invariant (I2):** the store is never protected, nor are target directories, `.git`, `.jj` and `.hg`; what git
+//! **Invariant (I2):** the store is never protected, nor are target directories and version control's own; what git
 //! tracks inside a target directory is.
 
 mod area;
@@ -12,6 +12,7 @@ pub(crate) mod git;
 pub(crate) mod inputs;
 pub(crate) mod read;
 mod report;
+mod repository;
 mod secrets;
 mod set;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use crate::error::Result;
 use crate::workspace::Workspace;
 
 pub use inputs::Reader;
+pub(crate) use repository::{is_version_control, repository_of};
 pub use set::{
     Candidate, InputGap, ProtectedSet, RootDirectory, SkipReason, Skipped, Unprotected, UnprotectedInput,
 };

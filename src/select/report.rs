@@ -4,7 +4,7 @@ use super::area::{Area, by_directory, owners};
 use super::chosen::{STEERING, reasons_of};
 use super::{SkipReason, Skipped, Unprotected};
 use crate::glob;
-use crate::manifest::{FileKind, Pattern, Place, Scope, shown};
+use crate::manifest::{Checkout, FileKind, Pattern, Place, Scope, shown};
 use crate::order;
 use crate::path::RelPath;
 use crate::workspace::Workspace;
@@ -62,6 +62,7 @@ pub(super) fn scope(
     included: Vec<Pattern>,
 ) -> Scope {
     let mut scope = Scope { whole_workspace, excluded, included, ..Scope::default() };
+    let mut checkouts = order::Set::new();
     for area in areas {
         let place = |path: Option<RelPath>| Place { root: area.name.clone(), path };
         let is_workspace = area.name.is_workspace();
@@ -81,6 +82,11 @@ pub(super) fn scope(
         scope.directories.extend(area.packages.iter().map(|(path, _)| place(path.clone())));
         scope.directories.extend(area.steering.iter().map(|dir| place(Some(dir.clone()))));
         let walked = &area.gathered.walked;
+        checkouts.extend(walked.checkouts.iter().map(|(path, repository)| Checkout {
+            root: area.name.clone(),
+            path: path.clone(),
+            repository: *repository,
+        }));
         let ignored = walked.ignored.iter().filter(|path| {
             // What is protected although it is ignored is judged by its entry.
             area.chosen.get(*path).is_none_or(|chosen| chosen.is_directory())
@@ -101,6 +107,7 @@ pub(super) fn scope(
     scope.directories.dedup();
     order::sort(&mut scope.ignored);
     order::sort(&mut scope.foreign_packages);
+    scope.checkouts = Some(checkouts.into_iter().collect());
     scope
 }
 

@@ -16,16 +16,14 @@ use walkdir::WalkDir;
 
 use super::SkipReason;
 use super::git::{GitAnswer, Rules};
-use crate::manifest::{FileKind, Manifest, RootName};
+use super::repository::{is_version_control, repository_of};
+use crate::manifest::{FileKind, Manifest, Repository, RootName};
 use crate::order;
 use crate::path::{RelPath, show_path};
 
 const CACHEDIR_SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
 /// No store's header is longer; more is not read of a file that happens to have its name.
 const STORE_HEADER_LIMIT: u64 = 64 * 1024;
-
-/// No file that says where a repository lies is longer.
-const GIT_FILE_LIMIT: u64 = 64 * 1024;
 
 /// What a walk found.
 #[derive(Debug, Clone)]
@@ -49,6 +47,8 @@ pub(crate) struct Walked {
     pub(crate) errors: Vec<(RelPath, String)>,
     /// What git ignores by the rules that were met, directories collapsed.
     pub(crate) ignored: Vec<RelPath>,
+    /// The tops of working trees with a repository of their own that were entered.
+    pub(crate) checkouts: Vec<(RelPath, Repository)>,
     /// Embedded repositories that git cannot judge, and why.
     pub(crate) unjudged: Vec<(RelPath, String)>,
 }
@@ -151,7 +151,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let checkout = if is_dir { self.checkout(entry.path(), &path, level, below) } else { None };
-            let others = checkout == Some(Checkout::Others)
+            let others = checkout.is_some_and(|(_, whose)| whose == Checkout::Others)
                 || (level.of_others.as_ref().is_some_and(|tree| !self.reaches(tree, entry.path())));
             if others || level.rules.ignores(below) {
                 if is_dir {
@@ -165,7 +165,10 @@ impl<'a> Walk<'a> {
                 hollow.push(path.clone());
             }
             let tracked = level.rules.tracks_though_ignored(below);
-            if let Some(checkout) = checkout.filter(|_| self.ask_embedded) {
+            if let Some((repository, _)) = checkout {
+                out.checkouts.push((path.clone(), repository));
+            }
+            if let Some((_, checkout)) = checkout.filter(|_| self.ask_embedded) {
                 let rules = Rules::ask(entry.path());
                 if let GitAnswer::Broken(why) = &rules.answer {
                     out.unjudged.push((path.clone(), why.clone()));
@@ -187,7 +190,7 @@ impl<'a> Walk<'a> {
     pub(crate) fn never(&self, path: &Path, is_dir: bool) -> Option<SkipReason> {
         let name = path.file_name()?;
         // `.git` is a file in submodules and worktrees.
-        if crate::path::is_version_control_name(name) {
+        if is_version_control(path) {
             return Some(SkipReason::VersionControl);
         }
         if let Some((_, why)) = self.skip.iter().find(|(skip, _)| skip == path) {
@@ -209,11 +212,31 @@ impl<'a> Walk<'a> {
         in_it.any(|package| path.starts_with(package) || package.starts_with(path))
     }
 
-    /// Whose working tree a directory is; `None` where it has no repository of its own.
-    fn checkout(&self, full: &Path, path: &RelPath, level: &Level, below: &[u8]) -> Option<Checkout> {
+    /// Whose working tree a directory is, and where its repository lies; `None` where it has none of its own.
+    fn checkout(
+        &self,
+        full: &Path,
+        path: &RelPath,
+        level: &Level,
+        below: &[u8],
+    ) -> Option<(Repository, Checkout)> {
         let repository = repository_of(full)?;
+        Some((repository, self.whose(repository, full, path, level, below)))
+    }
+
+    fn whose(
+        &self,
+        repository: Repository,
+        full: &Path,
+        path: &RelPath,
+        level: &Level,
+        below: &[u8],
+    ) -> Checkout {
+        if self.came_since(path, repository) == Some(true) {
+            return Checkout::Others;
+        }
         if self.packages.iter().any(|package| package == full) {
-            return Some(Checkout::Ours);
+            return Checkout::Ours;
         }
         let partly = self.packages.iter().any(|package| package.starts_with(full));
         let judged = level.rules.answer == GitAnswer::Working;
@@ -227,11 +250,26 @@ impl<'a> Walk<'a> {
                 Repository::Gone => true,
             };
         let held = self.against.is_none_or(|(manifest, root)| manifest.holds_below(root, path));
-        Some(match (ours && held, partly) {
+        match (ours && held, partly) {
             (true, _) => Checkout::Ours,
             (false, true) => Checkout::Partly,
             (false, false) => Checkout::Others,
-        })
+        }
+    }
+
+    /// Whether a working tree came since the restore point that the root is held against, where anybody can say.
+    fn came_since(&self, path: &RelPath, repository: Repository) -> Option<bool> {
+        let (manifest, root) = self.against?;
+        manifest.scope.came_since(root, path, repository)
+    }
+
+    /// The working tree that holds `path`, or is it, and came since the restore point.
+    pub(crate) fn since_above(&self, path: &RelPath) -> Option<RelPath> {
+        let since = |dir: &RelPath| {
+            let repository = repository_of(&self.root.join(dir));
+            repository.is_some_and(|repository| self.came_since(dir, repository) == Some(true))
+        };
+        std::iter::once(path.clone()).chain(path.ancestors()).find(since)
     }
 
     /// Finds what git tracks inside a target directory.
@@ -278,45 +316,6 @@ fn is_the_machines(path: &Path, is_dir: bool) -> bool {
     }
     let has = |name: &&str| path.join(name).symlink_metadata().is_ok_and(|meta| meta.is_file());
     is_dir && name != b".cargo" && [".package-cache", ".global-cache"].iter().any(has)
-}
-
-/// Where the repository of a working tree lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Repository {
-    /// In the tree's own top directory: a clone.
-    Own,
-    /// Elsewhere, for this tree alone: most often a submodule.
-    Elsewhere,
-    /// Elsewhere, for several trees (`git worktree add`, and what other systems have like it).
-    Shared,
-    /// Nowhere: what leads to it leads to nothing.
-    Gone,
-}
-
-/// The repository of the working tree whose top a directory is; `None` where it is no such top.
-pub(crate) fn repository_of(directory: &Path) -> Option<Repository> {
-    let git = directory.join(".git");
-    match git.symlink_metadata() {
-        Ok(meta) if meta.is_file() => {
-            let mut text = String::new();
-            let read = File::open(&git).and_then(|file| file.take(GIT_FILE_LIMIT).read_to_string(&mut text));
-            let at = text.strip_prefix("gitdir:").filter(|_| read.is_ok());
-            let at = at.map_or_else(|| git.clone(), |at| directory.join(at.trim()));
-            // Where the path is another machine's (a container's), its name still tells what it was.
-            let linked = at.parent().and_then(Path::file_name).is_some_and(|above| above == "worktrees");
-            return Some(match (linked || at.join("commondir").exists(), at.join("HEAD").exists()) {
-                (true, _) => Repository::Shared,
-                (false, true) => Repository::Elsewhere,
-                (false, false) => Repository::Gone,
-            });
-        }
-        // An empty directory of that name, as the tests of other programs make them, is none.
-        Ok(_) if git.join("HEAD").symlink_metadata().is_ok() => return Some(Repository::Own),
-        _ => {}
-    }
-    let other = [".jj/repo", ".hg/requires", ".sl/requires"];
-    let has = |name: &&str| directory.join(name).symlink_metadata().is_ok();
-    other.iter().any(has).then_some(Repository::Shared)
 }
 
 fn kind_of(meta: &Metadata) -> Result<FileKind, &'static str> {

@@ -9,7 +9,8 @@ use backstop::live_tree::{LeftAlone, Look};
 use backstop::rollback::{RollbackOptions, RollbackPlan};
 
 use crate::support::edit::{link, mkdir, remove, write};
-use crate::support::{TempDir, World};
+use crate::support::tree::assert_same;
+use crate::support::{Picture, TempDir, World};
 
 /// A workspace at `ws` whose root manifest is `root`, with packages in the directories named.
 pub(crate) fn workspace(ws: &str, root: &str, packages: &[&str]) -> World {
@@ -342,4 +343,152 @@ fn what_a_pattern_or_a_watched_directory_would_bring_in_is_an_addition() {
     );
     world.undo();
     crate::support::tree::assert_same(&world.picture(), &before, "undone");
+}
+
+/// The places of a plan's findings.
+fn places(plan: &RollbackPlan) -> Vec<&str> {
+    plan.findings.iter().map(|f| f.place.as_str()).collect()
+}
+
+#[test]
+fn a_directory_that_is_another_repositorys_working_tree_since_stays_whole_and_is_named() {
+    type Since = fn(&World, &str);
+    let cases: &[(&str, Since)] = &[
+        ("a submodule", |w, origin| {
+            git(&w.root, &["rm", "-rqf", "crates/b"]);
+            git(&w.root, &["submodule", "--quiet", "add", origin, "crates/b"]);
+        }),
+        ("a clone that the index does not know of", |w, origin| {
+            remove(w.at("crates/b"));
+            git(&w.root, &["clone", "-q", origin, "crates/b"]);
+        }),
+        ("a repository that was made there", |w, _| commit(w.at("crates/b"))),
+        ("a linked worktree", |w, _| {
+            remove(w.at("crates/b"));
+            git(&w.root, &["worktree", "add", "-q", "crates/b", "-b", "other"]);
+        }),
+        ("a Fossil checkout", |w, _| write(w.at("crates/b/.fslckout"), "x")),
+        ("a Subversion working copy", |w, _| write(w.at("crates/b/.svn/wc.db"), "x")),
+    ];
+    for (scope, cases) in [("packages", cases), ("workspace", &cases[..1])] {
+        for (what, since) in cases {
+            let root = format!("{VIRTUAL}[workspace.metadata.backstop]\nscope = \"{scope}\"\n");
+            let world = workspace("ws", &root, &["crates/a", "crates/b"]);
+            write(world.at(".gitignore"), "/backup/\n");
+            let origin = world.temp.path().join("origin");
+            package(&world, "../origin", "");
+            write(origin.join("src/more.rs"), "theirs\n");
+            commit(&origin);
+            commit(&world.root);
+            world.backup();
+            since(&world, origin.to_str().unwrap());
+            write(world.at("crates/b/src/lib.rs"), "theirs\n");
+            write(world.at("crates/b/src/new.rs"), "theirs\n");
+            write(world.at("crates/a/src/lib.rs"), "mine\n");
+            let before = Picture::take(&world.at("crates/b"), &[]);
+            let plan = world.plan(&RollbackOptions::default());
+            assert!(left(&plan).contains(&"crates/b"), "{what}: {:?}", plan.left_alone);
+            assert!(places(&plan).contains(&"crates/b"), "{what}: {:?}", plan.findings);
+            world.rollback(&RollbackOptions::default());
+            assert_same(&Picture::take(&world.at("crates/b"), &[]), &before, what);
+            assert_eq!(read(world.at("crates/a/src/lib.rs")), "pub fn one() {}\n", "{what}");
+            // What the finding says works.
+            fs::rename(world.at("crates/b"), world.temp.path().join("away")).unwrap();
+            assert_eq!(places(&world.plan(&RollbackOptions::default())), [""; 0], "{what}");
+            world.rollback(&RollbackOptions::default());
+            assert_eq!(read(world.at("crates/b/src/lib.rs")), "pub fn one() {}\n", "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_clone_in_the_place_of_a_submodule_stays_whole() {
+    let world = workspace("ws", VIRTUAL, &["crates/a"]);
+    write(world.at(".gitignore"), "/backup/\n");
+    let origin = world.temp.path().join("origin");
+    write(origin.join("data"), "then\n");
+    commit(&origin);
+    commit(&world.root);
+    git(&world.root, &["submodule", "--quiet", "add", origin.to_str().unwrap(), "crates/a/sub"]);
+    world.backup();
+    remove(world.at("crates/a/sub"));
+    git(&world.root, &["clone", "-q", origin.to_str().unwrap(), "crates/a/sub"]);
+    write(world.at("crates/a/sub/data"), "theirs\n");
+    write(world.at("crates/a/sub/new"), "theirs\n");
+    let plan = world.plan(&RollbackOptions::default());
+    assert_eq!((places(&plan), plan.actions.len()), (vec!["crates/a/sub"], 0), "{:?}", plan.actions);
+}
+
+#[test]
+fn a_hidden_package_that_became_a_clone_stays_whole() {
+    let world = workspace("ws", "[workspace]\nmembers = [\"repos/own\"]\n", &["repos/own"]);
+    write(world.at(".gitignore"), "/repos/\n/backup/\n");
+    commit(&world.root);
+    world.backup();
+    commit(world.at("repos/own"));
+    write(world.at("repos/own/new"), "theirs\n");
+    write(world.at("repos/own/src/lib.rs"), "theirs\n");
+    let plan = world.plan(&RollbackOptions::default());
+    assert_eq!((places(&plan), plan.actions.len()), (vec!["repos/own"], 0), "{:?}", plan.actions);
+}
+
+#[test]
+fn working_trees_of_every_version_control_system_are_anothers() {
+    let marks = [
+        "x/.svn/wc.db",
+        "x/.bzr/checkout/format",
+        "x/.pijul/pristine/db",
+        "x/_darcs/format",
+        "x/.fslckout",
+        "x/_FOSSIL_",
+        "x/CVS/Entries",
+        "x/.hg/requires",
+        "x/.jj/repo/x",
+        "x/.sl/requires",
+    ];
+    for (scope, marks) in [("packages", &marks[..]), ("workspace", &marks[..1])] {
+        for mark in marks {
+            let root = format!("{VIRTUAL}[workspace.metadata.backstop]\nscope = \"{scope}\"\n");
+            let world = workspace("ws", &root, &["crates/a"]);
+            let tree = |at: &str| {
+                write(world.at(at).join(mark), "x");
+                write(world.at(at).join("x/work/file"), "theirs\n");
+            };
+            tree("crates/a/then");
+            let report = world.backup();
+            let held = |e: &backstop::manifest::Entry| e.path.as_path().starts_with("crates/a/then/x");
+            assert!(!report.manifest.entries.iter().any(held), "{mark}: kept");
+            tree("crates/a/since");
+            let before = world.picture();
+            let plan = world.plan(&RollbackOptions::default());
+            assert_eq!(left(&plan), ["crates/a/since/x", "crates/a/then/x"], "{mark}");
+            assert!(plan.actions.is_empty(), "{mark}: {:?}", plan.actions);
+            assert_same(&world.picture(), &before, mark);
+        }
+    }
+}
+
+#[test]
+fn a_workspace_that_is_a_working_copy_itself_is_protected_without_its_systems_own_files() {
+    for mark in [".svn/entries", "CVS/Entries", "_darcs/format", ".fslckout"] {
+        let world = workspace("ws", "", &[]);
+        package(&world, "../ws", "");
+        // Old Subversion and CVS have theirs in every directory.
+        for dir in ["", "src", "src/deep"] {
+            write(world.at(dir).join(mark), "x");
+        }
+        write(world.at("src/deep/mod.rs"), "then\n");
+        write(world.at("src/cvs/mod.rs"), "a module\n");
+        if !mark.contains('/') || mark.starts_with('_') {
+            remove(world.at("src").join(mark.split('/').next().unwrap()));
+            remove(world.at("src/deep").join(mark.split('/').next().unwrap()));
+        }
+        let held: Vec<String> = world.backup().manifest.entries.iter().map(|e| e.path.to_string()).collect();
+        assert!(
+            ["src/deep/mod.rs", "src/cvs/mod.rs"].iter().all(|f| held.iter().any(|h| h == f)),
+            "{held:?}"
+        );
+        let own = mark.split('/').next().unwrap();
+        assert!(!held.iter().any(|path| path.split('/').any(|part| part == own)), "{held:?}");
+    }
 }
