@@ -25,7 +25,7 @@ pub(crate) fn scalars(toml: &[u8]) -> Option<Vec<Scalar>> {
     Some(Document::read(toml)?.scalars)
 }
 
-/// A document: its scalars, and its tables, which may hold none.
+/// A document: its scalars, and its tables and arrays, which may hold none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Document {
     /// Its scalars in their order.
@@ -174,6 +174,7 @@ impl Reader<'_> {
     }
 
     fn array(&mut self, path: &mut Vec<String>, depth: usize) -> Option<()> {
+        self.found.tables.push(path.clone());
         path.push(String::new());
         loop {
             self.skip(true)?;

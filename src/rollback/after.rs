@@ -112,7 +112,7 @@ impl<'a> After<'a> {
     }
 
     /// The names in a directory, sorted.
-    fn names(&self, dir: &Path) -> Vec<OsString> {
+    pub(super) fn names(&self, dir: &Path) -> Vec<OsString> {
         let live = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
         let first = self.changed.partition_point(|(path, _)| path.as_path() < dir);
         let below =

@@ -9,6 +9,7 @@ use walkdir::WalkDir;
 use super::after::After;
 use super::journal::{Action, Journal, Origin, Purpose};
 use super::options::RollbackOptions;
+use super::sources::{Stray, strays};
 use super::trees::Trees;
 use super::verdict::{Member, Trouble, Verdict, judge};
 use crate::check::Finding;
@@ -73,6 +74,19 @@ impl Leftovers<'_> {
                     Err(why) => drop(stays.insert(directory, why)),
                 }
             }
+            let sources = strays(&after, self.manifest, &self.recorded());
+            let mut kept = Vec::new();
+            for stray in sources {
+                match self.take_stray(&stray, left)? {
+                    Taken::Went(actions_of_it) => {
+                        left.remove(&stray.at);
+                        actions_of_it.into_iter().for_each(|a| drop(actions.insert(a.place(), a)));
+                        cleared = true;
+                    }
+                    Taken::Stays(why) => kept.push(came_since(&stray, &why)),
+                    Taken::Meant => {}
+                }
+            }
             if !cleared {
                 let Verdict { members, mut troubles } = verdict;
                 let recorded = self.recorded();
@@ -86,6 +100,7 @@ impl Leftovers<'_> {
                     troubles.extend(left.iter().filter_map(|(at, why)| steers(&after.workspace, at, why)));
                 }
                 troubles.extend(self.occupied(&after));
+                troubles.extend(kept);
                 for (directory, package) in recorded.iter().zip(&self.manifest.packages) {
                     if self.was_member(package)
                         && self.options.asked.packages.contains(&package.name)
@@ -224,6 +239,28 @@ impl Leftovers<'_> {
         Ok(Ok(actions))
     }
 
+    /// A source that a build takes, and that came since as far as anybody can say: out with it, as with all that came since,
+    /// though git ignores it.
+    fn take_stray(&self, stray: &Stray, left: &order::Map<RootedPath, LeftAlone>) -> Result<Taken> {
+        let at = &stray.at;
+        if self.present.is_others(&at.root, &at.path) {
+            return Ok(Taken::Meant);
+        }
+        let above = std::iter::once(at.path.clone()).chain(at.path.ancestors());
+        let why = above.into_iter().find_map(|path| left.get(&RootedPath::new(&at.root, &path)));
+        let kept = self.why_kept(at);
+        // What may have been there, what somebody wants to keep or did not ask for, is meant to be built.
+        match (why, kept) {
+            (Some(LeftAlone::Ignored), None) => Ok(match self.take_whole(at, left)? {
+                Ok(actions) => Taken::Went(actions),
+                Err(why) => Taken::Stays(why),
+            }),
+            (Some(why), None) => Ok(Taken::Stays(why.to_string())),
+            (_, Some(why)) if stray.breaks => Ok(Taken::Stays(why)),
+            _ => Ok(Taken::Meant),
+        }
+    }
+
     fn roots(&self) -> Vec<Root> {
         self.present.roots.iter().map(|r| r.root.clone()).collect()
     }
@@ -268,6 +305,21 @@ impl Leftovers<'_> {
         }
         Ok(())
     }
+}
+
+/// What becomes of a source that came since.
+enum Taken {
+    Went(Vec<Action>),
+    Stays(String),
+    Meant,
+}
+
+fn came_since(stray: &Stray, why: &str) -> Trouble {
+    let problem = format!(
+        "came since the restore point and stays ({why}): {}; move it away for the build as it was",
+        stray.effect
+    );
+    Trouble { places: vec![stray.place.clone()], problem }
 }
 
 /// A file that came since, stays because git ignores it, and steers every build.

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::after::After;
+use super::requirements::{Dependency, dependencies, is_dependencies};
 use crate::order;
 use crate::path::{clean, relative, show_path, show_text};
 use crate::toml::Document;
@@ -126,7 +127,7 @@ impl Judge<'_, '_> {
             }
         }
         for replaced in self.root.clone().strings(&["patch", "*", "*", "path"]) {
-            self.path_dependency(root, "[patch]", clean(&root.join(replaced)));
+            self.path_dependency(root, &Dependency::patch(clean(&root.join(replaced))));
         }
         self.names();
         self.circles();
@@ -179,13 +180,29 @@ impl Judge<'_, '_> {
             );
         }
         self.out.members.push(Member { directory: directory.clone(), by, manifest: manifest.clone() });
-        self.inherited(&place, &manifest);
-        for (name, path, dev) in dependencies(&manifest, &self.root, &directory, &self.after.workspace) {
-            if !dev {
-                self.needs.push((directory.clone(), path.clone()));
-            }
-            self.path_dependency(&directory, &name, path);
+        for (what, source) in self.missing_sources(&directory, &manifest) {
+            let source = show_path(&relative(&self.after.workspace, &source));
+            self.trouble(
+                [place.clone()],
+                format!("names `{source}` as {what}, which is missing: cargo will say \"can't find\" it; restore it, or correct the manifest"),
+            );
         }
+        self.dependencies_of(&directory, &manifest, true);
+    }
+
+    /// The sources that a manifest names and that are not there.
+    fn missing_sources(&self, directory: &Path, manifest: &Document) -> Vec<(&'static str, PathBuf)> {
+        const NAMED: [(&[&str], &str); 6] = [
+            (&["package", "build"], "the build script"),
+            (&["lib", "path"], "the library"),
+            (&["bin", "", "path"], "a program"),
+            (&["example", "", "path"], "an example"),
+            (&["test", "", "path"], "a test"),
+            (&["bench", "", "path"], "a bench"),
+        ];
+        let named = NAMED.iter().flat_map(|(keys, what)| manifest.strings(keys).map(|path| (*what, path)));
+        let named = named.map(|(what, path)| (what, clean(&directory.join(path))));
+        named.filter(|(_, path)| !self.after.is_file(path)).collect()
     }
 
     fn has_no_target(&self, directory: &Path, manifest: &Document) -> bool {
@@ -197,54 +214,96 @@ impl Judge<'_, '_> {
             && !directories.iter().any(|dir| self.after.is_dir(&directory.join(dir)))
     }
 
-    /// `name` at `path`, as a manifest in `directory` has it. What lies in the workspace is a member by it.
-    fn path_dependency(&mut self, directory: &Path, name: &str, path: PathBuf) {
+    /// What a manifest in `directory` depends on by a path. What lies in the workspace is a member by it.
+    fn path_dependency(&mut self, directory: &Path, dependency: &Dependency) {
+        let Dependency { name, path, .. } = dependency;
         let place = directory.join("Cargo.toml");
-        let shown = show_path(&relative(&self.after.workspace, &path));
-        let Some(text) = self.after.manifest(&path.join("Cargo.toml")) else {
+        let there = path.join("Cargo.toml");
+        let shown = show_path(&relative(&self.after.workspace, path));
+        let Some(text) = self.after.manifest(&there) else {
             return self.trouble(
-                [place, path],
+                [place, path.clone()],
                 format!(
                     "names {} in `{shown}`, where no Cargo.toml is: cargo will say \"failed to load\"; restore that, or \
                      correct the manifest",
-                    if name == "[patch]" { "a `[patch]`".into() } else { format!("the dependency `{}`", show_text(name)) }
+                    match name {
+                        None => "a `[patch]`".into(),
+                        Some(name) => format!("the dependency `{}`", show_text(name)),
+                    }
                 ),
             );
         };
         let found = Document::read(&text).unwrap_or_default();
-        if let Some(found) = found.strings(&["package", "name"]).next()
-            && name != "[patch]"
+        if let (Some(found), Some(name)) = (found.strings(&["package", "name"]).next(), name)
             && found != name
         {
             let (name, found) = (show_text(name), show_text(found));
-            self.trouble(
-                [place, path.join("Cargo.toml")],
+            return self.trouble(
+                [place, there],
                 format!(
                     "names the dependency `{name}` in `{shown}`, and the package there is `{found}`: cargo will say \"no \
                      matching package found\"; roll back both, or correct the manifest"
                 ),
             );
-        } else if path.starts_with(&self.after.workspace) && name != "[patch]" {
+        }
+        let is_member = path.starts_with(&self.after.workspace) && name.is_some() && !self.is_excluded(path);
+        let root = if is_member { self.root.clone() } else { self.root_of(path, &found).1 };
+        for problem in dependency.misfits(&found, &root) {
+            self.trouble([place.clone(), there.clone()], problem);
+        }
+        if is_member {
             let by =
                 format!("is a path dependency of `{}`", show_path(&relative(&self.after.workspace, &place)));
-            self.member(path, by);
+            self.member(path.clone(), by);
+        } else if self.seen.insert(path.clone()) {
+            self.dependencies_of(path, &found, false);
         }
     }
 
+    /// What a package inherits, and what it depends on by a path: that has to be there, and to fit. Cargo looks at
+    /// development dependencies of members alone.
+    fn dependencies_of(&mut self, directory: &Path, manifest: &Document, member: bool) {
+        let (base, root) = match member {
+            true => (self.after.workspace.clone(), self.root.clone()),
+            false => self.root_of(directory, manifest),
+        };
+        self.inherited(&directory.join("Cargo.toml"), manifest, &base, &root);
+        for dependency in dependencies(manifest, &root, directory, &base) {
+            if dependency.dev && !member {
+                continue;
+            }
+            if !dependency.dev {
+                self.needs.push((directory.to_path_buf(), dependency.path.clone()));
+            }
+            self.path_dependency(directory, &dependency);
+        }
+    }
+
+    /// The workspace that a package which is no member belongs to: its directory, and its manifest.
+    fn root_of(&self, directory: &Path, manifest: &Document) -> (PathBuf, Document) {
+        let named = manifest.strings(&["package", "workspace"]).next().map(|dir| clean(&directory.join(dir)));
+        let above = directory.ancestors().filter(|_| named.is_none()).map(Path::to_path_buf);
+        let mut read = named.iter().cloned().chain(above).filter_map(|dir| {
+            let document = Document::read(&self.after.manifest(&dir.join("Cargo.toml"))?)?;
+            document.has(&["workspace"]).then_some((dir, document))
+        });
+        read.next().unwrap_or_else(|| (directory.to_path_buf(), manifest.clone()))
+    }
+
     /// What a member takes from the root manifest has to stand there.
-    fn inherited(&mut self, place: &Path, manifest: &Document) {
+    fn inherited(&mut self, place: &Path, manifest: &Document, base: &Path, root: &Document) {
         let mut missing = order::Set::new();
         for scalar in manifest.scalars.iter().filter(|s| s.text == "true" && !s.is_string) {
             let keys: Vec<&str> = scalar.path.iter().map(String::as_str).collect();
             match keys.as_slice() {
-                ["package", key, "workspace"] if !self.root.has(&["workspace", "package", key]) => {
+                ["package", key, "workspace"] if !root.has(&["workspace", "package", key]) => {
                     missing.insert(format!("workspace.package.{key}"));
                 }
-                ["lints", "workspace"] if !self.root.has(&["workspace", "lints"]) => {
+                ["lints", "workspace"] if !root.has(&["workspace", "lints"]) => {
                     missing.insert("workspace.lints".to_owned());
                 }
                 [.., table, name, "workspace"]
-                    if is_dependencies(table) && !self.root.has(&["workspace", "dependencies", name]) =>
+                    if is_dependencies(table) && !root.has(&["workspace", "dependencies", name]) =>
                 {
                     missing.insert(format!("workspace.dependencies.{name}"));
                 }
@@ -254,7 +313,7 @@ impl Judge<'_, '_> {
         for key in missing.iter() {
             let key = show_text(key);
             self.trouble(
-                [place.to_path_buf(), self.after.workspace.join("Cargo.toml")],
+                [place.to_path_buf(), base.join("Cargo.toml")],
                 format!(
                     "inherits `{key}`, which the root manifest does not have: cargo will say \"error inheriting\"; roll back \
                      both manifests, or correct one"
@@ -328,42 +387,4 @@ impl Judge<'_, '_> {
             return;
         }
     }
-}
-
-fn is_dependencies(table: &str) -> bool {
-    let table = table.strip_prefix("dev").or(table.strip_prefix("build")).unwrap_or(table);
-    matches!(table.trim_start_matches(['-', '_']), "dependencies")
-}
-
-/// The path dependencies that a manifest names: the package's name, and its directory.
-fn dependencies(
-    manifest: &Document,
-    root: &Document,
-    directory: &Path,
-    workspace: &Path,
-) -> Vec<(String, PathBuf, bool)> {
-    let mut out = Vec::new();
-    for scalar in &manifest.scalars {
-        let [above @ .., name, key] = scalar.path.as_slice() else { continue };
-        let of_target = above.len() == 3 && above[0] == "target";
-        if !(above.len() == 1 || of_target) || !above.last().is_some_and(|table| is_dependencies(table)) {
-            continue;
-        }
-        let (document, base, keys) = match key.as_str() {
-            "path" if scalar.is_string => (manifest, directory, above.to_vec()),
-            "workspace" if scalar.text == "true" => {
-                (root, workspace, vec!["workspace".to_owned(), "dependencies".to_owned()])
-            }
-            _ => continue,
-        };
-        let at = |key: &str| {
-            let keys: Vec<&str> = keys.iter().chain([name]).map(String::as_str).chain([key]).collect();
-            document.strings(&keys).next().map(str::to_owned)
-        };
-        if let Some(path) = at("path") {
-            let dev = above.last().is_some_and(|table| table.starts_with("dev"));
-            out.push((at("package").unwrap_or_else(|| name.clone()), clean(&base.join(path)), dev));
-        }
-    }
-    out
 }

@@ -33,6 +33,7 @@ mod restore_text;
 mod retention;
 mod roads;
 mod rollback;
+mod sources;
 mod support;
 mod unloaded;
 mod users_own;
