@@ -1,30 +1,4 @@
-//! The guard in a build script: no build from a tree that is partly rolled back, and, where it is asked for, no build
-//! without a restore point to go back to.
-//!
-//! ```no_run
-//! // build.rs
-//! use backstop::build_script::{Guard, Policy};
-//!
-//! fn main() {
-//!     Guard::new().policy(Policy::Warn).restore_point().embed_backup_id().check();
-//! }
-//! ```
-//!
-//! It judges when the build script runs, and Cargo runs it again only if something that it watches is newer than its
-//! last run: a file of the package, the store's `state` (which changes when a rollback begins or ends),
-//! `BACKSTOP_GUARD` or `BACKSTOP_STORE`. So two builds in a row run nothing, and neither does a build after a backup,
-//! unless the package embeds the backup id or shows a warning, which would otherwise be shown after its cause is gone.
-//!
-//! That ends Cargo's own watch over the package, so the guard puts one in its place: over the entries of the package's
-//! directory, without `target`, directories whose name begins with a dot, other packages, the store, and links that
-//! lead there. What git ignores is watched too. A directory in which none of that lies is watched as a whole; a new
-//! file straight in another one is noticed only when the script runs for another reason.
-//!
-//! It does nothing in a package that Cargo unpacked (from a registry or git, vendored, or verified by `cargo package`),
-//! on a system that is not Unix, and for the xtask, as `cargo xtask rollback` has to build whatever happens: in the
-//! profile `xtask`, and in the packages that the xtask is built from. Each backup records those; before the first it is
-//! not known which they are, so that the guard only warns unless `BACKSTOP_GUARD=deny` is set. It writes in `OUT_DIR`
-//! alone and starts no process.
+#![doc = include_str!("GUARD.md")]
 
 mod store;
 mod watch;

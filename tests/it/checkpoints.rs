@@ -14,7 +14,7 @@ use crate::support::edit::{chmod, overwrite, remove, write};
 /// A workspace with a restore point that the executable made: its copy is in the store.
 fn world(settings: &str) -> World {
     let world = World::new("virtual");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = crate::support::cargo();
     let manifest = fs::read_to_string(world.at("Cargo.toml")).unwrap();
     write(world.at("Cargo.toml"), format!("{manifest}{settings}"));
     write(world.at(".gitignore"), "/target\n");
@@ -26,7 +26,7 @@ fn world(settings: &str) -> World {
 
 fn checkpoint(world: &World, only: &str) -> Check {
     let (workspace, store, context) = (world.load(), world.store(), world.context());
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = crate::support::cargo();
     let scratch = world.temp.path().join("scratch");
     let at = Surroundings {
         workspace: &workspace,

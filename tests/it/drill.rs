@@ -10,11 +10,7 @@ use backstop::store::{DrillLevel, Wait};
 
 use crate::cli::{backstop, program};
 use crate::support::edit::{link, overwrite, remove, write};
-use crate::support::{Picture, World};
-
-pub(crate) fn cargo() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
-}
+use crate::support::{Picture, World, cargo};
 
 pub(crate) fn options(world: &World, level: DrillLevel) -> DrillOptions {
     DrillOptions {

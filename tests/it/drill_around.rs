@@ -10,9 +10,9 @@ use backstop::rollback::{RollbackOptions, restore_to};
 use backstop::store::DrillLevel;
 
 use crate::cli::{backstop, path_with, program};
-use crate::drill::{cargo, found, options, run};
+use crate::drill::{found, options, run};
 use crate::support::edit::{is_root, link, mkdir, program as script, remove, write};
-use crate::support::{TempDir, World};
+use crate::support::{TempDir, World, cargo};
 
 /// A workspace of one package without a dependency, two directories below its own place.
 fn workspace(build: &str, lib: &str) -> World {

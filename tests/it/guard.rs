@@ -49,10 +49,10 @@ fn give_compiled_guard(world: &World) {
     copy_tree(TARGET.get_or_init(compile), &world.at("target"));
 }
 
-/// The build-dependency as the README has it, with this repository for its address.
+/// The build-dependency as the guard's page has it, with this repository for its address.
 fn dependency() -> String {
-    let readme = fs::read_to_string(Path::new(REPOSITORY).join("README.md")).unwrap();
-    let block = readme.split("[build-dependencies]\n").nth(1).unwrap().split("```").next().unwrap();
+    let page = fs::read_to_string(Path::new(REPOSITORY).join("src/build_script/GUARD.md")).unwrap();
+    let block = page.split("[build-dependencies]\n").nth(1).unwrap().split("```").next().unwrap();
     let here = block.replace("git = \"…\"", &format!("path = {REPOSITORY:?}"));
     assert_ne!(here, block);
     format!("[build-dependencies]\n{here}")
@@ -82,7 +82,7 @@ fn build_script(dir: &Path, guard: &str) {
 }
 
 fn cargo(world: &World) -> Cli {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = crate::support::cargo();
     program(cargo, &world.root)
         .env("CARGO_INCREMENTAL", "0")
         .env("CARGO_TERM_COLOR", "never")

@@ -46,7 +46,7 @@ impl Place {
     }
 
     fn plan_with(&self, options: &InitOptions) -> backstop::Result<InitPlan> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let cargo = crate::support::cargo();
         plan(options, &LoadOptions { manifest_path: None, directory: self.root.clone(), cargo })
     }
 
@@ -93,7 +93,7 @@ impl Place {
     /// The names of the members, as cargo says.
     #[track_caller]
     fn members(&self) -> Vec<String> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let cargo = crate::support::cargo();
         let args = ["metadata", "--no-deps", "--format-version", "1"];
         let output = std::process::Command::new(cargo).args(args).current_dir(&self.root).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -648,7 +648,7 @@ fn a_retention_rule_is_written_where_none_is_and_a_backup_goes_by_it() {
         place.root.join("Cargo.toml"),
         format!("{LIB}[workspace]\n{}", &manifest[manifest.find("[workspace.m").unwrap()..]),
     );
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = crate::support::cargo();
     let loaded =
         backstop::workspace::load(&LoadOptions { manifest_path: None, directory: place.root.clone(), cargo });
     let keep = loaded.unwrap().settings.keep.unwrap();

@@ -47,7 +47,7 @@ fn workspace() -> World {
 }
 
 fn build(world: &World) {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = crate::support::cargo();
     program(cargo, &world.root).args(["check", "--offline", "--quiet"]).ends(0);
 }
 
@@ -261,7 +261,7 @@ fn what_is_read_through_links_by_examples_and_around_packages_is_protected() {
     );
     write(root.join("crates/beside.gen"), "b");
     write(root.join("top.gen"), "t");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = crate::support::cargo();
     program(cargo, root).args(["check", "--offline", "--quiet", "--workspace", "--examples"]).ends(0);
     let set = world.set();
     for path in ["real/data.gen", "end.gen", "middle.gen", "crates/alpha/start.gen"] {

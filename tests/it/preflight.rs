@@ -11,7 +11,7 @@ fn world() -> World {
     write(world.at(".gitignore"), "/target\n");
     write(world.at("crates/alpha/tests/t.rs"), "#[test]\nfn works() {}\n");
     program("git", &world.root).args(["init", "-q"]).ends(0);
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = crate::support::cargo();
     program(cargo, &world.root).args(["generate-lockfile", "--offline"]).ends(0);
     world
 }

@@ -52,7 +52,8 @@ fn the_readmes_job_passes_on_a_workspace_in_order() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let steps = job_steps(&std::fs::read_to_string(readme).unwrap());
     let world = World::new("virtual");
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let cargo = crate::support::cargo();
+    let cargo = cargo.to_str().unwrap();
     program(&cargo, &world.root).args(["generate-lockfile", "--offline"]).ends(0);
     assert_eq!(steps.len(), 2, "{steps:?}");
     for step in steps {

@@ -17,7 +17,7 @@ use crate::support::{Picture, World};
 
 /// Whether cargo takes the workspace; what it says where it does not.
 pub(crate) fn cargo(world: &World) -> Result<(), String> {
-    let done = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let done = Command::new(crate::support::cargo())
         .args(["metadata", "--offline", "--format-version", "1"])
         .current_dir(&world.root)
         .output()

@@ -55,7 +55,7 @@ impl Embedded {
         // At the place of an older one, with times older than its build, cargo would take that for this one.
         fs::File::open(self.world.at("xtask/src/main.rs")).unwrap().set_modified(SystemTime::now()).unwrap();
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("embedding");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let cargo = crate::support::cargo();
         let mut command = Command::new(cargo);
         command.args(["build", "--quiet", "--offline", "--package", "xtask"]).current_dir(&self.world.root);
         command

@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 pub(crate) use exit_codes::{cut, cut_off};
 pub(crate) use output::asked;
 
-use crate::support::World;
 use crate::support::edit::{chmod, link, remove, write};
+use crate::support::{World, cargo, toolchain};
 
 /// The built executable without its debug information, where `strip` is at hand: each store gets a copy of it.
 pub(crate) fn executable() -> &'static Path {
@@ -75,11 +75,12 @@ pub(crate) fn program(program: impl AsRef<OsStr>, dir: impl AsRef<Path>) -> Cli 
     let mut command = Command::new(program);
     command.env_clear().current_dir(dir.as_ref()).stdin(Stdio::null());
     command.env("PATH", path());
-    for name in ["HOME", "CARGO", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "TMPDIR"] {
+    for name in ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "TMPDIR"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
     }
+    command.env("CARGO", cargo());
     command.env("LC_ALL", "C").env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
     Cli { command, input: None }
 }
@@ -310,7 +311,10 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 fn path() -> OsString {
     static PATH: OnceLock<OsString> = OnceLock::new();
     let find = || {
-        let whole = std::env::var_os("PATH").unwrap_or_default();
+        let mut whole = std::env::var_os("PATH").unwrap_or_default();
+        if let Some(toolchain) = toolchain::directory() {
+            whole = before(toolchain, &whole);
+        }
         let Some(python) = crate::roads::python() else { return whole };
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interpreters");
         std::fs::create_dir_all(&dir).unwrap();

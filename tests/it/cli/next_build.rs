@@ -75,7 +75,7 @@ const FILES: [&str; 7] = [
 const WORDS: &str = "member-X pathlib-X macro-X script-X input-X text-X included-X";
 
 fn cargo(world: &World, args: &[&str]) -> Cli {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = crate::support::cargo();
     let cli = program(cargo, &world.root).args(args).args(["--offline", "--quiet", "--workspace"]);
     cli.env("CARGO_INCREMENTAL", "0")
         .env("RUSTFLAGS", "-Awarnings -Ccodegen-units=1 -Cdebuginfo=0")

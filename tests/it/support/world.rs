@@ -71,7 +71,7 @@ impl World {
     }
 
     pub(crate) fn load(&self) -> workspace::Workspace {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let cargo = crate::support::cargo();
         let options = LoadOptions { manifest_path: None, directory: self.root.clone(), cargo };
         workspace::load(&options).unwrap_or_else(|e| panic!("{e}: {:?}", e.details()))
     }
