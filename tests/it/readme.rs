@@ -54,7 +54,7 @@ fn the_readmes_job_passes_on_a_workspace_in_order() {
     let world = World::new("virtual");
     let cargo = crate::support::cargo();
     let cargo = cargo.to_str().unwrap();
-    program(&cargo, &world.root).args(["generate-lockfile", "--offline"]).ends(0);
+    program(cargo, &world.root).args(["generate-lockfile", "--offline"]).ends(0);
     assert_eq!(steps.len(), 2, "{steps:?}");
     for step in steps {
         let step = step.replace("cargo xtask", env!("CARGO_BIN_EXE_backstop")).replacen(
