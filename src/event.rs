@@ -1,6 +1,8 @@
 //! What an operation tells while it runs. The library never prints: a caller that wants to see gives an
 //! [`Observer`].
 
+use std::path::PathBuf;
+
 use crate::manifest::Id;
 
 /// One thing that happened.
@@ -96,7 +98,7 @@ impl Interrupt {
     }
 }
 
-/// What comes into an operation from outside: the time, the wish to stop, and who watches.
+/// What comes into an operation from outside: the time, the wish to stop, who watches, and where the user builds.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The present.
@@ -105,12 +107,23 @@ pub struct Context<'a> {
     pub interrupt: &'a Interrupt,
     /// Who hears what happens.
     pub observer: &'a dyn Observer,
+    /// What the environment says of cargo.
+    pub cargo: &'a CargoEnv,
+}
+
+/// What the environment says of cargo: no restore point may know it.
+#[derive(Debug, Clone, Default)]
+pub struct CargoEnv {
+    /// `CARGO_HOME`, or what stands for it: its configuration counts everywhere.
+    pub home: Option<PathBuf>,
+    /// Where cargo is told to build, absolute.
+    pub target_directories: Vec<PathBuf>,
 }
 
 impl Context<'_> {
     /// The same with another observer.
     pub(crate) fn with<'b>(&'b self, observer: &'b dyn Observer) -> Context<'b> {
-        Context { clock: self.clock, interrupt: self.interrupt, observer }
+        Context { observer, ..*self }
     }
 
     /// Tells the observer a sentence.

@@ -23,7 +23,7 @@
 //!
 //! // What the library must know from outside comes in as values.
 //! let interrupt = Interrupt::default();
-//! let context = Context { clock: &SystemClock, interrupt: &interrupt, observer: &Silent };
+//! let context = Context { clock: &SystemClock, interrupt: &interrupt, observer: &Silent, cargo: &Default::default() };
 //!
 //! // cargo metadata says what the workspace is, and so what is protected.
 //! let workspace = backstop::workspace::load(&backstop::workspace::LoadOptions {

@@ -7,7 +7,7 @@
 
 mod cargo;
 mod collector;
-mod configuration;
+pub(crate) mod configuration;
 mod package;
 mod patch;
 mod xtask;

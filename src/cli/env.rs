@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::event::CargoEnv;
 use crate::store::is_store;
 
 /// What the process was given by its surroundings.
@@ -16,8 +17,8 @@ pub(crate) struct Env {
     pub(crate) store: Option<PathBuf>,
     /// `CARGO`, or `cargo`.
     pub(crate) cargo: OsString,
-    /// Cargo's own directory: `CARGO_HOME`, or `.cargo` in the home directory.
-    pub(crate) cargo_home: PathBuf,
+    /// What it says of cargo's places.
+    pub(crate) cargo_env: CargoEnv,
     /// Where caches belong: `XDG_CACHE_HOME`, or what the system has in its place.
     pub(crate) cache: PathBuf,
     /// `GITHUB_WORKSPACE`: where GitHub checked the repository out.
@@ -38,15 +39,18 @@ impl Env {
             // Processes cannot be started from a directory that is gone.
             let _ = std::env::set_current_dir("/");
         }
+        let directory = directory.or_else(|| given("PWD").map(PathBuf::from));
+        let targets = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"];
+        let targets = targets.iter().filter_map(|name| given(name));
+        let base = directory.clone().unwrap_or_default();
+        let home = given("CARGO_HOME").map(|home| base.join(home));
+        let home = home.or_else(|| given("HOME").map(|home| PathBuf::from(home).join(".cargo")));
         Env {
-            directory: directory.or_else(|| given("PWD").map(PathBuf::from)),
+            cargo_env: CargoEnv { home, target_directories: targets.map(|dir| base.join(dir)).collect() },
+            directory,
             executable: std::env::current_exe().ok(),
             store: given("BACKSTOP_STORE").map(PathBuf::from),
             cargo: given("CARGO").unwrap_or_else(|| "cargo".into()),
-            cargo_home: given("CARGO_HOME").map_or_else(
-                || PathBuf::from(given("HOME").unwrap_or_default()).join(".cargo"),
-                PathBuf::from,
-            ),
             cache: given("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute()).unwrap_or_else(
                 || {
                     let below = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };

@@ -38,7 +38,12 @@ pub(super) struct Session<'a> {
 
 impl Session<'_> {
     pub(super) fn context(&self) -> Context<'_> {
-        Context { clock: &SystemClock, interrupt: &self.interrupt, observer: &self.progress }
+        Context {
+            clock: &SystemClock,
+            interrupt: &self.interrupt,
+            observer: &self.progress,
+            cargo: &self.env.cargo_env,
+        }
     }
 
     /// From here on Ctrl-C asks to stop, and the operation stops where that is safe.

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::apart::{Target, refuse_targets_in_store};
-use super::journal::{Action, COMMITTED, Journal, Purpose};
+use super::journal::{Action, COMMITTED, Journal};
 use super::trees::Trees;
+use crate::check::Finding;
 use crate::clock::Mtime;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
@@ -21,7 +22,6 @@ use crate::live_tree::FileState;
 use crate::manifest::{Mode, RootName, RootedPath, stored_path};
 use crate::order;
 use crate::path::RelPath;
-use crate::select::inputs::newest_anchor;
 use crate::store::{Layout, STATE_IDLE, Store, StoreLock};
 
 /// Device, inode, size and time of a target, as it was looked at last before the commit.
@@ -34,8 +34,11 @@ pub(super) struct Transaction<'a> {
     pub(super) trees: Trees,
     pub(super) context: Context<'a>,
     /// When the last build of the known target directories was, as they say.
-    last_build: OnceLock<Option<Mtime>>,
+    pub(super) last_build: OnceLock<Option<Mtime>>,
 }
+
+/// What a look at what was done found.
+pub(super) type Seen = (u64, Vec<String>, Vec<Finding>);
 
 /// How an attempt to go forward ended.
 pub(super) enum Stopped {
@@ -99,46 +102,6 @@ impl<'a> Transaction<'a> {
         let path = layout.journal();
         fs.replace_file(&path, &self.journal.encode(), 0o600).during("write", &path)?;
         fs.sync(&layout.rollback_dir()).during("sync", layout.rollback_dir())
-    }
-
-    /// The time that a file gets whose content changes: the present, or right after the last build, where that is dated
-    /// ahead of this machine's clock. Cargo builds anew what is newer than its last build of it, not what is new.
-    pub(super) fn present(&self) -> Mtime {
-        let now = Mtime::from_system(self.context.clock.now());
-        let last_build = self.last_build.get_or_init(|| {
-            let last = newest_anchor(&self.target_directories());
-            if last.is_some_and(|last| last.seconds > now.seconds + 1) {
-                self.context.note(
-                    "the last build is dated ahead of the clock: restored files are dated after it, and cargo builds \
-                     them again until the clock has caught up"
-                        .to_owned(),
-                );
-            }
-            last
-        });
-        match last_build {
-            Some(last) if *last >= now => Mtime { seconds: last.seconds + 1, nanos: 0 },
-            _ => now,
-        }
-    }
-
-    /// Where cargo builds, as the restore points of this rollback know it.
-    fn target_directories(&self) -> Vec<PathBuf> {
-        let root = self.store.root();
-        let to = match &self.journal.purpose {
-            Purpose::Rollback { to } => Some(to),
-            Purpose::Undo { .. } => None,
-        };
-        let catalogue = self.store.catalogue().ok();
-        let known = [to, self.journal.pre_rollback.as_ref()].into_iter().flatten();
-        let listed = known.filter_map(|id| catalogue.as_ref()?.all().iter().find(|l| l.id == *id));
-        let manifests = listed.filter_map(|listed| self.store.manifest(listed).ok());
-        let mut out: Vec<PathBuf> =
-            manifests.flat_map(|manifest| manifest.target_directories_of(root).collect::<Vec<_>>()).collect();
-        out.push(root.join("target"));
-        order::sort(&mut out);
-        out.dedup();
-        out
     }
 
     /// Looks at every target once more. What moved since the plan is refused by name.
@@ -217,6 +180,7 @@ impl<'a> Transaction<'a> {
             }
         }
         self.touch_crate_roots()?;
+        self.outdate_others();
         self.sync()
     }
 
@@ -288,8 +252,9 @@ impl<'a> Transaction<'a> {
         self.fs().barrier(self.layout().dir()).during("sync", self.layout().dir())
     }
 
-    /// Reads back everything that was put in place. Gives how many were right, and what is not.
-    pub(super) fn verify(&self) -> Result<(u64, Vec<String>)> {
+    /// Reads back everything that was put in place. Gives how many were right, what is not, and which builds cargo will
+    /// take for newer than they are.
+    pub(super) fn verify(&self) -> Result<Seen> {
         let actions = &self.journal.actions;
         self.phase("Verifying", crate::event::plural(actions.len() as u64, "change", "changes"), 0);
         let wrong = crate::parallel::map(actions.len(), |i| {
@@ -300,7 +265,7 @@ impl<'a> Transaction<'a> {
             Ok((now != action.after).then(|| action.shown()))
         })?;
         let wrong: Vec<String> = wrong.into_iter().flatten().collect();
-        Ok(((actions.len() - wrong.len()) as u64, wrong))
+        Ok(((actions.len() - wrong.len()) as u64, wrong, self.stale_builds()))
     }
 
     /// Ends the rollback: the journal gets its final name, and the build's guard hears of it.

@@ -12,6 +12,7 @@ mod alone;
 mod apart;
 mod apply;
 mod backward;
+mod builds;
 mod forward;
 mod journal;
 mod kept;
@@ -43,7 +44,7 @@ use crate::select::ProtectedSet;
 use crate::store::{Listed, Log, Store, StoreLock, write_private};
 use alone::Part;
 use apart::{Target, refuse_targets_in_store};
-use apply::{Identity, Stopped, Transaction};
+use apply::{Identity, Seen, Stopped, Transaction};
 pub use journal::{Action, Journal, Origin, Purpose, Verb};
 pub use kept::check_kept;
 use obstacles::refuse_obstacles;
@@ -130,6 +131,13 @@ pub struct RollbackOutcome {
     pub elapsed: Duration,
 }
 
+impl RollbackOutcome {
+    fn and(mut self, findings: Vec<Finding>) -> Self {
+        self.findings.splice(0..0, findings);
+        self
+    }
+}
+
 /// Carries out a plan.
 ///
 /// # Errors
@@ -167,7 +175,7 @@ pub fn apply(lock: &StoreLock<'_>, plan: RollbackPlan, context: &Context<'_>) ->
     let result = Transaction::open(lock, &journal, &context)
         .and_then(|transaction| carry_out(&transaction, Reached::Nothing))
         .map(|verified| outcome(lock, &journal, plan.counts, verified, unreadable, &log, started, &context))
-        .map(|outcome| RollbackOutcome { findings: plan.findings, ..outcome });
+        .map(|outcome| outcome.and(plan.findings));
     log.end(&result, |o| format!("{} changes verified, {} mismatches", o.verified, o.mismatches.len()));
     result
 }
@@ -193,7 +201,7 @@ enum Reached {
 }
 
 /// What is left of journal, stage, check, commit, move, verify, close.
-fn carry_out(transaction: &Transaction<'_>, reached: Reached) -> Result<(u64, Vec<String>)> {
+fn carry_out(transaction: &Transaction<'_>, reached: Reached) -> Result<Seen> {
     let prepared = match reached {
         Reached::Nothing => transaction.begin().and_then(|()| prepare(transaction)),
         Reached::Journal => prepare(transaction),
@@ -227,11 +235,7 @@ fn prepare(transaction: &Transaction<'_>) -> Result<Vec<Option<Identity>>> {
 }
 
 /// What follows the moves: verify and close, or take back.
-fn finish(
-    transaction: &Transaction<'_>,
-    moved: Result<(), Stopped>,
-    take_back: bool,
-) -> Result<(u64, Vec<String>)> {
+fn finish(transaction: &Transaction<'_>, moved: Result<(), Stopped>, take_back: bool) -> Result<Seen> {
     match moved {
         Ok(()) => transaction
             .verify()
@@ -278,7 +282,7 @@ fn outcome(
     lock: &StoreLock<'_>,
     journal: &Journal,
     counts: Counts,
-    (verified, mismatches): (u64, Vec<String>),
+    (verified, mismatches, findings): Seen,
     unreadable: Vec<String>,
     log: &Log<'_>,
     started: std::time::SystemTime,
@@ -293,7 +297,7 @@ fn outcome(
         counts,
         verified,
         mismatches,
-        findings: Vec::new(),
+        findings,
         unreadable,
         displaced: displaced.exists().then_some(displaced),
         log: log.path().clone(),
@@ -341,8 +345,7 @@ pub fn resume(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<Roll
     let result = carry_out(&transaction, reached).and_then(|verified| {
         let counts = plan::count(&journal.actions, 0, 0);
         let outcome = outcome(lock, &journal, counts, verified, Vec::new(), &log, started, &inner);
-        let findings = leftovers::findings_now(lock.store(), &journal, &inner)?;
-        Ok(Some(RollbackOutcome { findings, ..outcome }))
+        Ok(Some(outcome.and(leftovers::findings_now(lock.store(), &journal, &inner)?)))
     });
     log.end(&result, |_| "resumed and done".into());
     result
@@ -396,7 +399,10 @@ pub fn abort(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<Abort
             id: journal.id.clone(),
             actions: journal.actions.len() as u64,
             had_begun: committed,
-            findings: leftovers::findings_before(lock.store(), &journal, &journal.purpose, &[], &inner)?,
+            findings: leftovers::findings_before(lock.store(), &journal, &journal.purpose, &[], &inner)?
+                .into_iter()
+                .chain(transaction.stale_builds())
+                .collect(),
             log: log.path().clone(),
         }))
     });

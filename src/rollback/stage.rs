@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::apply::Transaction;
 use super::journal::{Action, Origin, Purpose};
 use crate::archive::Reader;
+use crate::clock::Mtime;
 use crate::digest::copy;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::{Context, Event};
@@ -66,7 +67,7 @@ impl Transaction<'_> {
                 format!("{} was damaged while it was copied", action.shown()),
             ));
         }
-        file.finish(attributes, self.present()).during("finish", &path)
+        file.finish(attributes, Mtime::from_system(self.context.clock.now())).during("finish", &path)
     }
 }
 

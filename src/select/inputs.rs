@@ -180,31 +180,38 @@ pub(crate) fn is_the_machines(path: &Path, root: &Path) -> bool {
         || path.ancestors().skip(1).any(|dir| dir.join("CACHEDIR.TAG").symlink_metadata().is_ok())
 }
 
-/// The newest of the marks in some target directories that cargo holds sources against: only what is newer than its mark
-/// is built again.
-pub(crate) fn newest_anchor(targets: &[PathBuf]) -> Option<Mtime> {
-    let mut newest: Option<Mtime> = None;
-    let mut look = |path: &Path| {
+/// What cargo holds sources against: only what is newer than its mark is built again.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    /// The package that was built.
+    pub(crate) package: String,
+    pub(crate) path: PathBuf,
+    pub(crate) time: Mtime,
+}
+
+/// The marks in some target directories.
+pub(crate) fn marks(targets: &[PathBuf]) -> Vec<Mark> {
+    let mut out = Vec::new();
+    let mut add = |dir: &Path, path: PathBuf| {
         let time = path.symlink_metadata().ok().and_then(|meta| meta.modified().ok()).map(Mtime::from_system);
-        newest = newest.max(time);
+        let package = dir.file_name().map(OsStr::as_bytes).and_then(without_hash).unwrap_or_default();
+        out.extend(time.map(|time| Mark { package: package.to_owned(), path, time }));
     };
     let is_mark = |path: &PathBuf| path.file_name().is_some_and(|n| n.as_bytes().starts_with(b"dep-"));
     for profile in targets.iter().flat_map(|dir| profiles(dir)) {
         for unit in entries(&profile.join(".fingerprint")) {
-            entries(&unit).iter().filter(|path| is_mark(path)).for_each(|path| look(path));
+            entries(&unit).into_iter().filter(is_mark).for_each(|path| add(&unit, path));
         }
         for package in entries(&profile.join("build")) {
-            look(&package.join("output"));
+            add(&package, package.join("output"));
             for unit in entries(&package) {
-                look(&unit.join("run/stdout"));
-                entries(&unit.join("fingerprint"))
-                    .iter()
-                    .filter(|path| is_mark(path))
-                    .for_each(|path| look(path));
+                add(&package, unit.join("run/stdout"));
+                let marks = entries(&unit.join("fingerprint")).into_iter().filter(is_mark);
+                marks.for_each(|path| add(&package, path));
             }
         }
     }
-    newest
+    out
 }
 
 /// The directories of a target directory that hold `deps` or `build`: one a profile, and one a target triple's.

@@ -16,6 +16,8 @@ pub(super) struct ConfigFile {
 /// Nobody nests includes deeper; a bound for circles.
 const DEEPEST: usize = 16;
 
+const NAMES: [&str; 2] = ["config.toml", "config"];
+
 impl ConfigFile {
     /// The directory that relative paths in it count from: the one that holds its own directory.
     pub(super) fn base(&self) -> &Path {
@@ -27,9 +29,7 @@ impl ConfigFile {
 pub(super) fn files(root: &Path) -> Vec<ConfigFile> {
     let mut out = Vec::new();
     for dir in root.ancestors() {
-        for name in ["config.toml", "config"] {
-            read(dir.join(".cargo").join(name), 0, &mut out);
-        }
+        NAMES.iter().for_each(|name| read(dir.join(".cargo").join(name), 0, &mut out));
     }
     out
 }
@@ -37,6 +37,22 @@ pub(super) fn files(root: &Path) -> Vec<ConfigFile> {
 /// The scalars of a TOML file; `None` where it cannot be read, or is none.
 pub(super) fn scalars_in(path: &Path) -> Option<Vec<Scalar>> {
     scalars(&std::fs::read(path).ok()?)
+}
+
+/// Where the configuration of a workspace has cargo build now; `home` is cargo's own directory.
+pub(crate) fn target_directories(root: &Path, home: Option<&Path>) -> Vec<PathBuf> {
+    const KEYS: [&[&str]; 2] = [&["build", "target-dir"], &["build", "build-dir"]];
+    let mut files = files(root);
+    if let Some(home) = home {
+        NAMES.iter().for_each(|name| read(home.join(name), 0, &mut files));
+    }
+    let mut out = Vec::new();
+    for file in files {
+        let named = file.scalars.iter().filter(|s| s.is_string && KEYS.iter().any(|keys| s.is_at(keys)));
+        let inside = |text: &str| text.replace("{workspace-root}", &root.to_string_lossy());
+        out.extend(named.map(|s| crate::path::clean(&file.base().join(inside(&s.text)))));
+    }
+    out
 }
 
 fn read(path: PathBuf, depth: usize, out: &mut Vec<ConfigFile>) {

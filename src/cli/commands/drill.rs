@@ -28,7 +28,7 @@ impl Session<'_> {
             scratch: scratch.to_path_buf(),
             seeds: self.target_directories(store),
             cargo: self.env.cargo.clone(),
-            cargo_home: self.env.cargo_home.clone(),
+            cargo_home: self.env.cargo_env.home.clone().unwrap_or_default(),
         };
         if level >= DrillLevel::Resolves {
             context.note(format!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use backstop::Result;
 use backstop::backup::{self, BackupOptions, BackupOutcome, BackupReport};
-use backstop::event::{Context, Interrupt, Silent};
+use backstop::event::{CargoEnv, Context, Interrupt, Silent};
 use backstop::fsx::Fs;
 use backstop::manifest::Label;
 use backstop::rollback::{self, AbortOutcome, RollbackOptions, RollbackOutcome, RollbackPlan};
@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) dir: PathBuf,
     pub(crate) clock: TestClock,
     pub(crate) interrupt: Interrupt,
+    /// What the environment says of cargo.
+    pub(crate) cargo: CargoEnv,
 }
 
 impl World {
@@ -42,13 +44,27 @@ impl World {
         let inner = base.join("workspace");
         let root = if inner.is_dir() { inner } else { base };
         let dir = root.join("backup");
-        World { temp, root, dir, clock: TestClock::new(), interrupt: Interrupt::default() }
+        World {
+            temp,
+            root,
+            dir,
+            clock: TestClock::new(),
+            interrupt: Interrupt::default(),
+            cargo: CargoEnv::default(),
+        }
     }
 
     /// A workspace that is there already, its store in it.
     pub(crate) fn opened(temp: TempDir, root: PathBuf) -> Self {
         let dir = root.join("backup");
-        World { temp, root, dir, clock: TestClock::new(), interrupt: Interrupt::default() }
+        World {
+            temp,
+            root,
+            dir,
+            clock: TestClock::new(),
+            interrupt: Interrupt::default(),
+            cargo: CargoEnv::default(),
+        }
     }
 
     /// A copy of the workspace with the store in it, at the same time; what lies beside it is not copied.
@@ -67,7 +83,7 @@ impl World {
     }
 
     pub(crate) fn context(&self) -> Context<'_> {
-        Context { clock: &self.clock, interrupt: &self.interrupt, observer: &Silent }
+        Context { clock: &self.clock, interrupt: &self.interrupt, observer: &Silent, cargo: &self.cargo }
     }
 
     pub(crate) fn load(&self) -> workspace::Workspace {
