@@ -42,6 +42,8 @@ pub struct Workspace {
     /// What cargo's configuration consists of and names, the toolchain's file, and the manifests that path
     /// dependencies inherit from: absolute.
     pub steering: Vec<PathBuf>,
+    /// The directories of vendored sources, absolute.
+    pub sources: Vec<PathBuf>,
     /// The directories of the xtask and of the local packages that it is built from, sorted.
     pub xtask: Vec<PathBuf>,
     /// What the manifests ask for.
@@ -62,6 +64,7 @@ impl Workspace {
             packages: Vec::new(),
             outside: Vec::new(),
             steering: Vec::new(),
+            sources: Vec::new(),
             xtask: Vec::new(),
             settings: Settings::default(),
             tools: BTreeMap::new(),
@@ -94,6 +97,14 @@ pub fn load(options: &LoadOptions) -> Result<Workspace> {
     collector.patched(&files, &mut notes)?;
     let mut steering = configuration::steering(&root, &files);
     steering.extend(collector.inherited());
+    // Each may be a link into what is no package.
+    let manifests = collector.packages.iter().map(|package| package.listed.join("Cargo.toml"));
+    steering.extend(
+        manifests
+            .chain(["Cargo.toml", "Cargo.lock"].map(|name| root.join(name)))
+            .filter(|file| file.is_symlink()),
+    );
+    let sources = configuration::sources(&files);
     let xtask = collector.xtask(&root);
 
     let root_owns_all = metadata.workspace_metadata.get("backstop").is_none();
@@ -113,7 +124,18 @@ pub fn load(options: &LoadOptions) -> Result<Workspace> {
     order::sort(&mut target_directories);
     target_directories.dedup();
     let outside = outside(&root, &settings, &mut notes)?;
-    Ok(Workspace { root, target_directories, packages, outside, steering, xtask, settings, tools, notes })
+    Ok(Workspace {
+        root,
+        target_directories,
+        packages,
+        outside,
+        steering,
+        sources,
+        xtask,
+        settings,
+        tools,
+        notes,
+    })
 }
 
 /// The directories that the setting `outside` names.

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::manifest::{FileKind, Manifest, Place, RootName};
 use crate::order;
 use crate::path::RelPath;
-use crate::select::gather::look_again;
+use crate::select::gather::{look_again, look_whole};
 use crate::select::git::{GitAnswer, Rules};
 use crate::select::walk::{Found, Walk, look};
 use crate::select::{RootDirectory, SkipReason, repository_of};
@@ -115,6 +115,7 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
         root: &root.directory,
         skip: &skip,
         ask_embedded: true,
+        whole: false,
         packages: &packages,
         against: Some((manifest, name)),
     };
@@ -126,6 +127,11 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
             || look(&root.directory, directory.clone()).is_some_and(|d| d.kind == Ok(FileKind::Directory));
         if !reached && there() {
             look_again(&walk, &mut walked, directory, &mut Vec::new());
+        }
+    }
+    for place in scope.whole.iter().filter(|place| place.root == *name) {
+        if let Some(directory) = place.path.as_ref().filter(|dir| walk.since_above(dir).is_none()) {
+            look_whole(&walk, &mut walked, directory);
         }
     }
 
@@ -276,6 +282,9 @@ impl<'a> Scoped<'a> {
     fn was_ignored(&self, path: &RelPath) -> bool {
         let packages = self.manifest.packages.iter().filter(|package| package.root == *self.name);
         let around = packages.filter_map(|p| p.directory.as_ref()).filter(|dir| path.is_in(dir));
+        if self.manifest.scope.whole.iter().any(|place| place.holds(self.name, path)) {
+            return false;
+        }
         let of_package = |above: &RelPath| around.clone().any(|dir| dir.is_in(above));
         let mut aboves = std::iter::once(path.clone()).chain(path.ancestors());
         aboves.any(|above| self.ignored.contains(&&above) && !of_package(&above))

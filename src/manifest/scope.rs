@@ -71,6 +71,10 @@ pub struct Scope {
     /// Patterns of the settings that brought files in: one that they name later is an addition. Absent in older ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub included: Vec<Pattern>,
+    /// The directories of vendored sources: they are taken whole, whatever git or a name says of what is in them. Absent in
+    /// older ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub whole: Vec<Place>,
     /// The tops of working trees with a repository of their own that were looked into: one that stands anywhere else later
     /// is another's. Absent in older ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]

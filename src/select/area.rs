@@ -24,6 +24,8 @@ pub(super) struct Area<'a> {
     pub(super) skipped: order::Set<Skipped>,
     /// Directories that cargo's configuration names, or a build script watches.
     pub(super) steering: Vec<RelPath>,
+    /// Those of them that are taken whole.
+    pub(super) whole: Vec<RelPath>,
     /// What the setting `outside` calls it, where that is why it is a root.
     pub(super) setting: Option<String>,
 }
@@ -90,7 +92,7 @@ pub(super) fn areas<'a>(workspace: &'a Workspace, store: &Path) -> Vec<Area<'a>>
             // No pattern and no build's word brings them in either.
             skip.extend(gathered.other_checkouts(directory).map(|dir| (dir, SkipReason::OtherCheckout)));
             let (chosen, skipped) = (order::Map::new(), order::Set::new());
-            let steering = Vec::new();
+            let (steering, whole) = (Vec::new(), Vec::new());
             let directory = directory.to_path_buf();
             let setting = workspace.outside.iter().find(|(dir, _)| *dir == directory);
             let setting = setting.map(|(_, text)| text.clone());
@@ -103,6 +105,7 @@ pub(super) fn areas<'a>(workspace: &'a Workspace, store: &Path) -> Vec<Area<'a>>
                 chosen,
                 skipped,
                 steering,
+                whole,
                 setting,
             }
         })

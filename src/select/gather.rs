@@ -79,6 +79,12 @@ pub(crate) fn look_again(walk: &Walk<'_>, walked: &mut Walked, directory: &RelPa
     walked.unjudged.extend(broken.filter(|_| walk.against.is_some()));
 }
 
+/// Walks a directory that is taken whole.
+pub(crate) fn look_whole(walk: &Walk<'_>, walked: &mut Walked, directory: &RelPath) {
+    let more = Walk { whole: true, ..*walk }.run(Some(directory), Rules::none());
+    merge(walk, walked, directory, more, false);
+}
+
 /// Git's rules for a directory with a manifest, and whether they count. They are set aside where git ignores the
 /// manifest itself: a rule from above that swallows a package was not made for the package's files.
 fn judge(directory: &Path, shown: &str, notes: &mut Vec<String>) -> (Rules, bool) {

@@ -32,13 +32,15 @@ pub(super) fn take_inputs(
     }
     for (path, evidence) in inputs {
         for path in chain(&path, resolved) {
-            let input = Input { path, reader: evidence.reader };
+            let input = Input { path, reader: evidence.reader, whole: false };
             take(areas, workspace, exclude, resolved, &input, &mut gaps);
         }
     }
-    for path in workspace.steering.iter().flat_map(|path| chain(path, resolved)).collect::<Vec<_>>() {
-        let input = Input { path, reader: Reader::Cargo };
-        take(areas, workspace, exclude, resolved, &input, &mut gaps);
+    for (paths, whole) in [(&workspace.steering, false), (&workspace.sources, true)] {
+        for path in paths.iter().flat_map(|path| chain(path, resolved)).collect::<Vec<_>>() {
+            let input = Input { path, reader: Reader::Cargo, whole };
+            take(areas, workspace, exclude, resolved, &input, &mut gaps);
+        }
     }
     gaps.into_iter().collect()
 }
@@ -46,6 +48,8 @@ pub(super) fn take_inputs(
 struct Input {
     path: PathBuf,
     reader: Reader,
+    /// Whether a directory is taken with whatever is in it.
+    whole: bool,
 }
 
 /// No chain of links is longer: the system itself follows 40.
@@ -117,7 +121,7 @@ fn take(
         return;
     }
     let (directory, skip, ours) = (area.directory.clone(), area.skip.clone(), area.package_directories());
-    let walk = Walk { packages: &ours, ..Walk::new(&directory, &skip) };
+    let walk = Walk { packages: &ours, whole: input.whole, ..Walk::new(&directory, &skip) };
     let never = |path: &RelPath, is_dir| walk.never(&directory.join(path), is_dir).is_some();
     if let Some(why) = path.ancestors().find_map(|dir| walk.never(&directory.join(dir), true)) {
         if why == SkipReason::OtherCheckout {
@@ -126,9 +130,10 @@ fn take(
         return;
     }
     let Some(found) = look(&directory, path.clone()) else { return };
-    let whole = input.reader != Reader::Compiler && found.kind == Ok(FileKind::Directory);
-    if whole && !never(&found.path, true) {
+    let all = input.reader != Reader::Compiler && found.kind == Ok(FileKind::Directory);
+    if all && !never(&found.path, true) {
         area.steering.push(found.path.clone());
+        area.whole.extend(input.whole.then(|| found.path.clone()));
     }
     let items = match found.kind {
         Ok(FileKind::Directory) if never(&found.path, true) => return,

@@ -13,6 +13,10 @@ use crate::workspace::Workspace;
 pub(super) fn finish_skipped(area: &mut Area<'_>) {
     let by_directory = by_directory(&area.packages);
     for (path, why) in &area.gathered.walked.pruned {
+        // What a name says of a part does not count where all is taken.
+        if area.whole.iter().any(|dir| path.is_in(dir)) {
+            continue;
+        }
         let at_top = area.name.is_workspace() && path.parent().is_none();
         let steers = path.components().next().is_some_and(|name| STEERING.iter().any(|dir| name == *dir));
         let other = *why == SkipReason::OtherCheckout;
@@ -81,6 +85,7 @@ pub(super) fn scope(
         }
         scope.directories.extend(area.packages.iter().map(|(path, _)| place(path.clone())));
         scope.directories.extend(area.steering.iter().map(|dir| place(Some(dir.clone()))));
+        scope.whole.extend(area.whole.iter().map(|dir| place(Some(dir.clone()))));
         let walked = &area.gathered.walked;
         checkouts.extend(walked.checkouts.iter().map(|(path, repository)| Checkout {
             root: area.name.clone(),

@@ -60,6 +60,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) root: &'a Path,
     /// Absolute directories that are never entered, and what they are.
     pub(crate) skip: &'a [(PathBuf, SkipReason)],
+    /// Whether nothing in it is taken for what a build or cargo made: cargo holds vendored sources against their digests.
+    pub(crate) whole: bool,
     /// Whether embedded repositories are asked for their own rules.
     pub(crate) ask_embedded: bool,
     /// Absolute directories of packages: what a repository that is no submodule holds of them is ours all the same.
@@ -92,7 +94,7 @@ struct Level {
 impl<'a> Walk<'a> {
     /// A walk that asks no repository, knows no package, and is not held against anything.
     pub(crate) fn new(root: &'a Path, skip: &'a [(PathBuf, SkipReason)]) -> Self {
-        Walk { root, skip, ask_embedded: false, packages: &[], against: None }
+        Walk { root, skip, whole: false, ask_embedded: false, packages: &[], against: None }
     }
 
     /// Walks everything below `start` (`None`: the root), which itself is entered whatever it is. `rules` are
@@ -136,7 +138,8 @@ impl<'a> Walk<'a> {
             // A file that git tracks is no build output, whatever its name.
             let never = never.filter(|why| *why != SkipReason::TargetDirectory || !tracked(true));
             let machines = || {
-                is_the_machines(entry.path(), is_dir)
+                !self.whole
+                    && is_the_machines(entry.path(), is_dir)
                     && !tracked(false)
                     && level.rules.tracked_below(below).next().is_none()
             };
@@ -198,6 +201,9 @@ impl<'a> Walk<'a> {
         }
         if is_dir && is_store(path) {
             return Some(SkipReason::Store);
+        }
+        if self.whole {
+            return None;
         }
         // Maybe a link to another disk.
         let beside_manifest =

@@ -85,13 +85,24 @@ pub(super) fn steering(root: &Path, files: &[ConfigFile]) -> Vec<PathBuf> {
     out
 }
 
+/// The directories of vendored sources that exist.
+pub(super) fn sources(files: &[ConfigFile]) -> Vec<PathBuf> {
+    const KEYS: [&[&str]; 2] = [&["source", "*", "directory"], &["source", "*", "local-registry"]];
+    let of = |file: &ConfigFile| {
+        let named = file.scalars.iter().filter(|s| s.is_string && KEYS.iter().any(|keys| s.is_at(keys)));
+        named
+            .map(|s| crate::path::clean(&file.base().join(&s.text)))
+            .filter(|dir| dir.is_dir())
+            .collect::<Vec<_>>()
+    };
+    files.iter().flat_map(of).collect()
+}
+
 /// What one value may name. Programs and flags are of many shapes (`tools/wrap`, `-Clink-arg=-Ttools/link.x`): what is
 /// no file is none of them.
 fn named(file: &ConfigFile, scalar: &Scalar, root: &Path) -> Vec<PathBuf> {
-    const DIRECTORIES: [&[&str]; 3] =
-        [&["paths", ""], &["source", "*", "directory"], &["source", "*", "local-registry"]];
     let keys: Vec<&str> = scalar.path.iter().map(String::as_str).collect();
-    if DIRECTORIES.iter().any(|keys| scalar.is_at(keys)) {
+    if scalar.is_at(&["paths", ""]) {
         return vec![crate::path::clean(&file.base().join(&scalar.text))];
     }
     match keys[..] {

@@ -38,6 +38,7 @@ mod support;
 mod unloaded;
 mod users_own;
 mod validate;
+mod vendored;
 mod verdict;
 
 /// A test file that nobody compiles passes for ever.
