@@ -46,7 +46,7 @@ impl Arena {
     }
 
     fn fast() -> Self {
-        Self::new(None, TempDir::fast())
+        Self::new(None, TempDir::new())
     }
 
     fn parts(&self, name: &str) -> Vec<(PathBuf, PathBuf)> {
@@ -545,7 +545,7 @@ fn an_undo_with_one_failed_call_is_done_or_taken_back_or_says_that_it_is_cut_off
 #[test]
 #[ignore = "part of torture: cuts"]
 fn a_rollback_across_file_systems_is_cut_and_failed_like_any_other() {
-    let mut arena = Arena::new(Some(TempDir::fast()), TempDir::fast());
+    let mut arena = Arena::new(Some(TempDir::new()), TempDir::new());
     (arena.apart, arena.again) = (true, 2);
     let sweep = Sweep::rollback(&arena);
     let (tally, between) = sweep.cut_everywhere();
@@ -558,7 +558,7 @@ fn a_rollback_across_file_systems_is_cut_and_failed_like_any_other() {
 #[test]
 #[ignore = "part of torture: cuts"]
 fn an_undo_across_file_systems_is_cut_like_any_other() {
-    let mut arena = Arena::new(Some(TempDir::fast()), TempDir::fast());
+    let mut arena = Arena::new(Some(TempDir::new()), TempDir::new());
     arena.apart = true;
     let undo = Sweep::rollback(&arena).undo();
     report("undo across file systems", &undo.cut_everywhere().0, 250, 120);

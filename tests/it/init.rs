@@ -25,7 +25,7 @@ struct Place {
 
 impl Place {
     fn new(files: &[(&str, &str)]) -> Self {
-        let temp = TempDir::fast();
+        let temp = TempDir::new();
         let root = temp.path().join("place");
         files.iter().for_each(|(path, text)| write(root.join(path), text));
         Place { _temp: temp, root }
@@ -158,7 +158,7 @@ fn a_single_package_becomes_a_workspace_and_the_packages_below_it_stay_their_own
     );
     // What was a package for itself can still be built where it stands.
     for own in ["examples/own", "fuzz"] {
-        let inner = Place { _temp: TempDir::fast(), root: place.root.join(own) };
+        let inner = Place { _temp: TempDir::new(), root: place.root.join(own) };
         assert_eq!(inner.members().len(), 1, "{own}");
     }
 }
@@ -171,7 +171,7 @@ fn a_path_dependency_below_a_single_package_stays_a_package_of_its_own() {
     place.init();
     assert!(place.text("Cargo.toml").ends_with("members = [\"xtask\"]\nexclude = [\"derive\"]\n"));
     assert_eq!(place.members(), ["a", "xtask"]);
-    let inner = Place { _temp: TempDir::fast(), root: place.root.join("derive") };
+    let inner = Place { _temp: TempDir::new(), root: place.root.join("derive") };
     assert_eq!(inner.members(), ["derive"]);
 }
 
@@ -590,14 +590,13 @@ fn a_step_that_fails_takes_back_those_before_it() {
 fn a_cut_anywhere_leaves_a_workspace_that_cargo_takes_and_init_completes() {
     let options = InitOptions { ci: vec![Ci::Github], ..Place::options() };
     for place in to_cut() {
-        let whole = Place { _temp: TempDir::fast(), root: place.root.with_file_name("whole") };
+        let whole = Place { _temp: TempDir::new(), root: place.root.with_file_name("whole") };
         copy_tree(&place.root, &whole.root);
         whole.init_with(&options);
         let new = Picture::take(&whole.root, &[]);
         let mut cuts = 0;
         for calls in 0.. {
-            let cut =
-                Place { _temp: TempDir::fast(), root: place.root.with_file_name(format!("cut{calls}")) };
+            let cut = Place { _temp: TempDir::new(), root: place.root.with_file_name(format!("cut{calls}")) };
             copy_tree(&place.root, &cut.root);
             let cutter = Arc::new(Cutter::after(calls));
             let result =

@@ -14,7 +14,7 @@ use crate::support::{Picture, TempDir, World};
 
 /// A workspace at `ws` whose root manifest is `root`, with packages in the directories named.
 pub(crate) fn workspace(ws: &str, root: &str, packages: &[&str]) -> World {
-    let temp = TempDir::fast();
+    let temp = TempDir::new();
     let at = temp.path().join(ws);
     mkdir(&at);
     let world = World::opened(temp, at.canonicalize().unwrap());

@@ -124,8 +124,8 @@ proptest! {
         from in prop::sample::select(vec![From::Auto, From::Session, From::Archive]),
         (apart, portable) in any::<(bool, bool)>(),
     ) {
-        let other = TempDir::fast();
-        let mut world = World::on(TempDir::fast(), "single");
+        let other = TempDir::new();
+        let mut world = World::on(TempDir::new(), "single");
         world.dir = other.path().join("store");
         let real = || {
             let fs = match apart {

@@ -21,7 +21,7 @@ use crate::support::probe::{Cutter, Failer};
 use crate::support::{TempDir, World};
 
 fn world() -> World {
-    World::on(TempDir::fast(), "single")
+    World::on(TempDir::new(), "single")
 }
 
 /// One restore point, made `hours` after the last; its content is its own.

@@ -21,7 +21,7 @@ struct Patient {
 
 impl Patient {
     fn new() -> Self {
-        let world = World::on(TempDir::fast(), "single");
+        let world = World::on(TempDir::new(), "single");
         link("lib.rs", world.at("src/link.rs"));
         mkdir(world.at("src/empty"));
         write(world.at("src/nothing.rs"), "");
@@ -340,7 +340,7 @@ fn a_manifest_damaged_in_both_copies_fails_every_validation_that_needs_it() {
 
 #[test]
 fn a_shared_inode_is_read_once_for_all_restore_points() {
-    let world = World::on(TempDir::fast(), "virtual");
+    let world = World::on(TempDir::new(), "virtual");
     world.backup();
     world.backup();
     let cache = InodeCache::default();

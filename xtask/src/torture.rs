@@ -76,7 +76,8 @@ fn run_part(part: &str, tests: &[&str], full: bool) -> Result<bool> {
     cargo().arg("--no-run").run()?;
     let mut command = cargo().args(["--", "--ignored", "--exact", "--show-output"]).args(tests);
     if full {
-        command = command.envs(FULL);
+        // And on a disk.
+        command = command.envs(FULL).env("TMPDIR", std::env::temp_dir());
     }
     let start = Instant::now();
     let output = command.ignore_status().output()?;

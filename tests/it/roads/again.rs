@@ -183,7 +183,7 @@ fn leave_by_each_way(scene: &Scene, script: Road, args: &[&str], is_open: bool, 
 #[test]
 fn a_script_that_was_killed_goes_on_with_the_same_command_and_is_undone_to_the_byte() {
     for script in scripts() {
-        kill_everywhere(&Scene::new(), script, BACK, sampled(script, 4, 2));
+        kill_everywhere(&Scene::new(), script, BACK, sampled(script, 3, 1));
     }
 }
 
@@ -232,7 +232,7 @@ fn a_script_that_was_killed_is_gone_on_with_and_undone_by_the_other() {
 
 /// Killed again in the run that was to go on.
 fn kill_twice(thorough: bool) {
-    for script in scripts() {
+    for script in scripts().filter(|script| thorough || *script == Road::Python) {
         let scene = Scene::new();
         scene.load("before");
         let (mut seen, mut kills) = (Seen::new(), 0);
@@ -351,7 +351,7 @@ fn what_was_written_between_the_runs_is_kept_and_the_first_state_is_what_an_undo
 
 /// With a restore point before that of [`Scene::new`]: its tree and its id.
 fn with_an_older_point() -> (Scene, Picture, String) {
-    let world = World::on(TempDir::fast(), "virtual");
+    let world = World::on(TempDir::new(), "virtual");
     furnish(&world.root);
     let older = world.picture();
     let id = world.backup().manifest.id.to_string();

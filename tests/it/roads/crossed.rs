@@ -36,7 +36,7 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new() -> Self {
-        let world = World::on(TempDir::fast(), "virtual");
+        let world = World::on(TempDir::new(), "virtual");
         furnish(&world.root);
         let new = world.picture();
         world.backup();

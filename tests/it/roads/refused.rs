@@ -54,7 +54,7 @@ fn what_the_bash_script_does_not_do_it_refuses_and_names_the_others() {
     if !Road::here().contains(&Road::Bash) {
         return;
     }
-    let plain = || edited(TempDir::fast(), "virtual", None);
+    let plain = || edited(TempDir::new(), "virtual", None);
     match TempDir::apart() {
         None => eprintln!("skipped: there is only one file system to write to"),
         Some((other, temp)) => {
@@ -62,7 +62,7 @@ fn what_the_bash_script_does_not_do_it_refuses_and_names_the_others() {
             assert_refused(&world, "the store on the file system of the workspace", None, false);
         }
     }
-    let world = edited(TempDir::fast(), "outside", None);
+    let world = edited(TempDir::new(), "outside", None);
     assert_refused(&world, "a restore point without directories outside the workspace", None, false);
     if is_root() && !Road::Bash.runs_for(NOBODY) {
         eprintln!("skipped: nobody but root can run bash");
@@ -110,7 +110,7 @@ fn a_colleagues_files_come_back_by_a_script_and_a_mode_that_is_the_colleagues_to
             eprintln!("skipped: nobody but root can run {road:?}");
             continue;
         }
-        let world = World::on(TempDir::fast(), "virtual");
+        let world = World::on(TempDir::new(), "virtual");
         chmod(world.temp.path(), 0o755);
         open_to_all(&world.root, COLLEAGUE);
         world.backup();

@@ -83,7 +83,7 @@ impl Ground {
     /// Builds a workspace, and a restore point of it. `None`, said aloud, where the row cannot be tested here.
     pub(super) fn new(row: &Row) -> Option<Self> {
         let (other, temp) = match (row.apart, TempDir::apart()) {
-            (false, _) => (None, TempDir::fast()),
+            (false, _) => (None, TempDir::new()),
             (true, Some((other, temp))) => (Some(other), temp),
             (true, None) => {
                 eprintln!("skipped: {}: there is only one file system to write to", row.name);

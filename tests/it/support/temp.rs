@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A directory that removes itself with all that is in it, read-only or not.
@@ -10,21 +12,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
+    /// In `TMPDIR` if that is set, else in memory if the system offers that: nothing there waits for a disk.
     pub(crate) fn new() -> Self {
-        Self::below(&std::env::temp_dir())
+        match memory() {
+            Some(dir) if std::env::var_os("TMPDIR").is_none() => Self::below(dir),
+            _ => Self::on_disk(),
+        }
     }
 
-    /// In memory where the system offers that: nothing there waits for a disk.
-    pub(crate) fn fast() -> Self {
-        match memory() {
-            Some(dir) => Self::below(dir),
-            None => Self::new(),
-        }
+    fn on_disk() -> Self {
+        Self::below(&std::env::temp_dir())
     }
 
     /// Two directories on different file systems, if there are two.
     pub(crate) fn apart() -> Option<(Self, Self)> {
-        let (a, b) = (Self::new(), Self::below(memory()?));
+        let (a, b) = (Self::on_disk(), Self::below(memory()?));
         let device = |dir: &TempDir| fs::metadata(dir.path()).unwrap().dev();
         (device(&a) != device(&b)).then_some((a, b))
     }
@@ -44,11 +46,18 @@ impl TempDir {
     }
 }
 
+/// A file system in memory in which programs run and builds have room. A container often gives it 64 MiB.
 fn memory() -> Option<&'static Path> {
-    Some(Path::new("/dev/shm")).filter(|dir| {
-        let probe =
-            dir.join(format!("backstop-it-probe-{}-{:?}", std::process::id(), std::thread::current().id()));
-        fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe)).is_ok()
+    static MEMORY: OnceLock<Option<&Path>> = OnceLock::new();
+    *MEMORY.get_or_init(|| {
+        let dir = Path::new("/dev/shm");
+        let probe = dir.join(format!("backstop-it-probe-{}", std::process::id()));
+        let text = "set -e; printf '#!/bin/sh\n' >\"$0\"; chmod +x \"$0\"; \"$0\"; df -Pk \"$0\"";
+        let answer = Command::new("sh").args(["-c", text]).arg(&probe).output().ok()?;
+        let _ = fs::remove_file(probe);
+        let table = String::from_utf8(answer.stdout).ok()?;
+        let free: u64 = table.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
+        (answer.status.success() && free >= 2 << 20).then_some(dir)
     })
 }
 

@@ -69,7 +69,7 @@ impl World {
 
     /// A copy of the workspace with the store in it, at the same time; what lies beside it is not copied.
     pub(crate) fn copied(&self) -> Self {
-        let temp = TempDir::fast();
+        let temp = TempDir::new();
         let root = temp.path().join("place");
         copy_tree(&self.root, &root);
         let world = World::opened(temp, root);
