@@ -13,7 +13,7 @@ use super::sources::{Stray, strays};
 use super::trees::Trees;
 use super::verdict::{Member, Trouble, Verdict, judge};
 use crate::check::Finding;
-use crate::error::{IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::event::Context;
 use crate::fsx::Change;
 use crate::live_tree::{FileState, LeftAlone, LiveTree, PathFilter};
@@ -125,6 +125,45 @@ impl Leftovers<'_> {
                     .collect());
             }
         }
+    }
+
+    /// Adds what a directory holds that has to make way. Where a link stood, it holds what came since, or came in through
+    /// the link: all of that goes, whatever git says of it. Where a file stood, what may not be moved stays.
+    pub(super) fn make_room(
+        &self,
+        places: &[RootedPath],
+        actions: &mut Actions,
+        left: &mut order::Map<RootedPath, LeftAlone>,
+    ) -> Result<()> {
+        let mut blocked = Vec::new();
+        for place in places {
+            let link =
+                matches!(actions.get(place).and_then(|a| a.after.as_ref()), Some(FileState::Symlink { .. }));
+            let inside = |at: &&RootedPath| at.root == place.root && at.path.is_in(&place.path);
+            let staying = self.present.staying.iter().filter(inside).filter(|_| !link);
+            let before = blocked.len();
+            blocked.extend(staying.map(|at| {
+                format!("{}: would have to make way, and is not the rollback's to move", at.shown())
+            }));
+            if blocked.len() > before {
+                continue;
+            }
+            match self.take_whole(place, &order::Map::new())? {
+                Ok(taken) => {
+                    let inside = taken.into_iter().filter(|action| action.place() != *place);
+                    inside.for_each(|action| drop(actions.insert(action.place(), action)));
+                    left.retain(|at, _| at.root != place.root || !at.path.is_in(&place.path));
+                }
+                Err(why) => blocked.push(format!("{}: {why}", place.shown())),
+            }
+        }
+        if blocked.is_empty() {
+            return Ok(());
+        }
+        let text = "a directory stands where the restore point has a file, and holds what must stay; nothing was changed";
+        Err(Error::new(ErrorKind::Workspace, text)
+            .with_details(blocked)
+            .with_help("move these out of the directory yourself, then roll back again"))
     }
 
     /// Working trees of other repositories that stand where the restore point has something.

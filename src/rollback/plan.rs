@@ -4,7 +4,7 @@ use super::journal::{Action, Origin, Purpose, Verb};
 use super::leftovers::Leftovers;
 use super::options::RollbackOptions;
 use crate::check::Finding;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::event::Context;
 use crate::live_tree::{FileState, LeftAlone, LiveTree, PathFilter};
 use crate::manifest::{GitState, Id, Manifest, Mode, Reason, Root, RootName, RootedPath};
@@ -151,9 +151,9 @@ pub(crate) fn plan(
     }
     let mut left: order::Map<RootedPath, LeftAlone> = present.left.clone();
     left.retain(|at, _| selection.holds(&at.root, &at.path));
-    let cleared = in_the_way(&actions);
-    plan_removals(present, selection, options, &cleared, &mut actions, &mut left)?;
     let leftovers = Leftovers { store, manifest, present, selection, options, context };
+    leftovers.make_room(&in_the_way(&actions), &mut actions, &mut left)?;
+    plan_removals(present, selection, options, &mut actions, &mut left);
     let (findings, concerned) = leftovers.clear(&mut actions, &mut left)?.into_iter().unzip();
     let actions: Vec<Action> = actions.into_values().collect();
     let touch = not_placed(crate_roots_to_touch(&actions, manifest, present), &actions);
@@ -194,40 +194,25 @@ fn in_the_way(actions: &order::Map<RootedPath, Action>) -> Vec<RootedPath> {
         .collect()
 }
 
-/// Adds what is moved out: what was added, and what stands in the way.
+/// Adds what is moved out: what was added.
 fn plan_removals(
     present: &LiveTree,
     selection: &PathFilter,
     options: &RollbackOptions,
-    cleared: &[RootedPath],
     actions: &mut order::Map<RootedPath, Action>,
     left: &mut order::Map<RootedPath, LeftAlone>,
-) -> Result<()> {
-    let obstructs = |root: &RootName, path: &RelPath| {
-        cleared.iter().any(|at| at.root == *root && path.is_in(&at.path) && *path != at.path)
-    };
-    let blocked: Vec<String> = present
-        .staying
-        .iter()
-        .filter(|at| obstructs(&at.root, &at.path))
-        .map(|at| format!("{}: would have to make way, and is not the rollback's to move", at.shown()))
-        .collect();
-    if !blocked.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Workspace,
-            "a directory stands where the restore point has a file, and holds what must stay; nothing was changed",
-        )
-        .with_details(blocked)
-        .with_help("move these out of the directory yourself, then roll back again"));
-    }
+) {
+    let out = actions.iter().filter(|(_, action)| action.after.is_none());
+    let out: order::Set<RootedPath> = order::gather(out.map(|(at, _)| at.clone()));
     // A directory goes only where nothing in it stays.
     let mut occupied: order::Set<RootedPath> = order::Set::new();
     let mut occupy = |root: &RootName, path: &RelPath| {
         occupied.extend(path.ancestors().map(|dir| RootedPath::new(root, &dir)));
     };
-    present.staying.iter().for_each(|RootedPath { root, path }| occupy(root, path));
+    let staying = present.staying.iter().filter(|at| !out.contains(*at));
+    staying.for_each(|RootedPath { root, path }| occupy(root, path));
     let goes = |root: &RootName, path: &RelPath| {
-        (selection.holds(root, path) && !options.keep_new) || obstructs(root, path)
+        (selection.holds(root, path) && !options.keep_new) || out.contains(&RootedPath::new(root, path))
     };
     for (RootedPath { root, path }, state) in &present.added {
         if !goes(root, path) {
@@ -251,7 +236,6 @@ fn plan_removals(
             );
         }
     }
-    Ok(())
 }
 
 /// Cargo sees new content of a module by its time. Anything else somebody may have read who tells nobody: a procedural

@@ -492,3 +492,37 @@ fn a_workspace_that_is_a_working_copy_itself_is_protected_without_its_systems_ow
         assert!(!held.iter().any(|path| path.split('/').any(|part| part == own)), "{held:?}");
     }
 }
+
+#[test]
+fn a_directory_where_a_link_or_a_file_stood_makes_way_with_all_that_is_in_it() {
+    for outside in [false, true] {
+        let world = workspace("ws", VIRTUAL, &["crates/a"]);
+        let real = if outside { "../real/b" } else { "real/b" };
+        package(&world, real, "");
+        link(format!("../{real}"), world.at("crates/b"));
+        write(world.at("crates/a/data"), "a file");
+        write(world.at(".gitignore"), "/backup/\n.env\ntarget/\n");
+        commit(&world.root);
+        let then = world.picture();
+        world.backup();
+        remove(world.at("crates/b"));
+        fs::rename(world.at(real), world.at("crates/b")).unwrap();
+        remove(world.at("crates/a/data"));
+        for file in ["crates/b/.env", "crates/b/target/x", "crates/a/data/deep/x"] {
+            write(world.at(file), "since");
+        }
+        if outside {
+            mkdir(world.at(real));
+        }
+        let now = world.picture();
+        let options = RollbackOptions { outside: true, ..RollbackOptions::default() };
+        world.rollback(&options);
+        assert_same(&world.picture(), &then, "rolled back");
+        world.undo();
+        assert_same(&world.picture(), &now, "undone");
+        // What is another's stays, and the rollback says so before it begins.
+        commit(world.at("crates/b"));
+        let error = world.plan_with(&world.latest(), &options, &backstop::fsx::Fs::real()).unwrap_err();
+        assert!(error.details().iter().any(|line| line.contains("another repository")), "{error:?}");
+    }
+}
