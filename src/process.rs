@@ -4,6 +4,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use xshell::{Shell, cmd};
@@ -130,11 +131,17 @@ pub(crate) fn git(dir: &Path, args: &[&OsStr], stdin: Option<Vec<u8>>) -> Result
 }
 
 /// The program that a name stands for, without links.
-pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(program: impl AsRef<Path>) -> Option<PathBuf> {
     #[expect(
         clippy::disallowed_methods,
         reason = "the search that starting a process makes, made in advance"
     )]
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).find_map(|dir| dir.join(program).canonicalize().ok().filter(|p| p.is_file()))
+    std::env::split_paths(&path)
+        .find_map(|dir| dir.join(&program).canonicalize().ok().filter(|p| p.is_file()))
+}
+
+/// Whether a program stands at a path.
+pub(crate) fn is_executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

@@ -1,6 +1,6 @@
 //! The environment, read once.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::event::CargoEnv;
@@ -15,7 +15,7 @@ pub(crate) struct Env {
     pub(crate) executable: Option<PathBuf>,
     /// `BACKSTOP_STORE`.
     pub(crate) store: Option<PathBuf>,
-    /// `CARGO`, or `cargo`.
+    /// `CARGO` if there is such a program, or `cargo`.
     pub(crate) cargo: OsString,
     /// What it says of cargo's places.
     pub(crate) cargo_env: CargoEnv,
@@ -27,6 +27,14 @@ pub(crate) struct Env {
     pub(crate) no_color: bool,
     /// `BACKSTOP_PORTABLE` is set: the fallbacks for calls that only Linux has are used, for tests of them.
     pub(crate) portable: bool,
+}
+
+/// Whether a program of that name or path is there.
+fn is_program(base: &Path, program: &OsStr) -> bool {
+    match Path::new(program).components().count() {
+        1 => crate::process::on_path(Path::new(program)).is_some(),
+        _ => crate::process::is_executable(&base.join(program)),
+    }
 }
 
 impl Env {
@@ -50,7 +58,8 @@ impl Env {
             directory,
             executable: std::env::current_exe().ok(),
             store: given("BACKSTOP_STORE").map(PathBuf::from),
-            cargo: given("CARGO").unwrap_or_else(|| "cargo".into()),
+            // One that was set for another toolchain, or in another place, may be gone.
+            cargo: given("CARGO").filter(|cargo| is_program(&base, cargo)).unwrap_or_else(|| "cargo".into()),
             cache: given("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute()).unwrap_or_else(
                 || {
                     let below = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };

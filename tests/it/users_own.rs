@@ -111,3 +111,16 @@ fn no_program_that_the_environment_names_is_started() {
         assert!(!mark.exists());
     }
 }
+
+#[test]
+fn a_cargo_that_is_gone_from_where_the_environment_names_it_is_the_one_on_the_path() {
+    let world = repository();
+    write(world.at("tools/cargo"), "no program\n");
+    for gone in ["/nonexistent", "no-such-cargo", "tools/no-cargo", "tools/cargo", "tools"] {
+        backstop(&world.root).arg("backup").env("CARGO", gone).ends(0);
+    }
+    // One that is there is asked.
+    crate::support::edit::program(world.at("tools/own"), "#!/bin/sh\necho 'asked' >&2\nexit 7\n");
+    let run = backstop(&world.root).arg("backup").env("CARGO", "tools/own").ends(1);
+    assert!(run.err.contains("note: asked"), "{}", run.err);
+}
