@@ -325,7 +325,11 @@ impl Explainer<'_> {
         self.skipped(at, |why| {
             matches!(
                 why,
-                SkipReason::Store | SkipReason::OtherRoot | SkipReason::OtherCheckout | SkipReason::CargoHome
+                SkipReason::Store
+                    | SkipReason::OtherRoot
+                    | SkipReason::OtherCheckout
+                    | SkipReason::CargoHome
+                    | SkipReason::Editor
             )
         })
     }
@@ -345,6 +349,7 @@ impl Explainer<'_> {
                     show_path(&at.root.directory.join(&found.path))
                 )
             }
+            SkipReason::Editor => "an editor keeps it while somebody has a file open".into(),
             SkipReason::CargoHome => "it is cargo's own state, as in `CARGO_HOME`".into(),
             SkipReason::OtherRoot => "it is kept under another root".into(),
             _ => "it is a store of restore points".into(),

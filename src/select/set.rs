@@ -113,6 +113,8 @@ pub enum SkipReason {
     TargetDirectory,
     /// It is cargo's own state, in a directory that is `CARGO_HOME`.
     CargoHome,
+    /// An editor says by it that somebody has a file open.
+    Editor,
     /// It belongs to a version control system.
     VersionControl,
     /// It is a store of restore points.

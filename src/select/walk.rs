@@ -137,13 +137,11 @@ impl<'a> Walk<'a> {
             let never = self.never(entry.path(), is_dir);
             // A file that git tracks is no build output, whatever its name.
             let never = never.filter(|why| *why != SkipReason::TargetDirectory || !tracked(true));
-            let machines = || {
-                !self.whole
-                    && is_the_machines(entry.path(), is_dir)
-                    && !tracked(false)
-                    && level.rules.tracked_below(below).next().is_none()
+            let state = || {
+                let why = state_of(entry.path(), is_dir).filter(|_| !self.whole)?;
+                (!tracked(false) && level.rules.tracked_below(below).next().is_none()).then_some(why)
             };
-            if let Some(why) = never.or_else(|| machines().then_some(SkipReason::CargoHome)) {
+            if let Some(why) = never.or_else(state) {
                 if is_dir {
                     walk.skip_current_dir();
                 }
@@ -312,16 +310,32 @@ pub(crate) fn look(root: &Path, path: RelPath) -> Option<Found> {
     Some(Found { path, kind: kind_of(&meta), meta, tracked: false })
 }
 
-/// Whether cargo keeps its own state there: its tools, caches and tokens in a `.cargo` that is `CARGO_HOME` too, of which
-/// only the configuration is the workspace's, or all of a `CARGO_HOME` of another name.
-fn is_the_machines(path: &Path, is_dir: bool) -> bool {
+/// Whose state a path is that git does not track: an editor's, or cargo's, which keeps its tools, caches and tokens in a
+/// `.cargo` that is `CARGO_HOME` too, of which only the configuration is the workspace's, or in all of a `CARGO_HOME` of
+/// another name.
+fn state_of(path: &Path, is_dir: bool) -> Option<SkipReason> {
     let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    if !is_dir && is_editors(path, name) {
+        return Some(SkipReason::Editor);
+    }
     if path.parent().and_then(Path::file_name).is_some_and(|above| above == ".cargo") {
         let settings = name.starts_with(b"config") || name.ends_with(b".toml");
-        return is_dir || !settings || name.starts_with(b".") || name.starts_with(b"credentials");
+        let cargos = is_dir || !settings || name.starts_with(b".") || name.starts_with(b"credentials");
+        return cargos.then_some(SkipReason::CargoHome);
     }
     let has = |name: &&str| path.join(name).symlink_metadata().is_ok_and(|meta| meta.is_file());
-    is_dir && name != b".cargo" && [".package-cache", ".global-cache"].iter().any(has)
+    let home = is_dir && name != b".cargo" && [".package-cache", ".global-cache"].iter().any(has);
+    home.then_some(SkipReason::CargoHome)
+}
+
+/// Whether an editor says by it that somebody has a file open: Emacs by a link that leads nowhere, Vim by a file that begins
+/// with its name, office programs by a name alone. It comes and goes with the editor.
+fn is_editors(path: &Path, name: &[u8]) -> bool {
+    (name.starts_with(b".#") && path.is_symlink() && !path.exists())
+        || (name.starts_with(b".")
+            && name.rsplit(|b| *b == b'.').next().is_some_and(|end| end.starts_with(b"sw"))
+            && starts_with(path, b"b0VIM "))
+        || (name.starts_with(b".~lock.") && name.ends_with(b"#"))
 }
 
 fn kind_of(meta: &Metadata) -> Result<FileKind, &'static str> {

@@ -526,3 +526,48 @@ fn a_directory_where_a_link_or_a_file_stood_makes_way_with_all_that_is_in_it() {
         assert!(error.details().iter().any(|line| line.contains("another repository")), "{error:?}");
     }
 }
+
+#[test]
+fn what_editors_keep_while_somebody_has_a_file_open_is_nobodys_source() {
+    let world = workspace("ws", VIRTUAL, &["crates/a"]);
+    write(world.at(".gitignore"), "/backup/\n");
+    let lock = |dir: &str| {
+        link("user@host.example.4711:1700000000", world.at(dir).join(".#lib.rs"));
+        write(world.at(dir).join(".lib.rs.swp"), "b0VIM 9.1\0");
+        write(world.at(dir).join(".~lock.notes.odt#"), ",user,host,;");
+    };
+    // What only looks like it, and what git tracks, is kept.
+    link("lib.rs", world.at("crates/a/src/.#link.rs"));
+    let ours = ["crates/a/src/.#link.rs", "crates/a/src/.data.swp", "crates/a/src/.tracked.swp"];
+    write(world.at(ours[1]), "data");
+    write(world.at(ours[2]), "b0VIM");
+    write(world.at(ours[2]), "b0VIM tracked");
+    commit(&world.root);
+    lock("crates/a/src");
+    let manifest = world.backup().manifest;
+    let held: Vec<String> = manifest.entries.iter().map(|e| e.path.to_string()).collect();
+    assert!(
+        !held.iter().any(|path| path.contains(".#lib") || path.contains(".lib.rs") || path.contains("~")),
+        "{held:?}"
+    );
+    assert!(ours.iter().all(|ours| held.iter().any(|path| path == ours)), "{held:?}");
+    // Since then one was closed, and another opened.
+    for name in [".#lib.rs", ".lib.rs.swp", ".~lock.notes.odt#"] {
+        remove(world.at("crates/a/src").join(name));
+    }
+    lock("crates/a");
+    write(world.at("crates/a/src/lib.rs"), "edited\n");
+    assert_eq!(changes(&world), ["crates/a/src/lib.rs"]);
+    world.rollback(&RollbackOptions::default());
+    assert!(world.at("crates/a/.#lib.rs").is_symlink() && world.at("crates/a/.lib.rs.swp").exists());
+    assert!(
+        !world.at("crates/a/src/.#lib.rs").is_symlink() && !world.at("crates/a/src/.lib.rs.swp").exists()
+    );
+    // A package that came since goes whole, whoever has it open.
+    package(&world, "crates/b", "");
+    lock("crates/b/src");
+    let plan = world.plan(&RollbackOptions::default());
+    assert_eq!(places(&plan), [""; 0]);
+    world.rollback(&RollbackOptions::default());
+    assert!(!world.at("crates/b").exists());
+}

@@ -103,6 +103,7 @@ fn reason(why: &SkipReason) -> String {
     match why {
         SkipReason::TargetDirectory => "target directories".into(),
         SkipReason::CargoHome => "cargo's own state".into(),
+        SkipReason::Editor => "editors' locks".into(),
         SkipReason::VersionControl => "version control".into(),
         SkipReason::Store => "restore points".into(),
         SkipReason::Ignored => "ignored by git".into(),
@@ -117,9 +118,7 @@ fn reason(why: &SkipReason) -> String {
 /// The first of a list, in pieces.
 fn some(names: &[impl std::fmt::Display]) -> Vec<String> {
     let mut pieces = listed(&names[..names.len().min(NAMED)]);
-    if names.len() > NAMED {
-        pieces.push(format!("and {} more", names.len() - NAMED));
-    }
+    pieces.extend((names.len() > NAMED).then(|| format!("and {} more", names.len() - NAMED)));
     pieces
 }
 
