@@ -8,8 +8,9 @@ use crate::order;
 use crate::path::RelPath;
 use crate::select::gather::{look_again, look_whole};
 use crate::select::git::{GitAnswer, Rules};
+use crate::select::report::collapsed;
 use crate::select::walk::{Found, Walk, look};
-use crate::select::{RootDirectory, SkipReason, repository_of};
+use crate::select::{RootDirectory, SkipReason, Unprotected, repository_of};
 use crate::store::Store;
 
 /// Why something that was added stays where it is.
@@ -62,6 +63,8 @@ pub(super) struct Additions {
     pub(super) left: Vec<(RelPath, LeftAlone)>,
     pub(super) staying: Vec<RelPath>,
     pub(super) born: Vec<Option<RelPath>>,
+    /// What of the workspace a restore point of it does not hold.
+    pub(super) unprotected: Vec<Unprotected>,
 }
 
 impl Additions {
@@ -138,6 +141,7 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
     let mut out = Additions::default();
     let born = born_packages(name, &walked.found, manifest);
     let scoped = Scoped::new(name, manifest, &born, &walked.found);
+    let mut unprotected = Vec::new();
     for found in &walked.found {
         let path = &found.path;
         if manifest.find(name, path).is_some() {
@@ -145,6 +149,7 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
         }
         if !scoped.holds(found) {
             out.staying.push(path.clone());
+            unprotected.push(found);
             continue;
         }
         let why = if scoped.was_ignored(path) {
@@ -167,11 +172,19 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
             None => out.movable.push(path.clone()),
             Some(why) => {
                 out.staying.push(path.clone());
+                if matches!(why, LeftAlone::ForeignPackage | LeftAlone::Unjudged(_)) {
+                    unprotected.push(found);
+                }
                 if found.kind != Ok(FileKind::Directory) {
                     out.left.push((path.clone(), why));
                 }
             }
         }
+    }
+    if name.is_workspace() {
+        let leading: order::Set<RelPath> = order::gather(out.movable.iter().flat_map(RelPath::ancestors));
+        let is_protected = |path: &RelPath| manifest.find(name, path).is_some() || leading.contains(path);
+        out.unprotected = collapsed(unprotected.into_iter(), is_protected);
     }
     out.keep_occupied(&walked.pruned);
     for (path, why) in walked.pruned {

@@ -13,7 +13,7 @@ use crate::fsx::{Cursor, Tree};
 use crate::manifest::{Entry, FileKind, GitState, Manifest, Package, Place, Reason, RootName, RootedPath};
 use crate::order;
 use crate::path::{RelPath, show_path};
-use crate::select::{Candidate, ProtectedSet, RootDirectory};
+use crate::select::{Candidate, ProtectedSet, RootDirectory, Unprotected};
 use crate::store::Store;
 use crate::toml::Document;
 pub use additions::LeftAlone;
@@ -48,6 +48,8 @@ pub(crate) struct LiveTree {
     pub(crate) staying: order::Set<RootedPath>,
     /// Working trees of other repositories, where the restore point has something.
     pub(crate) occupied: Vec<RootedPath>,
+    /// What of the workspace a restore point of the present does not hold, directories collapsed.
+    pub(crate) unprotected: Vec<Unprotected>,
     /// Packages born since, by directory.
     pub(crate) born: Vec<Place>,
     /// Where git stands now.
@@ -73,6 +75,7 @@ impl LiveTree {
             left: order::Map::new(),
             staying: order::Set::new(),
             occupied: Vec::new(),
+            unprotected: Vec::new(),
             born: Vec::new(),
             git: crate::select::git::state(store.root()),
         };
@@ -179,6 +182,7 @@ impl LiveTree {
         }
         self.left.extend(additions.left.into_iter().map(|(path, why)| (RootedPath::new(root, &path), why)));
         self.staying.extend(additions.staying.iter().map(|path| RootedPath::new(root, path)));
+        self.unprotected.extend(additions.unprotected);
         self.born.extend(additions.born.into_iter().map(|path| Place { root: root.clone(), path }));
         Ok(())
     }
@@ -239,7 +243,7 @@ impl LiveTree {
             git: self.git.clone(),
             tools: order::gather([("backstop".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
             skipped: Vec::new(),
-            unprotected: Vec::new(),
+            unprotected: self.unprotected.clone(),
             unprotected_inputs: Vec::new(),
             secrets: Vec::new(),
             notes: Vec::new(),

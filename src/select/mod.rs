@@ -11,7 +11,7 @@ pub(crate) mod gather;
 pub(crate) mod git;
 pub(crate) mod inputs;
 pub(crate) mod read;
-mod report;
+pub(crate) mod report;
 mod repository;
 mod secrets;
 mod set;

@@ -2,6 +2,7 @@
 
 use super::area::{Area, by_directory, owners};
 use super::chosen::{STEERING, reasons_of};
+use super::walk::Found;
 use super::{SkipReason, Skipped, Unprotected};
 use crate::glob;
 use crate::manifest::{Checkout, FileKind, Pattern, Place, Scope, shown};
@@ -124,24 +125,26 @@ fn root_entries(area: &Area<'_>) -> Vec<RelPath> {
     names
 }
 
-/// What in the workspace is neither protected nor ignored nor excluded, in the topmost directories that hold
-/// nothing protected.
+/// What in the workspace is neither protected nor ignored nor excluded.
 pub(super) fn unprotected(area: &Area<'_>, exclude: &[Pattern]) -> Vec<Unprotected> {
+    let is_chosen = |path: &RelPath| area.chosen.contains_key(path);
+    let excluded = |found: &Found| exclude.iter().any(|p| glob::matches(p, &area.name, &found.path));
+    let found = area.gathered.walked.found.iter();
+    collapsed(found.filter(|found| !is_chosen(&found.path) && !excluded(found)), is_chosen)
+}
+
+/// Files and links that are not protected, in the topmost directories that hold nothing protected.
+pub(crate) fn collapsed<'f>(
+    found: impl Iterator<Item = &'f Found>,
+    is_protected: impl Fn(&RelPath) -> bool,
+) -> Vec<Unprotected> {
     let mut out: order::Map<RelPath, (u64, bool)> = order::Map::new();
-    for found in &area.gathered.walked.found {
-        let path = &found.path;
-        let leaf = matches!(found.kind, Ok(FileKind::File) | Ok(FileKind::Symlink));
-        if !leaf
-            || area.chosen.contains_key(path)
-            || exclude.iter().any(|p| glob::matches(p, &area.name, path))
-        {
-            continue;
-        }
-        let ancestors: Vec<RelPath> = path.ancestors().collect();
+    for found in found.filter(|f| matches!(f.kind, Ok(FileKind::File) | Ok(FileKind::Symlink))) {
+        let ancestors: Vec<RelPath> = found.path.ancestors().collect();
         // Every directory above an entry is an entry, so one that is none holds nothing protected.
-        let top = ancestors.into_iter().rev().find(|dir| !area.chosen.contains_key(dir));
+        let top = ancestors.into_iter().rev().find(|dir| !is_protected(dir));
         let directory = top.is_some();
-        let counted = out.entry(top.unwrap_or_else(|| path.clone())).or_insert((0, directory));
+        let counted = out.entry(top.unwrap_or_else(|| found.path.clone())).or_insert((0, directory));
         counted.0 += u64::from(found.kind == Ok(FileKind::File));
     }
     let found = out.into_iter();

@@ -125,3 +125,23 @@ fn checkpoints_go_on_in_a_workspace_that_cargo_cannot_load() {
     };
     assert_eq!(["CP001", "CP002", "CP003", "CP004"].map(passed), [true, true, false, false]);
 }
+
+#[test]
+fn what_a_backup_of_a_broken_workspace_does_not_hold_is_named_as_always() {
+    let world = backed_up();
+    for file in ["notes/a.md", "notes/deep/b.md", "crates/loose.txt", "old/Cargo.toml", "old/src/lib.rs"] {
+        write(world.at(file), "x\n");
+    }
+    let named = |origin: &str| {
+        let value = backstop(&world.root).args(["backup", "--format", "json"]).ends(0).json();
+        assert_eq!(value["origin"], origin);
+        value["unprotected"].clone()
+    };
+    let whole = named("backup");
+    write(world.at("Cargo.toml"), "[workspace\n");
+    assert_eq!(named("broken_manifest"), whole);
+    assert!(whole.to_string().contains("notes") && whole.to_string().contains("crates/loose.txt"), "{whole}");
+    // And what came since.
+    write(world.at("since/x"), "x\n");
+    assert!(named("broken_manifest").to_string().contains("since"));
+}
