@@ -15,7 +15,7 @@ use crate::fsx::Fs;
 use crate::manifest::GitState;
 use crate::path::{RelPath, clean, resolved};
 use crate::process;
-use crate::toml::scalars;
+use crate::workspace::configuration;
 
 /// The variable that ends cargo's search for configurations and manifests above a directory.
 const CARGO_STOPS_AT: &str = "__CARGO_TEST_ROOT";
@@ -23,8 +23,6 @@ const CARGO_STOPS_AT: &str = "__CARGO_TEST_ROOT";
 const GIT_STOPS_AT: &str = "GIT_CEILING_DIRECTORIES";
 /// What chooses the toolchain, before every file and setting of rustup's.
 const TOOLCHAIN: &str = "RUSTUP_TOOLCHAIN";
-/// A configuration that is larger is none.
-const CONFIGURATION_LIMIT: u64 = 1024 * 1024;
 
 /// What counts for the workspace and lies above it.
 #[derive(Debug, Default)]
@@ -41,44 +39,14 @@ impl Around {
     /// Looks around the workspace at `root`. `cargo_home` holds a configuration that counts everywhere.
     pub(super) fn look(root: &Path, cargo_home: &Path, git: Option<&GitState>) -> Around {
         let mut around = Around::default();
-        let home = resolved(cargo_home);
-        for file in configuration_above(root) {
-            let Some(directory) = file.parent() else { continue };
-            let (first, second) = (directory.join("config"), directory.join("config.toml"));
-            // Where both stand there, cargo takes the one without the extension.
-            if resolved(directory) != home && !(file == second && first.is_file()) {
-                around.read(root, &file);
-            }
+        for file in configuration::files_above(root, cargo_home) {
+            let named = file.names_relatively(root).into_iter();
+            around.named.extend(named.filter(|path| !path.starts_with(root) && !root.starts_with(path)));
+            around.configurations.push(file.path);
         }
         crate::order::sort(&mut around.named);
         around.repository = git.and_then(|_| repository(root));
         around
-    }
-
-    /// Takes a configuration, what it includes, and what else it names.
-    fn read(&mut self, root: &Path, file: &Path) {
-        let small = file.metadata().is_ok_and(|m| m.is_file() && m.len() <= CONFIGURATION_LIMIT);
-        let Some(directory) =
-            file.parent().filter(|_| small && !self.configurations.iter().any(|f| f == file))
-        else {
-            return;
-        };
-        self.configurations.push(file.to_path_buf());
-        let text = std::fs::read(file).unwrap_or_default();
-        for scalar in scalars(&text).into_iter().flatten().filter(|s| s.is_string && !s.text.is_empty()) {
-            let word = Path::new(&scalar.text);
-            let included = clean(&directory.join(word));
-            if word.extension().is_some_and(|e| e == "toml") && included.is_file() && word.is_relative() {
-                self.read(root, &included);
-            }
-            // Other paths count from the directory that holds `.cargo`.
-            let Some(base) = directory.parent() else { continue };
-            let named = clean(&base.join(word));
-            let apart = !named.starts_with(root) && !root.starts_with(&named);
-            if word.is_relative() && apart && named.symlink_metadata().is_ok() {
-                self.named.push(named);
-            }
-        }
     }
 
     /// How many directories above `root` the copy needs, so that all of this stands in it at its place.
@@ -152,13 +120,6 @@ pub(super) fn toolchain(workspace: &Path, copy: &Path) -> Option<(OsString, OsSt
     let name =
         wanted.file_name().filter(|_| named).map_or_else(|| wanted.clone().into(), OsStr::to_os_string);
     Some((TOOLCHAIN.into(), name))
-}
-
-/// The configuration files above the workspace that cargo reads for it.
-fn configuration_above(root: &Path) -> impl Iterator<Item = PathBuf> {
-    let files = |dir: &Path| [dir.join(".cargo/config.toml"), dir.join(".cargo/config")];
-    let there = |file: &PathBuf| file.symlink_metadata().is_ok_and(|meta| !meta.is_dir());
-    root.ancestors().skip(1).flat_map(files).filter(there)
 }
 
 /// The top of the working tree that `root` lies in, and the repository's directory.

@@ -6,9 +6,9 @@ use crate::toml::{Scalar, scalars};
 
 /// A file of cargo's configuration.
 #[derive(Debug, Clone)]
-pub(super) struct ConfigFile {
+pub(crate) struct ConfigFile {
     /// Where it lies, as it was asked for.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What stands in it; nothing where it is no TOML.
     pub(super) scalars: Vec<Scalar>,
 }
@@ -23,13 +23,45 @@ impl ConfigFile {
     pub(super) fn base(&self) -> &Path {
         self.path.parent().and_then(Path::parent).unwrap_or(Path::new("/"))
     }
+
+    /// What it names by relative paths, packages among it, as far as that exists.
+    pub(crate) fn names_relatively(&self, root: &Path) -> Vec<PathBuf> {
+        let of = |scalar: &Scalar| {
+            let mut paths = named(self, scalar, root);
+            if SOURCES.iter().chain(&PATCHES).any(|keys| scalar.is_at(keys)) {
+                paths.push(crate::path::clean(&self.base().join(&scalar.text)));
+            }
+            let is_relative = |path: &Path| path.to_str().is_none_or(|path| !scalar.text.contains(path));
+            paths.retain(|path| is_relative(path) && path.symlink_metadata().is_ok());
+            paths
+        };
+        self.scalars.iter().filter(|s| s.is_string).flat_map(of).collect()
+    }
 }
+
+/// Where directories of vendored sources are named.
+const SOURCES: [&[&str]; 2] = [&["source", "*", "directory"], &["source", "*", "local-registry"]];
+/// Where packages are named.
+pub(super) const PATCHES: [&[&str]; 2] = [&["patch", "*", "*", "path"], &["paths", ""]];
 
 /// The files that cargo reads in a workspace, the nearest first, each with what it includes.
 pub(super) fn files(root: &Path) -> Vec<ConfigFile> {
+    in_directories(root.ancestors().map(|dir| dir.join(".cargo")))
+}
+
+/// Those of them that lie above the workspace, and not in cargo's own directory, which counts everywhere.
+pub(crate) fn files_above(root: &Path, home: &Path) -> Vec<ConfigFile> {
+    let home = crate::path::resolved(home);
+    let above = root.ancestors().skip(1).map(|dir| dir.join(".cargo"));
+    let mut out = in_directories(above.filter(|dir| crate::path::resolved(dir) != home));
+    out.retain(|file| !file.path.starts_with(root));
+    out
+}
+
+fn in_directories(directories: impl Iterator<Item = PathBuf>) -> Vec<ConfigFile> {
     let mut out = Vec::new();
-    for dir in root.ancestors() {
-        NAMES.iter().for_each(|name| read(dir.join(".cargo").join(name), 0, &mut out));
+    for dir in directories {
+        NAMES.iter().for_each(|name| read(dir.join(name), 0, &mut out));
     }
     out
 }
@@ -87,9 +119,8 @@ pub(super) fn steering(root: &Path, files: &[ConfigFile]) -> Vec<PathBuf> {
 
 /// The directories of vendored sources that exist.
 pub(super) fn sources(files: &[ConfigFile]) -> Vec<PathBuf> {
-    const KEYS: [&[&str]; 2] = [&["source", "*", "directory"], &["source", "*", "local-registry"]];
     let of = |file: &ConfigFile| {
-        let named = file.scalars.iter().filter(|s| s.is_string && KEYS.iter().any(|keys| s.is_at(keys)));
+        let named = file.scalars.iter().filter(|s| s.is_string && SOURCES.iter().any(|keys| s.is_at(keys)));
         named
             .map(|s| crate::path::clean(&file.base().join(&s.text)))
             .filter(|dir| dir.is_dir())

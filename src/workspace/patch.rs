@@ -2,17 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::configuration::{ConfigFile, scalars_in};
+use super::configuration::{ConfigFile, PATCHES, scalars_in};
 
 /// The directories that the root manifest and the configuration name.
 pub(super) fn paths(root: &Path, configuration: &[ConfigFile]) -> Vec<PathBuf> {
     const IN_MANIFEST: [&[&str]; 2] = [&["patch", "*", "*", "path"], &["replace", "*", "path"]];
-    const IN_CONFIGURATION: [&[&str]; 2] = [&["patch", "*", "*", "path"], &["paths", ""]];
     let manifest = scalars_in(&root.join("Cargo.toml"));
     let manifest = manifest.iter().flatten().filter(|s| IN_MANIFEST.iter().any(|keys| s.is_at(keys)));
     let mut out: Vec<PathBuf> = manifest.filter(|s| s.is_string).map(|s| root.join(&s.text)).collect();
     for file in configuration {
-        let named = file.scalars.iter().filter(|s| IN_CONFIGURATION.iter().any(|keys| s.is_at(keys)));
+        let named = file.scalars.iter().filter(|s| PATCHES.iter().any(|keys| s.is_at(keys)));
         out.extend(named.filter(|s| s.is_string).map(|s| file.base().join(&s.text)));
     }
     out
