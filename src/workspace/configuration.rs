@@ -24,6 +24,22 @@ impl ConfigFile {
         self.path.parent().and_then(Path::parent).unwrap_or(Path::new("/"))
     }
 
+    /// The directories that its flags have the linker search (`-L`).
+    fn libraries(&self, root: &Path) -> Vec<PathBuf> {
+        let flags =
+            self.scalars.iter().filter(|s| s.is_string && s.path.iter().any(|key| key == "rustflags"));
+        let mut words = flags.flat_map(|scalar| scalar.text.split_whitespace());
+        let mut out = Vec::new();
+        while let Some(word) = words.next() {
+            let Some(named) = word.strip_prefix("-L") else { continue };
+            let named = if named.is_empty() { words.next().unwrap_or_default() } else { named };
+            let named = named.split_once('=').map_or(named, |(_, path)| path);
+            let places = [root.join(named), self.base().join(named)].map(|path| crate::path::clean(&path));
+            out.extend(places.into_iter().find(|path| path.is_dir()));
+        }
+        out
+    }
+
     /// What it names by relative paths, packages among it, as far as that exists.
     pub(crate) fn names_relatively(&self, root: &Path) -> Vec<PathBuf> {
         let of = |scalar: &Scalar| {
@@ -143,6 +159,7 @@ pub(super) fn steering(root: &Path, files: &[ConfigFile]) -> Vec<PathBuf> {
             out.extend(named(file, scalar, root).into_iter().filter(|path| path.exists()));
         }
     }
+    out.extend(files.iter().flat_map(|file| file.libraries(root)));
     let toolchain = |dir: &Path| ["rust-toolchain", "rust-toolchain.toml"].map(|name| dir.join(name));
     out.extend(
         root.ancestors().map(toolchain).find_map(|names| names.into_iter().find(|path| path.is_file())),
