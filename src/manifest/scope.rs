@@ -121,6 +121,18 @@ pub enum Repository {
     Gone,
 }
 
+impl Repository {
+    /// The word that stands for it on disk.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Repository::Own => "own",
+            Repository::Elsewhere => "elsewhere",
+            Repository::Shared => "shared",
+            Repository::Gone => "gone",
+        }
+    }
+}
+
 /// A place below a root.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

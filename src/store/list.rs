@@ -10,7 +10,7 @@ use super::nul::{FieldReader, Fields};
 use super::{Listed, Store, StoreLock};
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
-use crate::manifest::{Manifest, MemberGlobs, Origin, Place, kind_fields};
+use crate::manifest::{Manifest, MemberGlobs, Origin, Pattern, Place, kind_fields};
 use crate::path::{RelPath, path_from_text, show_text};
 
 /// The version of the list that this library writes.
@@ -35,7 +35,13 @@ impl Store {
     /// # Errors
     /// See [`Store::script_list`].
     pub(crate) fn list_fault(&self, manifest: &Manifest, bytes: &[u8]) -> Result<Option<String>> {
-        if bytes == self.script_list(manifest)? {
+        let whole = self.script_list(manifest)?;
+        // One that was written before there were the last fields says all that it can.
+        let says = |list: &[u8]| FieldReader::sealed(list).map(|(fields, _)| fields.rest().to_vec());
+        let older = says(bytes).zip(says(&whole)).is_some_and(|(old, whole)| {
+            whole.strip_prefix(&old[..]).is_some_and(|more| more.starts_with(b"included\0"))
+        });
+        if bytes == whole || older {
             return Ok(None);
         }
         // Only a whole one is believed to be of another version.
@@ -91,7 +97,26 @@ fn list(manifest: &Manifest, root: &str, members: &MemberGlobs) -> Vec<u8> {
         f.push(target.as_os_str().as_bytes());
     }
     packages(&mut f, manifest);
+    added_later(&mut f, manifest);
     f.seal()
+}
+
+/// Fields that older lists lack: readers take a list without them.
+fn added_later(f: &mut Fields, manifest: &Manifest) {
+    let Some(checkouts) = &manifest.scope.checkouts else { return };
+    patterns(f, "included", &manifest.scope.included);
+    f.push("checkouts").push(checkouts.len().to_string());
+    for checkout in checkouts {
+        f.push(&checkout.root).push(checkout.path.as_bytes()).push(checkout.repository.name());
+    }
+}
+
+fn patterns(f: &mut Fields, name: &str, patterns: &[Pattern]) {
+    f.push(name).push(patterns.len().to_string());
+    for pattern in patterns {
+        f.push(&pattern.base.root).push(pattern.base.path.as_ref().map_or(&b""[..], RelPath::as_bytes));
+        f.push(&pattern.glob);
+    }
 }
 
 fn identity(f: &mut Fields, manifest: &Manifest) {
@@ -140,11 +165,7 @@ fn scope_places(f: &mut Fields, manifest: &Manifest) {
             f.push(path.as_bytes());
         }
     }
-    f.push("excluded").push(scope.excluded.len().to_string());
-    for pattern in &scope.excluded {
-        f.push(&pattern.base.root).push(pattern.base.path.as_ref().map_or(&b""[..], RelPath::as_bytes));
-        f.push(&pattern.glob);
-    }
+    patterns(f, "excluded", &scope.excluded);
 }
 
 fn packages(f: &mut Fields, manifest: &Manifest) {

@@ -59,6 +59,11 @@ impl<'a> FieldReader<'a> {
         Some(field)
     }
 
+    /// What is not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// The next field as text.
     pub(crate) fn text(&mut self) -> Option<&'a str> {
         std::str::from_utf8(self.next()?).ok()
