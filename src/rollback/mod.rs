@@ -17,7 +17,6 @@ mod forward;
 mod journal;
 mod kept;
 mod leftovers;
-mod lockfile;
 mod obstacles;
 mod options;
 mod plan;

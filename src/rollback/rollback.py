@@ -1,35 +1,32 @@
 #!/usr/bin/env python3
 """Bring a Cargo workspace back to a restore point, from the store alone.
-
     python3 backup/scripts/rollback.py -t latest             show the plan, then ask
     python3 backup/scripts/rollback.py -t 20261123_05 -f     do not ask; the start of an id is enough
     python3 backup/scripts/rollback.py -t latest --dry-run   show the plan and stop
     python3 backup/scripts/rollback.py --undo                undo the last rollback of a script
 
-For the day on which scripts/backstop does not run. It needs no cargo, no toolchain and no network. It verifies every
-byte that it may write, and writes down what it is about to do. Nothing is deleted: what has to make way is moved to
-rollback/displaced_ID/ in the store. Exit codes: 0 done; 1 done, but not all is as it should be; 2 wrong command line;
-3 could not be done, nothing was changed; 4 interrupted: give the same command again; 5 another run holds the store.
+For the day on which scripts/backstop does not run. First it verifies every byte that it may write. Nothing is deleted:
+what makes way is moved to rollback/displaced_ID/ in the store. Exit codes: 0 done; 1 done, but not all is as it should
+be; 2 wrong command line; 3 not done, nothing was changed; 4 interrupted: give the same command again; 5 store is busy.
 """
 import posix, sys  # These are built in: nothing that lies beside this file is imported here.
-OLDER = f"this needs Python 3.8 or later; without it use scripts/rollback.sh or scripts/backstop"
-if sys.version_info < (3, 8): sys.exit(sys.stderr.write("error: " + OLDER + "\n") and 3)
+OLDER = f"error: this needs Python 3.8 or later; without it use scripts/rollback.sh or scripts/backstop\n"
+if sys.version_info < (3, 8): sys.exit(sys.stderr.write(OLDER) and 3)
 if not (sys.flags.isolated and sys.flags.utf8_mode):  # Nor from here on; and file names are UTF-8.
     posix.execv(sys.executable, [sys.executable, "-I", "-S", "-B", "-X", "utf8", __file__] + sys.argv[1:])
-import argparse, calendar, collections, errno, fcntl, gzip, hashlib, itertools, os, re, shutil, signal, stat  # noqa
-import subprocess, tarfile, time, types  # noqa
+import argparse, calendar, collections, errno, fcntl, functools, gzip, hashlib, itertools, os, re, shutil  # noqa
+import signal, stat, subprocess, tarfile, time, types  # noqa
 from contextlib import suppress
-from os.path import basename, dirname, isdir, islink, join, lexists, realpath, relpath
+from os.path import basename, dirname, isdir, isfile, islink, join, lexists, realpath, relpath
 class Stop(Exception):  # The end: an exit code, what is wrong, which paths, and what to do about it.
     def __init__(self, code, text, paths=(), help=""):
-        super().__init__(text)
-        self.code, self.text, self.paths, self.help = code, text, list(paths), help
+        super().__init__(text); self.code, self.text, self.paths, self.help = code, text, list(paths), help
 def show(path):  # A path fit for a terminal: nothing in it moves the cursor or reorders text.
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 def say(text, fd=1):
     with suppress(OSError): os.write(fd, (text + "\n").encode("utf-8", "backslashreplace"))  # Readers may go away.
-# ---- Files of the store. STORE is where this script lies, ROOT is the workspace. -------------------------------------
+# ---- Files of the store. STORE is where this script lies, ROOT is the workspace.
 STORE = dirname(dirname(realpath(__file__)))
 ROLLBACK, STATE, JOURNAL = STORE + "/rollback", STORE + "/state", STORE + "/rollback/journal"
 ROOT, EXECUTABLE = "", show(STORE) + "/scripts/backstop rollback"
@@ -42,39 +39,33 @@ def read(path):  # The bytes of a file; none if it is not there.
     with suppress(FileNotFoundError), open(path, "rb") as file: return file.read()
     return b""
 def remove(path): lexists(path) and os.unlink(path)
-def sync(path):
-    fd = os.open(path, os.O_RDONLY)
-    os.fsync(fd)
-    os.close(fd)
+def on_open(path, work, flags=os.O_NOFOLLOW | os.O_NONBLOCK):  # What `work` gives of an open file or directory.
+    fd = os.open(path, os.O_RDONLY | flags)
+    try: return work(fd)
+    finally: os.close(fd)
+def sync(path): on_open(path, os.fsync)
 def replace(path, data):  # Writes a file so that it is the old or the new one at every instant, and lasts.
     new = f"{dirname(path)}/.{basename(path)}.new"
-    remove(new)
-    with open(new, "xb") as file: file.write(data)
-    sync(new)
-    os.replace(new, path)
-    sync(dirname(path))
+    with open(new, "wb") as file: file.write(data)
+    sync(new); os.replace(new, path); sync(dirname(path))
 class State(collections.namedtuple("State", "kind mode size content")):  # What stands at a path, as in the journal.
     is_dir = property(lambda self: self.kind == "directory")
     is_leaf = property(lambda self: self.kind in ("file", "symlink"))
     is_closed = property(lambda self: self.is_dir and int(self.mode, 8) & 0o300 != 0o300)  # It is opened for a while.
     def same(self, other):  # The mode may differ. A file that cannot be read has no content, and equals none.
-        return (self.kind, self.content) == (other.kind, other.content) and (self.kind, self.content) != ("file", "")
+        return self[::3] == other[::3] != ("file", "")
 class Action(collections.namedtuple("Action", "path before after origin")):
     displaces = property(lambda self: self.before.is_leaf and not self.before.same(self.after))
 NOTHING, SPECIAL = State("none", "", "", ""), State("special", "", "", "")
-def above(path): return [path[:slash.start()] for slash in re.finditer("/", path)]  # Every directory above it.
+def above(path): return [path[:slash.start()] for slash in re.finditer("/", path)]  # The directories above it.
 def enter(path, top=""):  # Goes into the directory that holds a path, through no link; gives the last name.
     os.chdir(top or ROOT)
     *names, last = path.split("/")
-    for name in names:
-        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        os.fchdir(fd)
-        os.close(fd)
+    for name in names: on_open(name, os.fchdir, os.O_DIRECTORY | os.O_NOFOLLOW)
     return last
 def look(path, top=""):  # What stands at a path; nothing if a directory above it is a link or a file.
     try:
-        name = enter(path, top)
-        found = os.lstat(name)
+        name = enter(path, top); found = os.lstat(name)
         mode, content = f"{stat.S_IMODE(found.st_mode):04o}", ""
         if stat.S_ISDIR(found.st_mode): return State("directory", mode, "", "")
         if stat.S_ISLNK(found.st_mode): return State("symlink", "", "", os.readlink(name))
@@ -82,40 +73,33 @@ def look(path, top=""):  # What stands at a path; nothing if a directory above i
         with suppress(PermissionError):  # It can still be moved.
             content = digest(pieces(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)))
         return State("file", mode, str(found.st_size), content)
-    except OSError as failure:
-        if failure.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP): return NOTHING
-        raise Stop(3, f"cannot read `{show(path)}`: {failure.strerror}") from None
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP): return NOTHING
+        raise Stop(3, f"cannot read `{show(path)}`: {error.strerror}") from None
 def pieces(file):
     with open(file, "rb") as data: yield from iter(lambda: data.read(1 << 17), b"")
-def digest(data):
-    hasher = hashlib.sha256()
-    for piece in data: hasher.update(piece)
-    return hasher.hexdigest()
-# ---- The list of a restore point, and the record of a run: fields that NUL bytes end, with a seal --------------------
-VERSION_CONTROL = (".git", ".jj", ".hg", ".sl", ".svn", ".bzr", ".pijul", "_darcs", "cvs")
-ID = "[0-9]{8}_[0-9]{6}"
+def digest(data): return functools.reduce(lambda sum, each: sum.update(each) or sum, data, hashlib.sha256()).hexdigest()
+# ---- The list of a restore point, and the record of a run: fields that NUL bytes end, with a seal
+OWN_DIRS, OWN_FILES = (".git", ".jj", ".hg", ".sl", ".svn", ".bzr", ".pijul", "_darcs"), (".fslckout", "_FOSSIL_")
+ID, OTHERS = "[0-9]{8}_[0-9]{6}", "it is another repository's working tree"
 def sealed(fields):
     data = os.fsencode("\0".join([*fields, ""]))
     return data + b"end\0" + digest([data]).encode() + b"\0"
 def unseal(path, magic, version):  # The fields of a file, if its seal is right. An unknown version is called that.
-    data = read(path)
-    fields = os.fsdecode(data[:-69]).split("\0")[:-1]
+    data = read(path); fields = os.fsdecode(data[:-69]).split("\0")[:-1]
     need(data == sealed(fields) and fields[:1] == [magic], f"`{show(path)}` is {'damaged' if data else 'missing'}")
     need(fields[1:2] == [version], f"`{show(path)}` has version {show(''.join(fields[1:2]))}, not {version}")
     return itertools.chain(fields[2:], (need(False) for _ in "-"))  # Where they run out it is malformed.
 def need(is_so, text="a list is malformed"):
     if not is_so: raise ValueError(text)
-def table(name, rows): return [name, str(len(rows)), *(field for row in rows for field in row)]
+def table(name, rows): return [name, str(len(rows)), *itertools.chain(*rows)]
 def rows(fields, name, width):
-    need(next(fields) == name)
-    return [[next(fields) for _ in range(width)] for _ in range(int(next(fields)))]
+    return need(next(fields) == name) or [[next(fields) for _ in range(width)] for _ in range(int(next(fields)))]
 def ours(fields, name, width): return [row[1:] for row in rows(fields, name, width) if not row[0]]  # Of ROOT.
-def safe(path):  # A path that stays below the root and leads into no version control system's directory.
-    need(not {"", ".", "..", *VERSION_CONTROL} & set(path.lower().split("/")), f"a list has the path {show(path)}")
-    return path
-def a_state(kind, mode, size, content):
-    need(re.fullmatch("(none|special|symlink) |(directory|file) [0-7]{4}", f"{kind} {mode}"))
-    return State(kind, mode, size, content)
+def safe(path):  # A path that stays below the root, and leads to no place that programs are run from.
+    return need(not {"", ".", "..", ".git", ".jj", ".hg"} & {*path.lower().split("/")}, "it has " + show(path)) or path
+def a_state(*all):
+    return need(re.fullmatch("(none|special|symlink) |(directory|file) [0-7]{4}", " ".join(all[:2]))) or State(*all)
 def read_list(name):  # What a restore point holds of the workspace, and how far a rollback reaches.
     f, p = unseal(f"{ROLLBACK}/{name}.list", "backstop-list", "2"), types.SimpleNamespace(name=name, entries={})
     backup_id, p.id, _, _, _, root, _, p.origin, _, p.archive = [next(f) for _ in range(10)]
@@ -128,13 +112,15 @@ def read_list(name):  # What a restore point holds of the workspace, and how far
     places = lambda name: {path for path, in ours(f, name, 2)}
     plain = lambda name: {path for path, in rows(f, name, 1)}
     p.directories, p.ignored, p.foreign = places("directories"), places("ignored"), places("foreign-packages")
-    p.unprotected = plain("unprotected-directories")
-    p.existed, p.excluded = p.unprotected | plain("root-entries"), ours(f, "excluded", 3)
+    p.unprotected = plain("unprotected-directories"); p.existed = p.unprotected | plain("root-entries")
+    p.excluded = ours(f, "excluded", 3)
     p.members, p.apart, p.targets = plain("members"), plain("member-exclude"), plain("target-directories") or {"target"}
     packages = [(next(f), next(f), [next(f) for _ in range(int(next(f)))]) for _ in range(int([next(f), next(f)][1]))]
     p.crate_roots = {safe(path) for root, _, crates in packages for path in crates if not root}
+    p.included, p.checkouts, p.others = [], None, set()
+    with suppress(ValueError): p.included, p.checkouts = ours(f, "included", 3), dict(ours(f, "checkouts", 3))
     return need(backup_id == name) or p
-def select(wanted):  # The restore point that is asked for. `latest` passes over those that no person asked for.
+def select(wanted):  # `latest` passes over what no person asked for.
     files, pattern = names_in(STORE + "/metadata") + names_in(ROLLBACK), rf"[\w.-]{{1,64}}_backup_{ID}[.](json|list)"
     names = sorted({file[:-5] for file in files if re.fullmatch(pattern, file, re.A)}, key=lambda name: name[-15:])
     names = [name for name in names if f"{name}.json" in files or isdir(f"{STORE}/session_{name[-15:]}")]
@@ -159,7 +145,7 @@ def read_record(id):  # The record of a script's run; `None` if there is none, o
         _, run.created, _, _, _ = next(f), next(f), rows(f, "roots", 2), rows(f, "unlock", 3), rows(f, "touch", 2)
         run.actions = [Action(safe(r[0]), a_state(*r[1:5]), a_state(*r[5:9]), r[9]) for r in ours(f, "actions", 11)]
         if run.id == id and re.fullmatch(ID, run.target) and run.kind in ("rollback", "undo"): return run
-# ---- What was added since: all that stands in the recorded scope, is not in the list, and git does not ignore --------
+# ---- What was added since: all that stands in the recorded scope, is not in the list, and git does not ignore
 def ask_git(directory, judged_then):  # What git ignores below a directory, `None` if nobody can say. It runs no hook.
     unknown = None if judged_then else set()
     if not any(lexists(up + "/.git") for up in (directory, *above(directory))): return unknown
@@ -177,55 +163,68 @@ def matches(pattern, path):  # Whether a pattern of the settings fits a path or 
     words = re.findall(r"\*\*/|\*\*|\\.|\[[^]]+\]|.", pattern.rstrip("/"), re.S)
     regex = "".join(plain.get(word, "[^/]" if word[0] == "[" else re.escape(word[-1])) for word in words)
     return any(re.fullmatch(regex, each, re.S) for each in (path, *above(path)))
+def fits(globs, path): return any(holds({up}, path) and matches(glob, path[len(up):].lstrip("/")) for up, glob in globs)
 def holds(places, path): return not places.isdisjoint(["", path, *above(path)])  # Whether it lies in one of them.
+def is_repository(full):  # Whether it is the top of a working tree with a repository of its own, of whatever system.
+    has = lambda name, top=full: lexists(join(top, name))
+    marks = ".git/HEAD", ".jj/repo", ".hg/requires", ".sl/requires", ".svn/wc.db", ".bzr", ".pijul", "_darcs", *OWN_FILES
+    each = (has(name) and not has(dirname(name), dirname(full)) for name in (".svn/entries", "CVS/Entries"))
+    return isfile(full + "/.git") or any(map(has, marks)) or any(each)
+def is_others(point, path):  # Whether a repository's working tree is none that the restore point knows.
+    is_clone, then = isdir(join(ROOT, path, ".git")), point.checkouts
+    if then is not None: return path not in then or then[path] == "elsewhere" and is_clone
+    return (path not in point.entries or is_clone) and not any(holds({path}, each) for each in point.directories)
+def is_not_source(entry, in_cargo):  # Whether version control or cargo keeps its own state there.
+    name, is_dir, has = entry.name, entry.is_dir(follow_symlinks=False), lambda name: isfile(join(entry.path, name))
+    if name.lower() in OWN_DIRS or name in OWN_FILES or name == "CVS" and has("Entries"): return True
+    if in_cargo: return is_dir or re.match("(?!config|[^.].*[.]toml$)|credentials", name, re.S)
+    return is_dir and name != ".cargo" and (has(".package-cache") or has(".global-cache"))
 def walk(point, opened):  # By path, whether it is a directory (`None`: not looked into), and why it stays.
     found, pending, targets = {}, [("", "", ask_git(ROOT, point.git))], {join(ROOT, each) for each in point.targets}
-    leading = {up for path in point.directories for up in (path, *above(path))}
     while pending:
-        directory, base, ignored = pending.pop()
-        full = join(ROOT, directory)
+        top, base, ignored = pending.pop(); full = join(ROOT, top)
         try: entries = list(os.scandir(full))
-        except OSError as failure: entries, found[directory] = [], (None, f"it cannot be read: {failure.strerror}")
-        names = {entry.name for entry in entries if entry.is_file(follow_symlinks=False) or entry.name == ".git"}
-        start = lambda name: read(f"{full}/{name}")[:1 << 16] if directory and name in names else b""
-        is_own = b"Signature: 8a477f597d28d172789f06886806bc55" == start("CACHEDIR.TAG")[:43]
-        is_own = is_own or b'"backstop_store"' in start("store.json")
-        is_top = directory and ".git" in names
-        if is_own or is_top and (directory not in point.entries or isdir(full + "/.git")) and directory not in leading:
-            entries, found[directory] = [], (None, "" if is_own else "it is another repository's working tree")
-        elif is_top: base, ignored = directory + "/", ask_git(full, True)
+        except OSError as error: entries, found[top] = [], (None, f"it cannot be read: {error.strerror}")
+        names = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
+        is_store = "store.json" in names and b'"backstop_store"' in read(full + "/store.json")
+        is_own = top and is_repository(full)
+        if top and ("CACHEDIR.TAG" in names or is_store): entries, found[top] = [], (None, "")
+        elif is_own and is_others(point, top):
+            entries, found[top] = point.others.add(top) or [], (None, OTHERS)
+        elif is_own: base, ignored = top + "/", ask_git(full, True)
         for entry in entries:
-            path, is_directory = join(directory, entry.name), entry.is_dir(follow_symlinks=False)
-            is_target = entry.path in targets or entry.name == "target" and is_directory and "Cargo.toml" in names
-            if is_target or entry.name.lower() in VERSION_CONTROL or entry.path == STORE: found[path] = (None, "")
+            path, is_dir = join(top, entry.name), entry.is_dir(follow_symlinks=False)
+            is_target = entry.path in targets or entry.name == "target" and "Cargo.toml" in names or entry.path == STORE
+            if is_target or path not in point.entries and is_not_source(entry, basename(top) == ".cargo"):
+                found[path] = (None, "")
             elif ignored and path[len(base):] in ignored: found[path] = (None, "git ignores it")
             elif not opened or not entry.name.startswith(f".backstop-{opened.id}-"):
-                found[path] = (is_directory, "git does not work here; it cannot be judged" if ignored is None else "")
-                pending += [(path, base, ignored)] if is_directory else []
+                found[path] = (is_dir, "git does not work here; it cannot be judged" if ignored is None else "")
+                pending += [(path, base, ignored)] if is_dir else []
     return found
 def find_added(point, opened):  # The additions that are to go, and what stays and is named.
     found, foreign, keep, going, stays = walk(point, opened), point.foreign - {""}, set(), {}, {}
-    kept = displaced(open_id(), "")  # What an interrupted run has moved out tells of packages too.
+    kept = displaced(open_id(), "")  # What an interrupted run moved out tells of packages too.
     moved = [relpath(join(up, "Cargo.toml"), kept) for up, _, files in os.walk(kept) if "Cargo.toml" in files]
     packages = {path[:-11] for path in [*found, *moved] if path.endswith("/Cargo.toml")}
-    born = packages - point.existed - set(point.entries)
-    born = {path for path in born if not holds(point.directories | point.ignored, path)}
-    leads_to_born = {up for path in born for up in (path, *above(path))} - point.existed
-    def why_it_stays(path):
-        if holds(point.ignored, path): return "git ignored it then"
-        if any(holds({base}, path) and matches(glob, path[len(base):].lstrip("/")) for base, glob in point.excluded):
-            return "the settings excluded it"
-        return "it belongs to a package that was not protected" if holds(foreign, path) else ""
+    known = point.directories | point.ignored
+    born = {path for path in packages - point.existed - set(point.entries) if not holds(known, path)}
+    included = {path for path, (is_dir, _) in found.items() if is_dir is False and fits(point.included, path)}
+    leads = {up for path in born | included for up in (path, *above(path))} - point.existed
+    why_it_stays = lambda path: (
+        "git ignored it then" if holds(point.ignored, path) else "the settings excluded it" if fits(point.excluded, path)
+        else "it belongs to a package that was not protected" if holds(foreign, path) else "")
     for path in sorted(found, reverse=True):  # What is in a directory comes before it.
-        is_directory, why = found[path]
+        is_dir, why = found[path]
         is_manifest = path.endswith("/Cargo.toml") and path[:-11] in point.unprotected and not holds(foreign, path)
-        reached = is_manifest or path in leads_to_born or holds(point.directories | born, path)
-        is_new = path not in point.entries and (reached or "/" not in path and is_directory is False)
-        why = why if is_directory is None else why_it_stays(path) or why
-        now = look(path) if is_new and not why and is_directory is not None and path not in keep else NOTHING
+        reached = is_manifest or path in leads or holds(point.directories | born, path)
+        is_new = path not in point.entries and (reached or "/" not in path and is_dir is False)
+        why = why if is_dir is None else why_it_stays(path) or why
+        now = look(path) if is_new and not why and is_dir is not None and path not in keep else NOTHING
         if now in (NOTHING, SPECIAL): keep.update(above(path))
         else: going[path] = now
-        if now == SPECIAL or is_new and why and not is_directory: stays[path] = why or "it is no file"
+        is_named = is_new and why and not is_dir or path in point.others.intersection(point.entries)
+        if now == SPECIAL or is_named: stays[path] = why or "it is no file"
     return going, stays
 def taken(point, plan):  # What stays, and cargo will take for a member.
     found, apart = [], point.ignored | point.apart | point.foreign - {""}
@@ -236,14 +235,14 @@ def taken(point, plan):  # What stays, and cargo will take for a member.
         found += [path for path in fit if isdir(join(ROOT, path)) and path + "/Cargo.toml" not in point.entries]
     return {path: "cargo will take it for a member: move it away" for path in found
             if plan.get(path, "?")[-1] != NOTHING and path not in point.unprotected and not holds(apart, path)}
-# ---- The plan: for each path what stands there, and what is to stand there -------------------------------------------
+# ---- The plan: for each path what stands there, and what is to stand there
 def plan_rollback(point, opened, allowed):
     going, stays = find_added(point, opened)
     plan = {path: (now, NOTHING) for path, now in going.items()}
     for path, entry in point.entries.items():
         now = look(path)
         only_leads = now.is_dir and entry.is_dir and not holds(point.directories, path)  # Such a one keeps its mode.
-        if now != entry and not only_leads: plan[path] = (now, entry)
+        if now != entry and not only_leads and not holds(point.others, path): plan[path] = (now, entry)
     return plan, stays, verify(point, plan, allowed)
 def first_before(a, now, is_saved):  # What stood at a path before the first of the runs that were interrupted.
     begun = now == a.after or now == NOTHING and a.before.is_dir or now.is_dir and (a.before.is_dir or a.after.is_dir)
@@ -251,8 +250,7 @@ def first_before(a, now, is_saved):  # What stood at a path before the first of 
 def plan_undo(base):  # Back to what stood at each path before a run. What it displaced has to be there, unaltered.
     plan, stays, lost = {}, {}, []
     for action in base.actions:
-        path, before, now = action.path, action.before, look(action.path)
-        saved = look(path, displaced(base.id, ""))
+        path, before, now = action.path, action.before, look(action.path); saved = look(path, displaced(base.id, ""))
         if not lexists(closed(base.id)): before = first_before(action, now, saved != NOTHING)  # It was interrupted.
         if now != before and action.displaces and before == action.before and not saved.same(before):
             lost += [show(path)] if saved == NOTHING or before.content else []
@@ -270,30 +268,41 @@ def merge(opened, plan, stays, sources):  # All actions, first those on record o
     for up in {dirname(path) for path in plan} - set(plan) - {""}:
         if look(up).is_closed: plan[up] = (look(up), look(up))  # It is opened for a while: that is written down too.
     going = {path for path, (now, after) in plan.items() if now != after and not after.is_dir}
-    blocked = [path for path, (now, _) in plan.items() if now == SPECIAL]
+    blocked = {}
     for path in sorted((path for path in going if plan[path][0].is_dir), reverse=True):
         if not {f"{path}/{name}" for name in os.listdir(join(ROOT, path))} <= going:
-            now, after = plan[path]
-            blocked += [] if after == NOTHING else [path]
+            now, after = plan[path]; going.remove(path)
+            if after != NOTHING: blocked[path] = "holds something that stays, and something else goes there"
             plan[path], stays[path] = (now, now), "something that stays is in it"
-            going.remove(path)
-    store = relpath(STORE, ROOT) + "/"
-    blocked += [path for path, (_, after) in plan.items()
-                if (path + "/").startswith(store) or not after.is_dir and store.startswith(path + "/")]
-    blocked += [path for path, (now, new) in plan.items() if (now.is_closed or now.same(new) and now.mode != new.mode)
-                and os.geteuid() not in (0, os.lstat(join(ROOT, path)).st_uid)]  # Its mode is its owner's to change.
-    if blocked: raise Stop(3, "these stand in the way, are another user's or lie in the store", map(show, blocked))
+    blocked.update((path, why) for path, (now, new) in plan.items() for why in [obstacle(path, now, new)] if why)
+    if blocked: raise Stop(3, "something stands in the way", [f"{show(path)}: {blocked[path]}" for path in blocked])
     origins = {**{a.path: a.origin for a in recorded}, **sources}
     action = lambda path: Action(path, firsts.get(path, plan[path][0]), plan[path][1], origins.get(path, ""))
     return [action(path) for path in [*firsts, *sorted(set(plan) - set(firsts))]]
+MOUNTS = {re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), line.split(" ")[4])
+          for line in os.fsdecode(read("/proc/self/mountinfo")).split("\n") if line}
+def is_fixed(path):  # Whether it is immutable or append-only, which no mode tells.
+    ask = lambda fd: int.from_bytes(fcntl.ioctl(fd, 0x80086601, bytes(8))[:4], sys.byteorder)  # FS_IOC_GETFLAGS
+    with suppress(OSError): return getattr(os.lstat(path), "st_flags", 0) & 0x60006 or on_open(path, ask) & 0x30
+def obstacle(path, now, new):  # What would keep the plan from being carried out.
+    full, up, is_mine = join(ROOT, path), join(ROOT, dirname(path)), lambda at: os.geteuid() in (0, os.lstat(at).st_uid)
+    if now == SPECIAL: return "is no file"
+    if f"{full}/".startswith(STORE + "/") or not new.is_dir and STORE.startswith(full + "/"): return "is the store's"
+    if (now.is_closed or now.same(new) and now.mode != new.mode) and not is_mine(full): return "is another user's"
+    if now == new or not isdir(up): return ""
+    if os.lstat(up).st_dev != os.lstat(ROOT).st_dev or MOUNTS & {join(ROOT, at) for at in (path, *above(path))}:
+        return "is a mount point, or lies behind one"
+    if is_fixed(full) or is_fixed(up): return "is immutable or append-only (see `lsattr`)"
+    is_sticky = now != NOTHING and os.lstat(up).st_mode & stat.S_ISVTX and not (is_mine(up) or is_mine(full))
+    if is_sticky or os.statvfs(up).f_flag & os.ST_RDONLY or not (is_mine(up) or os.access(up, os.W_OK)):
+        return "lies in a directory that may not be written to"
 def from_archive(point, wanted):  # The pieces of each wanted file, as far as the archive can be read.
     path = f"{STORE}/archives/{basename(point.archive or '?')}"
     with suppress(Exception), gzip.open(path) as data, tarfile.open(fileobj=data, mode="r:", encoding="utf-8") as tar:
         for member in tar if wanted else ():
             path = member.name[len("files/"):]
-            if path in wanted and member.isreg() and member.size == int(wanted[path].size):
-                file = tar.extractfile(member)
-                yield path, iter(lambda: file.read(1 << 17), b"")
+            if path in wanted and member.isreg():
+                yield path, iter(functools.partial(tar.extractfile(member).read, 1 << 17), b"")
 def verify(point, plan, allowed):  # Reads all that may be written. Where each file is right: session or archive.
     needed = {path: after for path, (now, after) in plan.items() if after.kind == "file" and not now.same(after)}
     is_in_session = lambda path: look(path, f"{STORE}/session_{point.id}/files").same(needed[path])
@@ -310,15 +319,20 @@ def stage(run, todo):  # Writes every new file and link to stage_ID/INDEX, and c
     copies = displaced(run.target, "") if run.kind == "undo" else f"{STORE}/session_{run.target}/files/"
     plain = ((path, pieces(copies + path)) for path in list(wanted) if path not in archived)
     for path, data in itertools.chain(plain, from_archive(run.point, archived)):
-        index, a, new = *wanted.pop(path), staged(run.id, "part")
-        remove(new)
+        index, a, new = *wanted.pop(path), staged(run.id, "part"); remove(new)
         if a.after.kind == "symlink": os.symlink(a.after.content, new)
         else:
-            with open(new, "xb") as file: written = digest(piece for piece in data if file.write(piece))
-            if written != a.after.content: raise Stop(3, f"`{show(path)}` was damaged while it was copied")
+            if write(new, data) != a.after.content: raise Stop(3, f"`{show(path)}` was damaged while it was copied")
             os.chmod(new, int(a.after.mode, 8))
         os.replace(new, staged(run.id, index))
     if wanted: raise Stop(3, "the archive cannot be read any more", map(show, wanted))
+def refuse_without_room(run, todo):  # Between file systems all is copied: what makes way, then what is new.
+    size = lambda paths: sum(os.lstat(path).st_blocks * 512 + 4096 for path in paths)
+    out = size(join(ROOT, path) for path in todo if todo[path].is_leaf)
+    new = size(staged(run.id, index) for index in names_in(staged(run.id, "")))
+    for place, needed in {ROLLBACK: out, ROOT: new - out}.items():
+        found = os.statvfs(place); is_short = needed > found.f_bavail * found.f_frsize
+        if is_short and os.lstat(ROOT).st_dev != os.lstat(STORE).st_dev: raise Stop(3, f"{place} lacks {needed} bytes")
 def carry_out(run, is_new, was_open):  # Nothing in the workspace changes before the commit. Gives what is wrong.
     state, journal, earlier = read(STATE), encode(run, "backstop-journal"), open_id() or run.id
     record = f"{ROLLBACK}/displaced_{run.id}.list"
@@ -327,41 +341,33 @@ def carry_out(run, is_new, was_open):  # Nothing in the workspace changes before
         replace(record, encode(run, "backstop-displaced"))
         replace(STATE, f"rollback {run.id}\n".encode())
         if not lexists(JOURNAL): replace(JOURNAL, journal)
-        stage(run, todo)
-        os.sync()
+        stage(run, todo); os.sync(); refuse_without_room(run, todo)
         changed = [show(a.path) for a in run.actions if look(a.path) != run.now[a.path]]
         if changed: raise Stop(3, "something writes to the workspace; stop it, then try again", changed)
         if not read(JOURNAL).startswith(journal): replace(f"{ROLLBACK}/rollback_{earlier}.superseded", read(JOURNAL))
         replace(JOURNAL, journal + b"committed\0")
-    except BaseException as failure:
+    except BaseException as error:
         if is_new:
-            replace(STATE, state or b"idle\n")
-            remove(record)
-            was_open or remove(JOURNAL)
-        elif isinstance(failure, Stop): failure.code = 4
+            replace(STATE, state or b"idle\n"); remove(record); was_open or remove(JOURNAL)
+        elif isinstance(error, Stop): error.code = 4
         raise
     try:
-        move(run, todo)
-        wrong = touch(run)
-        os.sync()
+        move(run, todo); wrong = touch(run); os.sync()
         wrong += [show(a.path) for a in run.actions if look(a.path) != a.after]
-        os.rename(JOURNAL, closed(run.id))
-        sync(ROLLBACK)
-        settle()
+        os.rename(JOURNAL, closed(run.id)); sync(ROLLBACK); settle()
         return wrong
-    except BaseException as failure:
+    except BaseException as error:
         help = f"give the same command again; or: {EXECUTABLE} --resume | --abort"
-        raise Stop(4, f"the rollback was interrupted: {show(str(failure) or 'on request')}", help=help) from failure
-def touch(run):  # For cargo's next build: to now, or to a second after the newest mark of a build if that is ahead.
+        raise Stop(4, f"the rollback was interrupted: {show(str(error) or 'on request')}", help=help) from error
+def touch(run):  # For cargo's next build: to now, or a second past the newest mark of a build.
     tops = [join(ROOT, target, name) for target in run.point.targets for name in names_in(join(ROOT, target))]
     marks = (join(up, name) for top in tops for up, _, names in os.walk(realpath(top))  # A profile may be a link.
              for name in names if name.startswith("dep-") or name in ("output", "stdout"))
     now = max([time.time_ns(), *((int(os.lstat(mark).st_mtime) + 1) * 10**9 for mark in marks)])
-    changed = [a.path for a in run.actions if not a.before.same(a.after)]
-    paths = [path for path in run.touch + changed if look(path).kind == "file"]
+    paths = [p for p in run.touch + [a.path for a in run.actions if not a.before.same(a.after)] if look(p)[0] == "file"]
     for path in paths:  # Who does not own a file may set its time to the present, and to nothing else.
-        with suppress(PermissionError): os.utime(enter(path), follow_symlinks=False)
-        with suppress(PermissionError): os.utime(enter(path), ns=(now, now), follow_symlinks=False)
+        with suppress(OSError): os.utime(enter(path), follow_symlinks=False)
+        with suppress(OSError): os.utime(enter(path), ns=(now, now), follow_symlinks=False)
     late = any(os.lstat(join(ROOT, path)).st_mtime_ns // 10**9 < now // 10**9 for path in paths)
     return ["times of files: `cargo clean` before the next build"] * late
 def settle():  # No run is open: what it needed goes, and what it displaced is closed against later edits.
@@ -377,58 +383,50 @@ def room(run, path):  # Where what stands at a path goes. What an earlier run mo
             os.makedirs(dirname(to), exist_ok=True)
             if not lexists(to): return to
 def move(run, todo):
-    after = {a.path: a.after for a in run.actions}
+    after, part = {a.path: a.after for a in run.actions}, staged(run.id, "part")
     for path in (path for path in after if run.now[path].is_closed): chmod(path, int(run.now[path].mode, 8) | 0o700)
-    for path in (path for path in todo if todo[path].is_leaf): move_out(run, path, room(run, path))
+    for path in (p for p in todo if todo[p].is_leaf): transfer(enter(path), room(run, path), part, os.rename)
     for path in sorted((p for p in todo if todo[p].is_dir and not after[p].is_dir), reverse=True): os.rmdir(enter(path))
     for a in sorted(a for a in run.actions if a.after.is_dir and not a.before.is_dir):
-        name = enter(a.path)
-        if a.path in todo: os.mkdir(name, 0o700)
+        name = enter(a.path); a.path in todo and os.mkdir(name, 0o700)
         give(name, os.lstat("."))
     for index, a in enumerate(run.actions):
         if a.path in todo and a.after.is_leaf: move_in(run, index, a.path)
     for path in sorted(after, key=lambda path: (not after[path].is_dir, path), reverse=True):  # The deepest first.
         now = look(path)
         if now.same(after[path]) and now.mode != after[path].mode: chmod(path, int(after[path].mode, 8))
-def chmod(path, mode):
-    if not islink(enter(path)): os.chmod(basename(path), mode)
+def chmod(path, mode): islink(enter(path)) or os.chmod(basename(path), mode)
 def give(name, owner):  # Run by root, what is new belongs to whom the old belonged, or the directory.
     found = os.lstat(name)
     if os.geteuid() == 0 and (found.st_uid, found.st_gid) != (owner.st_uid, owner.st_gid):
         os.lchown(name, owner.st_uid, owner.st_gid)
         if not stat.S_ISLNK(found.st_mode): os.chmod(name, stat.S_IMODE(found.st_mode))  # It lost its set-id bits.
-def copy(source, to):  # Copies a file or a link to another file system, with mode, time and owner, so that it lasts.
+def write(path, data):  # Writes pieces to a new file, those of zeros as holes, and gives their digest.
+    with open(path, "xb") as file:
+        made = digest(each for each in data if (file.write(each) if each.strip(b"\0") else file.seek(len(each), 1)))
+        file.truncate(); return made
+def copy(source, to):  # Copies a file or a link to another file system, so that it lasts.
     remove(to)
-    give(shutil.copy2(source, to, follow_symlinks=False), os.lstat(source))
-    if islink(to) or sync(to): return
-    if digest(pieces(source)) != digest(pieces(to)): raise OSError(f"`{source}` was damaged while it was copied")
-def move_out(run, path, to):
-    name, part = enter(path), staged(run.id, "part")
-    try: os.rename(name, to)
-    except OSError as failure:
-        if failure.errno != errno.EXDEV: raise
-        copy(name, part)
-        os.rename(part, to)
-        os.unlink(name)
-def move_in(run, index, path):  # Moves a staged file or link into place, never over something.
+    made = os.symlink(os.readlink(source), to) if islink(source) else write(to, pieces(source))
+    shutil.copystat(source, to, follow_symlinks=False); give(to, os.lstat(source))
+    if islink(to) or sync(to) or made == digest(pieces(to)): return to
+    raise OSError(f"`{source}` was damaged while it was copied")
+def transfer(source, to, part, move):  # Moves a file or a link, never over something.
+    try: move(source, to)
+    except OSError as error:  # Another file system, or one without hard links.
+        here = copy(source, part) if error.errno == errno.EXDEV else source
+        if lexists(to): raise FileExistsError(errno.EEXIST, "something is there now", to) from None
+        os.rename(here, to)
+    remove(source)
+def move_in(run, index, path):
     name, old, new = enter(path), displaced(run.id, path), staged(run.id, index)
     give(new, os.lstat(old if lexists(old) and not isdir(old) else "."))
-    try: os.link(new, name, follow_symlinks=False)
-    except OSError as failure:  # Another file system, or one without hard links.
-        source = f".backstop-{run.id}-{index}" if failure.errno == errno.EXDEV else new
-        if source != new: copy(new, source)
-        if lexists(name): raise FileExistsError(errno.EEXIST, "something appeared there", name) from None
-        os.rename(source, name)
-    remove(new)
+    transfer(new, name, f".backstop-{run.id}-{index}", functools.partial(os.link, follow_symlinks=False))
 def next_id():  # The present second, or the one after the newest id of the store.
-    names = names_in(STORE) + names_in(ROLLBACK) + names_in(STORE + "/metadata")
+    names, form = names_in(STORE) + names_in(ROLLBACK) + names_in(STORE + "/metadata"), "%Y%m%d_%H%M%S"
     last = max(re.findall(ID, " ".join(names) + os.fsdecode(read(STORE + "/store.json"))), default="20000101_000000")
-    after = calendar.timegm(time.strptime(last, "%Y%m%d_%H%M%S")) + 1
-    return time.strftime("%Y%m%d_%H%M%S", time.gmtime(max(time.time(), after)))
-def last_run():
-    run = read_record(max(re.findall(rf"(?m)^rollback_({ID})[.]journal$", "\n".join(os.listdir(ROLLBACK))), default=""))
-    if run: return run
-    raise Stop(3, "there is no rollback to undo, or it was not a script's", help=EXECUTABLE + " --undo")
+    return time.strftime(form, time.gmtime(max(time.time(), calendar.timegm(time.strptime(last, form)) + 1)))
+def last_run(): return read_record(max(re.findall(f"rollback_({ID}).journal", " ".join(names_in(ROLLBACK))), default=""))
 def point_of(run):  # The restore point that a run is about, or the newest: both say where the workspace lies.
     while run and run.kind == "undo": run = read_record(run.target)
     with suppress(Stop, ValueError): return select(run.target if run else "latest")
@@ -442,59 +440,61 @@ def print_plan(plan, stays, title):
     for path in sorted(stays): say(f" leave alone  {show(path)}  ({stays[path]})")
 def parse():
     parser = argparse.ArgumentParser(prog="rollback.py", allow_abbrev=False, usage=__doc__)
-    parser.add_argument("-t", "--timestamp", metavar="TS", dest="point", help="an id, the start of one, or `latest`")
-    parser.add_argument("--undo", action="store_true", help="undo a script's last rollback; that can be undone too")
-    parser.add_argument("-f", "--force", action="store_true", help="do not ask")
-    parser.add_argument("--dry-run", action="store_true", help="show the plan and stop")
-    parser.add_argument("--from", dest="source", choices=("session", "archive"), help="take files from there only")
-    options = parser.parse_args()
-    if bool(options.point) != options.undo and not (options.undo and options.source): return options
+    parser.add_argument("-t", "--timestamp", metavar="TS", dest="point")
+    for names in (["--undo"], ["-f", "--force"], ["--dry-run"]): parser.add_argument(*names, action="store_true")
+    parser.add_argument("--from", dest="source", choices=("session", "archive")); args = parser.parse_args()
+    if bool(args.point) != args.undo and not (args.undo and args.source): return args
     parser.error("give either -t TS or --undo; `-t latest` is the newest restore point")
 def main():
-    options, _ = parse(), os.umask(0o077)
+    args, _ = parse(), os.umask(0o077)
     for number in (signal.SIGTERM, signal.SIGHUP): signal.signal(number, signal.default_int_handler)
     if not isdir(ROLLBACK): raise Stop(3, f"`{show(STORE)}` is no store; run the script in a store's scripts/")
-    lock = None if options.dry_run else os.open(STORE + "/lock", os.O_RDWR | os.O_CREAT, 0o600)
-    return lock and fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB) or go(options)  # Held until this process ends.
-def go(options):
+    inside = (*os.scandir(STORE), *os.scandir(ROLLBACK)); links = [e.path for e in inside if e.is_symlink()]
+    links, owner = [show(path) for path in links if not path.endswith("_files")], os.lstat(STORE).st_uid  # For people.
+    if links: raise Stop(3, "no link in a store is followed", links)
+    if os.geteuid() == 0 != owner: raise Stop(3, "root does not write into a user's store", help=f"sudo -u '#{owner}'")
+    lock = None if args.dry_run else os.open(STORE + "/lock", os.O_RDWR | os.O_CREAT, 0o600)
+    return lock and fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB) or go(args)  # Held until this process ends.
+def go(args):
     global ROOT
     opened = None if lexists(closed(open_id())) else read_record(open_id())  # What a script was interrupted in.
     foreign = opened is None and lexists(JOURNAL)
     help = EXECUTABLE + " --resume | --abort; or, always safe: a rollback with -f, which keeps all that it moves"
-    if foreign and not (options.force and options.point): raise Stop(4, "scripts/backstop was interrupted", help=help)
-    again = opened and (not options.undo or opened.kind == "undo")
-    base = select(options.point) if not options.undo else read_record(opened.target) if again else opened or last_run()
-    point = point_of(base) if options.undo else base
+    if foreign and not (args.force and args.point): raise Stop(4, "scripts/backstop was interrupted", help=help)
+    again = opened and (not args.undo or opened.kind == "undo")
+    base = select(args.point) if not args.undo else read_record(opened.target) if again else opened or last_run()
+    if not base: raise Stop(3, "there is no rollback to undo, or it was not a script's", help=EXECUTABLE + " --undo")
+    point = point_of(base) if args.undo else base
     ROOT, help = realpath(join(STORE, point.root)), EXECUTABLE + " --manifest-path DIR/Cargo.toml"
-    if not (base and isdir(ROOT)): raise Stop(3, f"`{show(ROOT)}` or the record of the run is gone", help=help)
-    if opened and options.point and not options.dry_run and (opened.kind, opened.target) != ("rollback", base.id):
+    if not isdir(ROOT): raise Stop(3, f"the workspace `{show(ROOT)}` is missing", help=help)
+    if opened and args.point and not args.dry_run and (opened.kind, opened.target) != ("rollback", base.id):
         say(f"note: run {opened.id} was interrupted, and is undone first", 2)
-        return go(argparse.Namespace(**{**vars(options), "point": None, "undo": True})) or go(options)
-    plan, stays, sources = plan_undo(base) if options.undo else plan_rollback(point, opened, options.source)
-    run = types.SimpleNamespace(point=point, target=base.id, kind="undo" if options.undo else "rollback")
+        return go(argparse.Namespace(**{**vars(args), "point": None, "undo": True})) or go(args)
+    plan, stays, sources = plan_undo(base) if args.undo else plan_rollback(point, opened, args.source)
+    run = types.SimpleNamespace(point=point, target=base.id, kind="undo" if args.undo else "rollback")
     run.id, run.roots = opened.id if again else next_id(), [root for root in point.roots if not root[0]]
     run.created = opened.created if again else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     run.actions = merge(opened if again else None, plan, stays, sources)
     run.now = {path: now for path, (now, _) in plan.items()}
-    cargo_takes = {} if options.undo else taken(point, plan)
-    run.touch = [path for path in sorted(point.crate_roots) if look(path).kind == "file"]
-    print_plan(plan, {**stays, **cargo_takes}, "the tree before run " + base.id if options.undo else point.name)
+    cargo_takes = {} if args.undo else taken(point, plan)
+    run.touch = [at for at in sorted(point.crate_roots) if not holds(point.others, at) and look(at).kind == "file"]
+    print_plan(plan, {**stays, **cargo_takes}, "the tree before run " + base.id if args.undo else point.name)
     for name, _ in point.roots: name and say(f"note: outside the workspace, not looked at: {show(name)}", 2)
     nothing = all(now == after for now, after in plan.values()) and not opened and not foreign
-    if nothing and not options.dry_run: settle()
-    end = 1 if cargo_takes or options.undo and stays else 0
-    if nothing or options.dry_run: return say("Nothing to do." if nothing else "Dry run, nothing was changed.") or end
-    if not (options.force or os.isatty(0)): raise Stop(3, "stdin is not a terminal", help="if this is right, add -f")
-    if not options.force and input("Do this? [y/N] ").lower() not in ("y", "yes"): raise Stop(3, "not confirmed")
+    if nothing and not args.dry_run: settle()
+    end = 1 if cargo_takes or point.others.intersection(point.entries) or args.undo and stays else 0
+    if nothing or args.dry_run: return say("Nothing to do." if nothing else "Dry run, nothing was changed.") or end
+    if not (args.force or os.isatty(0)): raise Stop(3, "stdin is not a terminal", help="if this is right, add -f")
+    if not args.force and input("Do this? [y/N] ").lower() not in ("y", "yes"): raise Stop(3, "not confirmed")
     wrong = carry_out(run, not again, bool(opened) or foreign)
-    say(f"{'Undone' if options.undo else 'Rolled back'}: {len(run.actions)} changes, {len(wrong)} of them not right")
+    say(f"{'Undone' if args.undo else 'Rolled back'}: {len(run.actions)} changes, {len(wrong)} of them not right")
     say(f"Moved out to: {show(displaced(run.id, ''))}\nUndo this: {show(STORE)}/scripts/rollback.py --undo")
     if wrong: raise Stop(1, "these are not as they should be", wrong)
     return end
 try: sys.exit(main())
-except (Stop, OSError, ValueError, EOFError, re.error, KeyboardInterrupt) as failure:
-    if isinstance(failure, BlockingIOError): failure = Stop(5, "another run holds the store; wait for it to end")
-    if not isinstance(failure, Stop): failure = Stop(3, show(str(failure)) or "stopped on request")
-    text = "error: " + failure.text + ("; nothing was changed" if failure.code == 3 else "")
-    say("\n".join([text, *("  " + path for path in failure.paths), *["help: " + failure.help][:bool(failure.help)]]), 2)
-    sys.exit(failure.code)
+except (Stop, OSError, ValueError, EOFError, re.error, KeyboardInterrupt) as error:
+    if isinstance(error, BlockingIOError): error = Stop(5, "another run holds the store; wait for it to end")
+    if not isinstance(error, Stop): error = Stop(3, show(str(error)) or "stopped on request")
+    text = "error: " + error.text + "; nothing was changed" * (error.code == 3)
+    say("\n".join([text, *("  " + path for path in error.paths), *["help: " + error.help][:bool(error.help)]]), 2)
+    sys.exit(error.code)

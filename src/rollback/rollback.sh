@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
-#
 # rollback.sh: brings a workspace back to a restore point, from the store alone.
 #
 #     backup/scripts/rollback.sh -t latest             show the plan, then ask
@@ -26,13 +25,10 @@ esac
 set +o posix && unset BASH_ENV ENV CDPATH GLOBIGNORE TAR_OPTIONS GZIP POSIXLY_CORRECT IFS
 export LC_ALL=C && umask 077
 shopt -s nullglob dotglob
-
 # ---- Words. A function that has an answer leaves it in R.
 OTHERS='use scripts/rollback.py or scripts/backstop'
 STEP=planning STORE='' STAGE='' RECORD='' OURS='' STATE='' SCRATCH=''
-show() { # TEXT: made fit for a terminal
-  R=$1 && if [[ $R == *[!\ -~]* ]]; then printf -v R %q "$1"; fi
-}
+show() { R=$1 && [[ $R != *[!\ -~]* ]] || printf -v R %q "$1"; } # TEXT: made fit for a terminal
 stop() { # CODE TEXT [HELP]: the end. Before the first change, what was written to the store is taken back.
   local code=$1 text=$2 help=${3:+$'\nhelp: '$3} step=$STEP
   trap '' INT TERM HUP
@@ -42,23 +38,19 @@ stop() { # CODE TEXT [HELP]: the end. Before the first change, what was written 
   elif [[ $step == changing ]]; then
     code=4 text="the rollback was interrupted: $text" help=$'\nhelp: give the same command again'
   fi
-  printf 'error: %s\n' "$text$help" >&2
-  exit "$code"
+  printf 'error: %s\n' "$text$help" >&2 && exit "$code"
 }
 need() { R=${BACKSTOP_TRIAL:+7} && stop "${R:-3}" "this script needs $1; nothing was changed" "$OTHERS"; } # 7: it was a trial
-in_the_way() { show "$1" && stop 3 "not a rollback's to move, and in the way: $R; nothing was changed"; }
+in_the_way() { show "$1" && stop 3 "$R $2; nothing was changed" 'move it away, then give the same command again'; } # PATH WHY
 damaged() { show "${1##*/}" && stop 3 "$R is damaged or missing; nothing was changed" 'use scripts/backstop, or another restore point'; }
-
 # ---- What this machine has to have
 ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)) || need 'bash 4.4 or later'
 for R in flock sha256sum tar gzip stat mv cp ln rm mkdir rmdir chmod chown touch sync date mktemp find xargs sort; do
-  command -v "$R" >/dev/null || need "\`$R\`"
-done
+  command -v "$R" >/dev/null || need "\`$R\`"; done
 for R in mv find tar; do [[ $("$R" --version 2>&1) == *GNU* ]] || need "GNU's \`$R\`"; done
 [[ $(sync --help) == *--file-system* ]] || need 'GNU coreutils 8.24 or later'
 trap 'stop 3 "stopped by a signal"' INT TERM HUP
 trap '[[ -z $SCRATCH ]] || rm -rf -- "$SCRATCH"' EXIT
-
 # ---- The command line
 USAGE='usage: rollback.sh (-t TS | --undo) [-f] [--dry-run] [--from session|archive]
   -t, --timestamp TS  a restore point: an id, the start of one, or `latest`
@@ -75,30 +67,29 @@ while (($#)); do
   -t | --timestamp) TARGET=$2 && shift ;;
   --from) FROM=$2 && shift ;;
   -f | --force) FORCE=1 ;;
-  --dry-run) DRY=1 ;;
-  --undo) UNDO=1 ;;
+  --dry-run) DRY=1 ;; --undo) UNDO=1 ;;
   -h | --help) printf '%s\n' "$USAGE" && exit 0 ;;
   *) show "$1" && misused "\`$R\` is not known here; scripts/backstop takes more" ;;
-  esac
-  shift
+  esac; shift
 done
 [[ $FROM == @(|session|archive) ]] || misused '`--from` takes `session` or `archive`'
 [[ (-z $UNDO && $TARGET) || ($UNDO && -z $TARGET$FROM) ]] || misused 'give either -t TS, or --undo alone'
-
 # ---- The store that this script lies in, and its lock until this script ends
 STORE=$(R=${BASH_SOURCE[0]} && cd -P -- "${R%"${R##*/}"}./.." 2>/dev/null && pwd -P && echo .)
 STORE=${STORE%$'\n.'} ROLLBACK=${STORE%$'\n.'}/rollback
 [[ $STORE && -d $ROLLBACK ]] || { show "$STORE" &&
   stop 3 "\`$R\` is no store; run the script that lies in a store's scripts/"; }
+for R in "$STORE"/* "$ROLLBACK"/*; do if [[ -L $R && $R != *_files ]]; then # That one is for people.
+  show "$R" && stop 3 "$R is a link, and none is followed in a store; nothing was changed"
+fi; done
+[[ $EUID != 0 || -O $STORE ]] || stop 3 "root does not write into a user's store; nothing was changed" "sudo -u '#$(stat -c %u -- "$STORE")'"
 if [[ -z $DRY ]]; then
   { exec 9>>"$STORE/lock"; } 2>/dev/null || need 'the right to write to the store'
   flock -n -E 75 9 2>/dev/null && R=0 || R=$?
   ((R != 75)) || stop 5 'another run holds the store' 'wait for it to end, then try again'
   ((R == 0)) || need 'a file system on which `flock` works'
 fi
-
 # ---- Reading: fields that NUL ends, then `end` and the SHA-256 of all before it
-OWN_OF_VCS='@(.git|.jj|.hg|.sl|.svn|.bzr|.pijul|_darcs|CVS)'
 ID_LIKE='^[0-9]{8}_[0-9]{6}$' MODE_LIKE='^[0-7]{4}$' SHA_LIKE='^[0-9a-f]{64}$'
 read_sealed() { # FILE MAGIC VERSION: its fields, in L
   L=() AT=0
@@ -111,15 +102,15 @@ fields() { # NAME WIDTH: N, then N × WIDTH fields, in F
   N=${L[AT + 1]} F=("${L[@]:AT+2:L[AT+1]*$2}")
   ((AT += 2 + N * $2, AT < ${#L[@]} - 1)) || damaged "$LIST"
 }
-check_paths() { # ./PATHS: each has to lie in the workspace, and neither in the store nor in version control's own
+check_paths() { # ./PATHS: each has to lie in the workspace, and neither in the store nor where programs are run from
   local p bad=''
-  shopt -s nocasematch
-  for p; do if [[ $p/ == @(./|*/@(|.|..)/*|*/$OWN_OF_VCS/*) ]]; then bad=$p; fi; done
-  shopt -u nocasematch && show "$bad" && [[ -z $bad ]] || stop 3 "the list has an entry that no restore point has: $R; nothing was changed"
+  for p; do if [[ $p/ == @(./|*/@(|.|..|.[gG][iI][tT]|.[jJ][jJ]|.[hH][gG])/*) ]]; then bad=$p; fi; done
+  show "$bad" && [[ -z $bad ]] || stop 3 "the list has an entry that no restore point has: $R; nothing was changed"
   for p in ${INSIDE:+"$@"}; do if [[ $p/ == "$INSIDE"/* || ($INSIDE/ == "$p"/* && ${WK["$p"]-} == @(file|symlink)) ]]; then
     show "$p" && stop 3 "files of the restore point lie in the store, $R among them; nothing was changed"
   fi; done
 }
+mount_of() { R=$1 && until [[ -z $R || ${MOUNTS["$R"]-} ]]; do R=${R%/*}; done; } # Two may be of one device.
 enter() { # ROOT: goes into the workspace; INSIDE is where the store lies in it, as ./PATH
   printf -v R %b "$1"
   if [[ $R != /* ]]; then R=$STORE/$R; fi
@@ -127,17 +118,18 @@ enter() { # ROOT: goes into the workspace; INSIDE is where the store lies in it,
   WS=$(pwd -P && echo .) WS=${WS%$'\n.'} INSIDE='' DEVICE=$(stat -c %d -- "$STORE") NO[.]=$(stat -c %u:%g .)
   [[ $WS != / && $WS/ != "$STORE"/* ]] || stop 3 'the workspace is `/`, or lies in the store; nothing was changed'
   if [[ $STORE == "$WS"/* ]]; then INSIDE=./${STORE#"$WS/"}; fi
-  [[ $(stat -c %d .) == "$DEVICE" ]] || need 'the store on the file system of the workspace'
+  while read -r _ _ _ _ R _; do printf -v R %b "$R" && MOUNTS["$R"]=1; done 2>/dev/null </proc/self/mountinfo
+  mount_of "$STORE" && HOME_MOUNT=$R && mount_of "$WS" && [[ $R == "$HOME_MOUNT" && $(stat -c %d .) == "$DEVICE" ]] ||
+    need 'the store on the file system of the workspace'
 }
 # What is wished for, by path: kind, mode, size, content, and where a file comes from. The same of what stands there now
 # (its owner last). What the list knows. What an earlier run recorded (REC), and where in it each path is (RI).
 declare -A WK=() WM=() WZ=() WC=() WO=() NK=() NM=() NZ=() NC=() NO=() RI=() STAYS=() SOURCE=() APART=()
-declare -A parents=() NUMBER=() MADE=() ACTED=() CRATE=() ENTRY=() DIRS=() IGNORED=() FOREIGN=() PLAIN=() TARGETS=()
-WISHES=() REC=() TOUCH=() MEMBERS=() LEFT=() CODE=0
+declare -A MOUNTS=() HELD=() THEN=() OTHERS_OWN=() parents=() NUMBER=() MADE=() ACTED=() CRATE=() ENTRY=() DIRS=() IGNORED=() FOREIGN=() PLAIN=() TARGETS=()
+WISHES=() REC=() TOUCH=() MEMBERS=() LEFT=() EXCLUDED=() INCLUDED=() KNOWN='' CODE=0
 wish() { WISHES+=("$1") WK["$1"]=$2 WM["$1"]=$3 WZ["$1"]=$4 WC["$1"]=$5 WO["$1"]=$6; }
 under() { # SET PATH: whether the set holds the path, or a directory above it
-  local -n set=$1 && local p=$2
-  until [[ ${set["$p"]-} ]]; do [[ $p == */* ]] && p=${p%/*} || return 1; done
+  local -n set=$1 && local p=$2 && until [[ ${set["$p"]-} ]]; do [[ $p == */* ]] && p=${p%/*} || return 1; done
 }
 take_set() { # SET NAME WIDTH: the last field of each WIDTH
   local -n set=$1 && local i && fields "$2" "$3"
@@ -164,13 +156,15 @@ read_list() { # FILE: the list of a restore point; its entries are wishes
   done
   take_set DIRS directories 2 && take_set IGNORED ignored 2 && take_set FOREIGN foreign-packages 2 && FOREIGN[.]=''
   take_set PLAIN unprotected-directories 1 && take_set PLAIN root-entries 1
-  fields excluded 3 && EXCLUDED=("${F[@]}")
-  fields members 1 && MEMBERS=("${F[@]}") && take_set APART member-exclude 1 && take_targets
-  fields packages 0
+  fields excluded 3 && EXCLUDED=("${F[@]}") && fields members 1 && MEMBERS=("${F[@]}")
+  take_set APART member-exclude 1 && take_targets && fields packages 0
   for ((i = N; i > 0; i--)); do
     [[ ${L[AT + 2]-} =~ ^(0|[1-9][0-9]{0,5})$ ]] || damaged "$1"
     for ((N = L[AT + 2], AT += 3; N > 0; N--, AT++)); do CRATE["./${L[AT]-}"]=1; done
   done
+  [[ ${L[AT]} == included ]] || return 0 # Older lists end here.
+  fields included 3 && INCLUDED=("${F[@]}") && fields checkouts 3 && KNOWN=1
+  for ((i = 0; i < ${#F[@]}; i += 3)); do THEN["./${F[i + 1]}"]=${F[i + 2]}; done
 }
 read_record() { # ID: what a script recorded of its run: per path what was there before the first time, and the wish
   local i && LIST=$ROLLBACK/displaced_$1.list
@@ -178,17 +172,13 @@ read_record() { # ID: what a script recorded of its run: per path what was there
   KIND=${L[3]} OF=${L[4]} CREATED=${L[6]} AT=7 TOUCH=() RI=()
   fields roots 2 && ROOTS_PATH=${F[1]-} && fields unlock 3 && fields touch 2
   for ((i = 1; i < ${#F[@]}; i += 2)); do TOUCH+=("./${F[i]}") CRATE["./${F[i]}"]=1; done
-  fields actions 11 && REC=("${F[@]}")
-  for ((i = 0; i < ${#REC[@]}; i += 11)); do RI["./${REC[i + 1]}"]=$i; done
+  fields actions 11 && REC=("${F[@]}") && for ((i = 0; i < ${#REC[@]}; i += 11)); do RI["./${REC[i + 1]}"]=$i; done
 }
-
 # ---- Looking at what stands there
 there() { [[ -e $1 || -L $1 ]]; }
 each() { printf '%s\0' "$@"; } # never without a path
-on() { # ARRAY COMMAND…: the command for all that the array, named here, holds; xargs starts it as often as it has to
-  local -n paths=$1
-  shift && ((${#paths[@]} == 0)) || each "${paths[@]}" | xargs -0 "$@"
-}
+# ARRAY COMMAND…: the command for all that the array, named here, holds; xargs starts it as often as it has to
+on() { local -n paths=$1 && shift && ((${#paths[@]} == 0)) || each "${paths[@]}" | xargs -0 "$@"; }
 look() { # PATHS, sorted: fills NK, NM, NZ, NC, NO
   local i path dir files=() found=()
   for path; do NK["$path"]=none NM["$path"]='' NZ["$path"]='' NC["$path"]=''; done
@@ -196,8 +186,7 @@ look() { # PATHS, sorted: fills NK, NM, NZ, NC, NO
     'exec find -P "$@" -maxdepth 0 -printf "%p\0%y\0%m\0%s\0%l\0%U:%G\0%D\0"' sh 2>/dev/null)
   for ((i = 0; i < ${#found[@]}; i += 7)); do
     path=${found[i]} dir=${found[i]%/*} R=000${found[i + 2]}
-    # Behind a link or a file there is nothing: the path leads elsewhere.
-    if [[ $dir != . && ${NK["$dir"]-directory} != directory ]]; then continue; fi
+    if [[ $dir != . && ${NK["$dir"]-directory} != directory ]]; then continue; fi # Behind a link it leads elsewhere.
     NO["$path"]=${found[i + 5]}
     case ${found[i + 1]} in
     f) NK["$path"]=file NM["$path"]=${R: -4} NZ["$path"]=${found[i + 3]} && files+=("$path") ;;
@@ -211,7 +200,6 @@ look() { # PATHS, sorted: fills NK, NM, NZ, NC, NO
   mapfile -d '' -t found < <(on files sha256sum -z -- 2>/dev/null)
   for path in "${found[@]}"; do NC["${path:66}"]=${path:0:64}; done
 }
-
 # ---- What was added since: what git sees in the recorded scope, and the list does not hold
 git_sees() { # DIR: what git sees below it, in F; fails where git does not work. Nothing that it configures is run.
   mapfile -d '' -t F < <(
@@ -223,60 +211,85 @@ git_sees() { # DIR: what git sees below it, in F; fails where git does not work.
   )
   ((${#F[@]})) && [[ ${F[-1]} == end ]] && unset 'F[-1]'
 }
-walk() { # FIND-TEST: what stands there, but for the store, target directories and version control's own, in F
-  local skip=(-false) p
-  for p in .git .jj .hg .sl .svn .bzr .pijul _darcs CVS; do skip+=(-o -name "$p"); done
-  for p in "${!TARGETS[@]}" ${INSIDE:+"$INSIDE"}; do skip+=(-o -path "${p//[\\\[*?]/\\&}"); done
-  mapfile -d '' -t F < <(find -P . -mindepth 1 \( "${skip[@]}" \) -prune -o "$@" -print0 2>/dev/null)
+walk() { # FIND-TEST…: what fits, and version control's own, but for the store and target directories, in F
+  local p skip=(-false) own=(-iregex '.*/\(\.git\|\.jj\|\.hg\|\.sl\|\.svn\|\.bzr\|\.pijul\|_darcs\)' -o -name .fslckout)
+  own+=(-o -name _FOSSIL_ -o -name CVS -exec test -f '{}/Entries' \;)
+  for p in "${!TARGETS[@]}" ${INSIDE:+"$INSIDE"}; do skip+=(-o -path "${p//[\\[*?]/\\&}"); done
+  mapfile -d '' -t F < <(
+    find -P . -mindepth 1 \( "${skip[@]}" \) -prune -o \( "${own[@]}" \) -prune -print0 -o "$@" -print0 2>/dev/null)
 }
-excluded() { # PATH: whether an `exclude` of the settings fits, or something like it: what it fits stays
-  local i base glob rest
-  for ((i = 0; i < ${#EXCLUDED[@]}; i += 3)); do
-    base=./${EXCLUDED[i + 1]}/ glob=${EXCLUDED[i + 2]%/} base=${base/#.\/\//./}
-    rest=${1#"$base"} glob=${glob//\*\*\//*}
+is_own() { # PATH: whether it is version control's own
+  [[ ${1,,} == */@(.git|.jj|.hg|.sl|.svn|.bzr|.pijul|_darcs) || $1 == */@(.fslckout|_FOSSIL_) || ($1 == */CVS && -f $1/Entries) ]]
+}
+is_top() { # PATH of a version control system's own: whether it makes its directory the top of a working tree
+  local inside=("$1"/*)
+  case ${1,,} in
+  */.git) [[ -f $1 || -e $1/HEAD ]] ;; */.jj) [[ -e $1/repo ]] ;; */.hg | */.sl) [[ -e $1/requires ]] ;;
+  */.svn | */cvs) [[ -e $1/wc.db || ! -e ${1%/*/*}/${1##*/} ]] ;; *) [[ -f $1 || ${inside[*]} ]] ;;
+  esac
+}
+is_others() { # DIR, the top of a working tree: whether it is none of those that the restore point knows
+  if [[ $KNOWN ]]; then [[ ! ${THEN["$1"]-} || (${THEN["$1"]} == elsewhere && -d $1/.git) ]] && return || return; fi
+  [[ ! ${ENTRY["$1"]-} || -d $1/.git ]] && for R in "${!DIRS[@]}"; do if [[ $R/ == "$1"/* ]]; then return 1; fi; done
+}
+fits() { # ARRAY PATH: whether a pattern of the settings fits, or something like it: what it fits stays
+  local -n globs=$1 && local i base glob rest
+  for ((i = 0; i < ${#globs[@]}; i += 3)); do
+    base=./${globs[i + 1]}/ glob=${globs[i + 2]%/} base=${base/#.\/\//./}
+    rest=${2#"$base"} glob=${glob//\*\*\//*}
     if [[ $glob == *\{* ]]; then glob=${glob//\{/@(} glob=${glob//\}/)} glob=${glob//,/|}; fi
-    if [[ $1 == "$base"* && ($rest == $glob || $rest == $glob/*) ]]; then return; fi
+    if [[ $2 == "$base"* && ($rest == $glob || $rest == $glob/*) ]]; then return; fi
   done && false
 }
-built() { # PATH: whether it lies in a target directory
+built() { # PATH: whether it lies in a target directory, or where cargo or version control keeps its own state
   local p=$1
-  until [[ ${TARGETS["$p"]-} || -e $p/CACHEDIR.TAG || ($p == */target && -e ${p%/*}/Cargo.toml) ]]; do
+  until is_own "$p" || [[ ${TARGETS["$p"]-} || -e $p/CACHEDIR.TAG || ($p == */target && -e ${p%/*}/Cargo.toml) ||
+    ($p != */.cargo && (-f $p/.package-cache || -f $p/.global-cache)) ||
+    ($p == */.cargo/* && ${p%/*} == */.cargo && (-d $p || ${p##*/} != @(config*|*.toml) || ${p##*/} == @(.*|credentials*))) ]]; do
     [[ $p == */* ]] && p=${p%/*} || return 1
   done
 }
 leave() { show "${1#./}" && LEFT+=(" leave alone  $R  ($2)"); } # PATH WHY: it stays, and is named
 find_additions() {
-  local path dir why judged=1 seen=() new=() repositories=(.)
-  local -A born=() known=() others=()
-  for path in "${WISHES[@]}"; do
-    [[ ${WK["$path"]} != directory || -L $path || ! -e $path/.git ]] || repositories+=("$path")
-    [[ ! -d $path/.git || ${DIRS["$path"]-} ]] || others["$path"]=1
+  local path dir why judged=1 seen=() new=() tops=() wishes=() tests=(-type d -empty)
+  local -A born=() known=()
+  if [[ $GIT == 1 || -e .git ]] && git_sees .; then seen=("${F[@]/#/./}"); else
+    tests=(\( ! -type d -o -empty \)) && if [[ $GIT == 1 ]]; then judged=0; fi
+  fi
+  walk "${tests[@]}"
+  for path in "${F[@]}"; do # What another repository's working tree holds is not ours, whatever stood there then.
+    if ! is_own "$path"; then seen+=("$path"); elif is_top "$path" && ! built "${path%/*}"; then tops+=("${path%/*}"); fi
   done
-  for dir in "${repositories[@]}"; do
-    if [[ $dir != . || $GIT == 1 || -e .git ]] && git_sees "$dir"; then
-      seen+=("${F[@]/#/"$dir/"}")
-    elif [[ $dir == . ]]; then
-      walk ! -type d && seen+=("${F[@]}") && if [[ $GIT == 1 ]]; then judged=0; fi
-    else leave "$dir" 'git does not work there, so it cannot be judged'
+  mapfile -d '' -t tops < <(((${#tops[@]} == 0)) || each "${tops[@]}" | sort -zu)
+  for dir in "${tops[@]}"; do
+    if [[ $dir == . ]] || under OTHERS_OWN "$dir"; then continue; elif is_others "$dir"; then OTHERS_OWN["$dir"]=1
+    elif [[ -e $dir/.git && ${WK["$dir"]-} == directory ]]; then
+      git_sees "$dir" && seen+=("${F[@]/#/"$dir/"}") || leave "$dir" 'git does not work there, so it cannot be judged'
     fi
+  done
+  for path in "${WISHES[@]}"; do
+    if ! under OTHERS_OWN "$path"; then wishes+=("$path") && continue; fi
+    [[ -z ${RI["$path"]-} ]] || in_the_way "$path" "is in another repository's working tree since a rollback was interrupted"
+    CODE=1 WK["$path"]=''
+  done; WISHES=("${wishes[@]}")
+  for dir in "${!OTHERS_OWN[@]}"; do
+    if [[ ${ENTRY["$dir"]-} ]] || under DIRS "$dir"; then leave "$dir" "it is another repository's working tree"; fi
   done
   mapfile -d '' -t F < <(cd -- "$ROLLBACK/displaced_$OPEN/files" 2>/dev/null && find . -mindepth 2 -name Cargo.toml -print0)
   for path in "${F[@]%/*}"; do [[ ${PLAIN["$path"]-}${ENTRY["$path"]-} ]] || born["$path"]=1; done # Moved out by now.
-  walk -type d -empty
-  for path in "${seen[@]}" "${F[@]}"; do
-    dir=${path%/*}
-    [[ -z ${ENTRY["${path%/}"]-}${known["$path"]-} && ! ($INSIDE && $path/ == "$INSIDE"/*) && $path/ != */$OWN_OF_VCS/* ]] &&
-      there "$path" && ! built "$path" && known["$path"]=1 && new+=("$path") || continue
+  for path in "${seen[@]}"; do
+    dir=${path%/*} && [[ -z ${ENTRY["${path%/}"]-}${known["$path"]-} && ! ($INSIDE && $path/ == "$INSIDE"/*) ]] && there "$path" &&
+      ! built "$path" && ! under OTHERS_OWN "${path%/}" && known["$path"]=1 && new+=("$path") || continue
     if [[ $path == ./*/Cargo.toml && -z ${PLAIN["$dir"]-}${ENTRY["$dir"]-} ]]; then born["$dir"]=1; fi
   done
   for path in "${new[@]}"; do
     dir=${path%/*} why=''
-    [[ ($dir == . && ! -d $path) || ($path == */Cargo.toml && ${PLAIN["$dir"]-}) ]] ||
-      under DIRS "$path" || under born "$path" || continue
+    [[ ($dir == . && ! -d $path) || ($path == */Cargo.toml && ${PLAIN["$dir"]-}) ]] || under DIRS "$path" || under born "$path" ||
+      { fits INCLUDED "$path" && CODE=1 why='an `include` of the settings may bring it in'; } || continue
     if under IGNORED "$path"; then why='git ignored it then'
-    elif excluded "$path"; then why='the settings excluded it'
+    elif fits EXCLUDED "$path"; then why='the settings excluded it'
     elif under FOREIGN "$path"; then why='it belongs to a package that was not protected'
-    elif [[ $path == */ ]] || under others "$path"; then why="it is another repository's working tree"
+    elif [[ $path == */ ]]; then why="it is another repository's working tree"
     elif ((!judged)); then why='git does not work here, so it cannot be judged'
     elif [[ -d $path && ! -L $path ]]; then [[ $CUT && ! $MINE ]] || why='it is an empty directory' # Not what is left.
     elif [[ ! -f $path && ! -L $path ]]; then why='it is no file'
@@ -284,17 +297,14 @@ find_additions() {
     if [[ $why ]]; then leave "$path" "$why"; else wish "$path" none '' '' '' ''; fi
   done
   for path in "${WISHES[@]}"; do # The directories above what goes may go too, if nothing else is in them.
-    dir=${path%/*}
-    while [[ ${WK["$path"]} == none && $dir != . && -z ${WK["$dir"]-}${PLAIN["$dir"]-} ]]; do
+    dir=${path%/*} && while [[ ${WK["$path"]} == none && $dir != . && -z ${WK["$dir"]-}${PLAIN["$dir"]-} ]]; do
       wish "$dir" none '' '' '' '' && dir=${dir%/*}
     done
   done
 }
-
 # ---- What is asked for, and what an earlier run left
 read -r STATE 2>/dev/null <"$STORE/state" || STATE=${STATE:-idle}
-JOURNAL=$ROLLBACK/journal OPEN=${STATE#rollback } MINE='' ID='' CUT='' PURPOSE=rollback
-[[ $OPEN =~ $ID_LIKE ]] || OPEN=''
+JOURNAL=$ROLLBACK/journal OPEN=${STATE#rollback } MINE='' ID='' CUT='' PURPOSE=rollback && [[ $OPEN =~ $ID_LIKE ]] || OPEN=''
 if [[ $OPEN ]] && read_sealed "$ROLLBACK/displaced_$OPEN.list" backstop-displaced 1 && ! there "$ROLLBACK/rollback_$OPEN.journal"; then
   MINE=$OPEN CUT=1
 elif there "$JOURNAL"; then
@@ -315,12 +325,10 @@ find_list() { # the list of the restore point that TARGET means. `latest` is the
     fi
   done
   show "$TARGET" && ((${#found[@]} < 2)) || stop 2 "\`$R\` names ${#found[@]} restore points"
-  [[ ${found[*]} ]] || stop 3 "no restore point \`$R\`"
-  R=$ROLLBACK/${found[0]}.list
+  [[ ${found[*]} ]] && R=$ROLLBACK/${found[0]}.list || stop 3 "no restore point \`$R\`"
 }
 if [[ $UNDO ]]; then
-  PURPOSE=undo TO=$MINE
-  for R in "$ROLLBACK"/rollback_????????_??????.journal; do R=${R: -23:15} && [[ $MINE ]] || TO=$R; done
+  PURPOSE=undo TO=$MINE && for R in "$ROLLBACK"/rollback_????????_??????.journal; do R=${R: -23:15} && [[ $MINE ]] || TO=$R; done
   [[ $TO ]] || stop 3 'no rollback was made here, so there is none to undo'
   [[ -f $ROLLBACK/displaced_$TO.list ]] || stop 3 "the last rollback was not a script's; nothing was changed" "$OTHERS"
   for R in "$ROLLBACK"/*_backup_*.list; do if read_sealed "$R" backstop-list 2; then break; fi; done
@@ -328,8 +336,7 @@ if [[ $UNDO ]]; then
   enter "${L[7]}" && for ((AT = 12; AT < ${#L[@]}; AT++)); do [[ ${L[AT]}${L[AT + 1]} =~ ^target-directories[0-9]+$ ]] && break; done
   take_targets && read_record "$TO" # An undo has to be newer than the builds that are there, too.
   if [[ $MINE && $KIND == undo ]]; then ID=$MINE TO=$OF && read_record "$TO"; fi
-  NAME="the tree before run $TO"
-  for ((i = 0; i < ${#REC[@]}; i += 11)); do
+  NAME="the tree before run $TO" && for ((i = 0; i < ${#REC[@]}; i += 11)); do
     path=./${REC[i + 1]} origin='' && if [[ ${REC[i + 2]} == file ]]; then origin=displaced; fi
     [[ ${REC[i + 2]} != special && $origin${REC[i + 5]} != displaced ]] && wish "$path" "${REC[i + 2]}" "${REC[i + 3]}" "${REC[i + 4]}" "${REC[i + 5]}" "$origin" ||
       leave "$path" 'what was there could not be read; it stays in the store'
@@ -337,10 +344,8 @@ if [[ $UNDO ]]; then
   REC=() RI=() && if [[ $ID ]]; then read_record "$ID"; fi
   check_paths "${WISHES[@]}" "${!CRATE[@]}" "${!RI[@]}"
 else
-  find_list && LIST_FILE=$R
-  read_sealed "$LIST_FILE" backstop-list 2 || damaged "$LIST_FILE"
-  enter "${L[7]}" && if [[ $MINE ]]; then ID=$MINE && read_record "$ID"; fi
-  read_list "$LIST_FILE"
+  find_list && LIST_FILE=$R && read_sealed "$LIST_FILE" backstop-list 2 || damaged "$LIST_FILE"
+  enter "${L[7]}" && if [[ $MINE ]]; then ID=$MINE && read_record "$ID"; fi; read_list "$LIST_FILE"
   if [[ $ID && -z $DRY && $KIND$OF != "rollback$TO" ]]; then # Something else was interrupted: first back to before that.
     printf 'note: run %s was interrupted, and is undone first\n' "$ID" >&2
     exec 9>&- && SELF=$STORE/scripts/${BASH_SOURCE[0]##*/}
@@ -350,7 +355,6 @@ else
   for path in "${!RI[@]}"; do if [[ -z ${WK["$path"]-} ]]; then wish "$path" none '' '' '' ''; fi; done
   check_paths "${WISHES[@]}" "${!CRATE[@]}" && find_additions
 fi
-
 # ---- What has to be written, and whether it can be
 same() { [[ ${NK["$1"]} == "${WK["$1"]}" && ${NC["$1"]} == "${WC["$1"]}" ]]; } # but for the mode
 ((${#WISHES[@]} == 0)) || mapfile -d '' -t WISHES < <(each "${WISHES[@]}" | sort -zu)
@@ -358,7 +362,7 @@ look "${WISHES[@]}" && NEEDED=()
 for ((i = ${#WISHES[@]} - 1; i >= 0; i--)); do
   path=${WISHES[i]} kind=${WK["${WISHES[i]}"]}
   if [[ $kind == file ]] && ! same "$path"; then NEEDED+=("$path"); fi
-  [[ ${NK["$path"]} != special ]] || in_the_way "$path"
+  [[ ${NK["$path"]} != special ]] || in_the_way "$path" "is no file, and not a rollback's to move"
   if [[ ${NK["$path"]} != directory ]]; then continue; fi
   if [[ $kind == directory ]]; then # One that only leads to protected files keeps its mode.
     if [[ -z $UNDO ]] && ! under DIRS "$path"; then WM["$path"]=${NM["$path"]}; fi
@@ -366,7 +370,7 @@ for ((i = ${#WISHES[@]} - 1; i >= 0; i--)); do
   fi
   for child in "$path"/*; do # One that goes must hold nothing that stays.
     if [[ ${WK["$child"]-} == none && -z ${STAYS["$child"]-} ]]; then continue; fi
-    STAYS["$path"]=1 && [[ $kind == none ]] || in_the_way "$child"
+    STAYS["$path"]=1 && [[ $kind == none ]] || in_the_way "$child" "is not a rollback's to move, and something goes there"
   done
 done
 IFS='' && for glob in "${MEMBERS[@]}"; do # Cargo takes every directory that fits for a member.
@@ -377,8 +381,7 @@ IFS='' && for glob in "${MEMBERS[@]}"; do # Cargo takes every directory that fit
   done
 done && unset IFS
 verify() { # DIR ORIGIN PATHS: takes those whose content below DIR is right; the others, in BAD
-  local dir=$1 origin=$2 path files=() found=()
-  BAD=() && shift 2
+  local dir=$1 origin=$2 path files=() found=() && BAD=() && shift 2
   for path; do if [[ -f $dir/$path && ! -L $dir/$path ]]; then files+=("$path"); fi; done
   mapfile -d '' -t found < <(cd -- "$dir" 2>/dev/null && on files sha256sum -z -- 2>/dev/null)
   for path in "${found[@]}"; do
@@ -401,7 +404,6 @@ if ((${#BAD[@]})); then
   stop 3 "damaged in the store: $R; nothing was changed" \
     'try scripts/backstop, which reads more of a damaged archive; or another restore point'
 fi
-
 # ---- The plan as actions, as the journal has them: path, what was there first, the wish, where a file comes from
 # What is on record of an interrupted run keeps its number: its journal holds for its stage until the new one is committed.
 OLD=("${REC[@]}") REC=() ACTS=() SEEN=() PLAN=() OTHER='' SAME='' NEXT=${#OLD[@]}
@@ -432,12 +434,26 @@ for path in "${WISHES[@]}"; do
   if [[ $verb != 'change mode' ]]; then OTHER=1; fi # A macro tells nobody what it reads: cargo is to ask all of them.
   if [[ ${wanted[0]} == directory && ${first[0]} != directory ]]; then MADE["$path"]=1; fi
   ACTS+=("$path") SEEN+=("${now[*]}") ACTED["$path"]=$verb
-  if [[ -z $i ]]; then i=$NEXT NEXT=$((NEXT + 11)); fi
-  NUMBER["$path"]=$((i / 11))
+  if [[ -z $i ]]; then i=$NEXT NEXT=$((NEXT + 11)); fi; NUMBER["$path"]=$((i / 11))
   for R in '' "${path#./}" "${first[@]}" "${wanted[@]}" "$origin"; do REC[i++]=$R; done
   show "${path#./}" && printf -v R '%12s  %s' "$verb" "$R" && PLAN+=("$R")
 done
-
+# ---- What stands in the way of that
+for path in "${ACTS[@]}"; do
+  dir=${path%/*} && mount_of "$WS/${path#./}" && [[ $R == "$HOME_MOUNT" ]] || in_the_way "$path" 'is a mount point, or lies behind one'
+  if [[ ${NK["$path"]} == @(file|directory) ]]; then HELD["$path"]=1; fi
+  if [[ ${NK["$dir"]-directory} == directory && -d $dir ]]; then
+    HELD["$dir"]=1 && [[ -w $dir ]] || { show "$dir" && need "the right to write to directory $R"; }
+    [[ ! -k $dir || $EUID == 0 || -O $dir || -O $path || ${NK["$path"]} == none ]] || in_the_way "$path" 'is for its owner to move'
+  fi
+  [[ ${ACTED["$path"]} != 'change mode' || $EUID == 0 || -O $path ]] || { show "$path" && need "to own $R, to change its mode"; }
+  while [[ $dir == */* ]]; do # Nothing is written through a link.
+    show "$dir" && [[ ! -d $dir || -x $dir ]] || need "the right to enter directory $R"
+    [[ ${NK["$dir"]-} || ! -L $dir ]] && dir=${dir%/*} || stop 3 "$R leads through a link; nothing was changed"
+  done
+done
+dirs=("${!HELD[@]}") && mapfile -t F < <(command -v lsattr >/dev/null && on dirs lsattr -d -- 2>/dev/null)
+for R in "${F[@]}"; do [[ ! $R =~ ^[-A-Za-z]{16,}" ." || ${R%% *} != *[ai]* ]] || in_the_way "${R#* }" 'is immutable or append-only (see `lsattr`)'; done
 # ---- Showing it, and asking
 show "$WS" && printf '%12s  %s\n' Workspace "$R" 'Back to' "$NAME"
 printf '%s' "${PLAN[@]/%/$'\n'}" "${LEFT[@]/%/$'\n'}"
@@ -450,16 +466,6 @@ if [[ -z $FORCE ]]; then
   [[ -t 0 ]] || stop 3 'stdin is not a terminal; nothing was changed' 'if the plan is right, add -f'
   read -r -p 'Do this? [y/N] ' R && [[ ${R,,} == @(y|yes) ]] || stop 3 'not confirmed; nothing was changed'
 fi
-for path in "${ACTS[@]}"; do # Nothing is written through a link, or into a directory that forbids it.
-  [[ ${ACTED["$path"]} != 'change mode' || $EUID == @(0|${NO["$path"]%:*}) ]] || { show "$path" && need "to own $R, to change its mode"; }
-  dir=${path%/*} && show "$dir"
-  [[ ${NK["$dir"]-directory} != directory || ! -d $dir || -w $dir ]] || need "the right to write to directory $R"
-  while [[ $dir == */* ]]; do
-    [[ ! -d $dir || -x $dir ]] || need "the right to enter directory $R"
-    [[ ${NK["$dir"]-} || ! -L $dir ]] && dir=${dir%/*} || stop 3 "$R leads through a link; nothing was changed"
-  done
-done
-
 # ---- Writing down what is about to be done, before anything changes
 put() { # FILE COMMAND…: the file replaced whole by what the command writes, and synced
   local file=$1 part=${1%/*}/.${1##*/}.new
@@ -475,6 +481,7 @@ intent() { # MAGIC [committed]: the fields of the record and of the journal, wit
 if [[ $ID && "${OLD[*]}" == "${REC[*]}" ]]; then SAME=1; else
   CREATED=$(date -u +%Y-%m-%dT%H:%M:%SZ) TOUCH=()
   for path in "${!CRATE[@]}"; do
+    if under OTHERS_OWN "$path"; then continue; fi
     if [[ $OTHER$CUT$UNDO && -f $path && ! -L $path && ${ACTED["$path"]-change mode} == 'change mode' ]]; then TOUCH+=("$path"); fi
   done
 fi
@@ -492,7 +499,6 @@ RECORD=$ROLLBACK/displaced_$ID.list STAGE=$ROLLBACK/stage_$ID KEPT=$ROLLBACK/dis
 [[ $SAME ]] || put "$RECORD" intent backstop-displaced
 [[ $STATE == "rollback $ID" ]] || put "$STORE/state" printf 'rollback %s\n' "$ID"
 there "$JOURNAL" || { OURS=1 && put "$JOURNAL" intent backstop-journal; }
-
 # ---- Staging: every new file is written to stage_ID/INDEX, verified and synced
 grouped() { # VALUE PATH…: the COMMAND, once for all paths that follow one another with the same value
   local value=${1-} group=()
@@ -503,8 +509,7 @@ grouped() { # VALUE PATH…: the COMMAND, once for all paths that follow one ano
   on group "${COMMAND[@]}" "$value" --
 }
 owner_of() { # PATH NEW: who is to own what is put at a path: the owner of what stands there, else of its directory
-  local p=$1
-  ((EUID == 0)) || return 0
+  local p=$1 && ((EUID == 0)) || return 0
   if [[ ${WK["$p"]} == directory || ${NK["$p"]} == @(none|directory) ]]; then p=${p%/*}; fi
   until [[ ${NO["$p"]-} && -z ${MADE["$p"]-} ]]; do
     if [[ -z ${NK["$p"]-} && -d $p ]]; then NO["$p"]=$(stat -c %u:%g -- "$p"); else p=${p%/*}; fi
@@ -514,10 +519,8 @@ owner_of() { # PATH NEW: who is to own what is put at a path: the owner of what 
 NEW=$STAGE/new copies=() sums=() staged=() owners=() modes=() places=()
 rm -rf -- "$NEW" && mkdir -p -- "$NEW" || stop 3 'failed to make the stage'
 for i in "${!ACTS[@]}"; do
-  path=${ACTS[i]}
-  if [[ ${WK["$path"]} != @(file|symlink) ]] || same "$path"; then continue; fi
-  i=${NUMBER["$path"]} && places+=("$STAGE/$i" "$path")
-  if there "$STAGE/$i"; then continue; fi
+  path=${ACTS[i]} && [[ ${WK["$path"]} == @(file|symlink) ]] && ! same "$path" || continue
+  i=${NUMBER["$path"]} && places+=("$STAGE/$i" "$path") && ! there "$STAGE/$i" || continue
   owner_of "$path" "$NEW/$i"
   if [[ ${WK["$path"]} == symlink ]]; then ln -sT -- "${WC["$path"]}" "$NEW/$i" && continue || stop 3 'failed to stage a link'; fi
   staged+=("$NEW/$i") sums+=("${WC["$path"]}") modes+=("${WM["$path"]}" "$NEW/$i")
@@ -525,7 +528,7 @@ for i in "${!ACTS[@]}"; do
   if ((${#WZ["$path"]} < 6)) && ! IFS= read -r -d '' R <"${SOURCE["$path"]}"; then printf %s "$R" >"$NEW/$i" && continue; fi
   copies+=("${SOURCE["$path"]}" "$NEW/$i")
 done
-on copies -n 2 -P 2 cp -T -- || stop 3 'failed to stage the files'
+on copies -n 2 -P 2 cp --sparse=always -T -- || stop 3 'failed to stage the files'
 mapfile -d '' -t found < <(on staged sha256sum -z --)
 for i in "${!staged[@]}"; do [[ ${found[i]} == "${sums[i]}  ${staged[i]}" ]] || stop 3 'a file was damaged while it was copied'; done
 COMMAND=(chown -h) && grouped "${owners[@]}" && COMMAND=(chmod) && grouped "${modes[@]}" && sync -f -- "$STORE" &&
@@ -540,7 +543,6 @@ done
 for i in 1 2 3; do IFS= read -r -d '' R; done <"$JOURNAL" # Only its ID is looked at: what another began is filed away.
 [[ $R == "$ID" ]] || put "$ROLLBACK/rollback_${OPEN:-$ID}.superseded" cat -- "$JOURNAL"
 put "$JOURNAL" intent backstop-journal committed
-
 # ---- Moving: the old out to displaced_ID/, the new into place, and never over something
 STEP=changing out=() moves=() gone=() made=() again=() owners=()
 for ((i = ${#ACTS[@]} - 1; i >= 0; i--)); do # The deepest first.
@@ -567,7 +569,6 @@ on made mkdir -p -- && COMMAND=(chown -h) && grouped "${owners[@]}" || stop 3 'f
 on places -n 2 -P 2 mv -nT -- || stop 3 'failed to put files in place'
 moved "${places[@]}"
 COMMAND=(chmod) && grouped "${again[@]}" || stop 3 'failed to change modes'
-
 # ---- The next build has to see it: the present as time, or a second after the newest build if that is ahead
 for ((i = 0; i < ${#REC[@]}; i += 11)); do
   if [[ ${REC[i + 6]} == file && ${REC[i + 2]}${REC[i + 5]} != "file${REC[i + 9]}" ]]; then TOUCH+=("./${REC[i + 1]}"); fi
@@ -584,7 +585,6 @@ on files touch -ch -- 2>/dev/null; on files touch -ch -d "@$TIME" -- 2>/dev/null
 sync -f . "$STORE" || stop 3 'failed to sync'
 R=$(on files stat -c %Y -- | sort -n | head -n 1)
 ((${R:-${TIME%.*}} >= ${TIME%.*})) || WRONG+=('times of files: `cargo clean` before the next build')
-
 # ---- Reading back, and closing
 look "${ACTS[@]}"
 for path in "${ACTS[@]}"; do

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::road::tools_without;
-use super::row::{Row, Tree, row};
+use super::road::{Road, tools_without};
+use super::row::{BACK, Row, Tree, row};
 use crate::cli::program;
 use crate::support::World;
 use crate::support::edit::{self, mkdir, remove, write};
@@ -81,6 +81,7 @@ pub(super) fn rows() -> Vec<Row> {
         .leaves(Tree::BackBut(IGNORED)),
     ];
     rows.extend(broken());
+    rows.extend(repositories());
     rows.extend(settings());
     rows
 }
@@ -154,12 +155,74 @@ fn broken() -> Vec<Row> {
             repository(w);
             write(w.at("crates/alpha/embedded/kept"), "kept\n");
         })
-        .leaves(Tree::BackBut(&[
-            "crates/alpha/embedded/.gitignore",
-            "crates/alpha/embedded/added",
-            "crates/alpha/embedded/x.tmp",
-            "crates/alpha/then.log",
-        ])),
+        .runs(BACK, 1)
+        .leaves(Tree::BackBut(&["crates/alpha/embedded", "crates/alpha/then.log"]))
+        .says("crates/alpha/embedded"),
+    ]
+}
+
+const TREES: &str = "crates/alpha/trees";
+
+/// Working trees of every system, a linked worktree whose repository was pruned, and none beside them.
+fn working_trees(world: &World) {
+    let marks = [
+        ".git/HEAD",
+        ".svn/wc.db",
+        ".bzr/format",
+        ".pijul/db",
+        "_darcs/format",
+        ".fslckout",
+        "_FOSSIL_",
+        "CVS/Entries",
+        ".hg/requires",
+        ".jj/repo/x",
+        ".sl/requires",
+    ];
+    for (i, mark) in marks.into_iter().enumerate() {
+        write(world.at(TREES).join(i.to_string()).join(mark), "x");
+        write(world.at(TREES).join(i.to_string()).join("sub/theirs"), "theirs\n");
+    }
+    write(world.at(TREES).join("pruned/.git"), "gitdir: /nowhere/.git/worktrees/pruned\n");
+    write(world.at(TREES).join("pruned/theirs"), "theirs\n");
+    write(world.at(TREES).join("plain/.hg/store"), "x");
+    write(world.at("crates/alpha/added/CVS/mod.rs"), "added\n");
+    write(world.at(LIB), "modified\n");
+}
+
+fn repositories() -> Vec<Row> {
+    vec![
+        row("other repositories' working trees, in no repository", working_trees)
+            .leaves(Tree::BackBut(&[TREES]))
+            .says("crates/alpha/trees/pruned")
+            .says("crates/alpha/trees/5"),
+        row("other repositories' working trees, in a repository", working_trees)
+            .with(repository)
+            .leaves(Tree::BackBut(&[TREES, "crates/alpha/then.log"]))
+            .says("crates/alpha/trees/pruned"),
+        row("other repositories' working trees, and a list of an older version", |w| {
+            let list = w.dir.join("rollback/it_backup_20261123_054000.list");
+            edit::overwrite(list, crate::lists::without_last_fields);
+            working_trees(w);
+        })
+        .leaves(Tree::BackBut(&[TREES])),
+        row("a directory that is another system's working tree since", |w| {
+            write(w.at("crates/alpha/data/.hg/requires"), "x");
+            write(w.at("crates/alpha/data/kept"), "theirs\n");
+            write(w.at("crates/alpha/data/added"), "theirs\n");
+            write(w.at(LIB), "modified\n");
+        })
+        .with(|w| write(w.at("crates/alpha/data/kept"), "kept\n"))
+        .runs(BACK, 1)
+        .leaves(Tree::UntouchedBut(&[LIB]))
+        .says("crates/alpha/data"),
+        row("modules that are named as version control's own", |w| {
+            write(w.at("crates/alpha/src/cvs/mod.rs"), "modified\n");
+            write(w.at("crates/alpha/src/CVS/added.rs"), "added\n");
+        })
+        .with(|w| {
+            write(w.at("crates/alpha/src/cvs/mod.rs"), "then\n");
+            write(w.at("crates/alpha/src/CVS/mod.rs"), "then\n");
+        }),
     ]
 }
 
@@ -214,6 +277,33 @@ fn settings() -> Vec<Row> {
             write(w.at(LIB), "modified\n");
         })
         .leaves(Tree::UntouchedBut(&[LIB])),
+        row("a link in place of a target directory", |w| {
+            edit::link("/tmp", w.at("crates/alpha/target"));
+            write(w.at(LIB), "modified\n");
+        })
+        .leaves(Tree::UntouchedBut(&[LIB])),
+        row("cargo's own state, and its configuration", |w| {
+            for state in ["registry/x", "bin/x", "credentials.toml", "env"] {
+                write(w.at(".cargo").join(state), "state\n");
+            }
+            write(w.at("crates/alpha/home/.package-cache"), "");
+            write(w.at("crates/alpha/home/registry/x"), "state\n");
+            write(w.at(".cargo/config.toml"), "");
+        })
+        .leaves(Tree::UntouchedBut(&[".cargo/config.toml"])),
+        row("what an include pattern brings in is an addition", |w| {
+            write(w.at("assets/new/b.json"), "added\n");
+            write(w.at("assets/new/b.txt"), "not ours\n");
+        })
+        .with(|w| {
+            let manifest = std::fs::read_to_string(w.at("Cargo.toml")).unwrap();
+            let settings = "\n[workspace.metadata.backstop]\ninclude = [\"assets/**/*.json\"]\n";
+            write(w.at("Cargo.toml"), manifest + settings);
+            write(w.at("assets/a.json"), "then\n");
+        })
+        .leaves(Tree::UntouchedBut(&["assets/new/b.json"]))
+        // It reads patterns less exactly: see `what_an_include_pattern_may_bring_in_is_named_by_the_bash_script`.
+        .without(&[Road::Bash]),
         row("a new Cargo.toml in a directory that was there and was no package", |w| {
             write(w.at("tools/Cargo.toml"), "[package]\nname = \"tools\"\n");
             write(w.at("tools/new.sh"), "added\n");

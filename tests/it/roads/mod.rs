@@ -8,6 +8,7 @@
 mod again;
 mod asked;
 mod asking;
+mod blocked;
 mod changed;
 mod crossed;
 mod damaged;

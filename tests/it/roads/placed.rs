@@ -214,7 +214,7 @@ fn held() -> Vec<Row> {
             let file = fs::File::options().create(true).append(true).open(w.dir.join("lock")).unwrap();
             file.lock().unwrap();
             std::thread::spawn(move || {
-                std::thread::sleep(std::time::Duration::from_millis(300));
+                std::thread::sleep(std::time::Duration::from_millis(2000));
                 drop(file);
             });
             cli
