@@ -20,7 +20,9 @@ pub(super) struct After<'a> {
     roots: order::Map<RootName, PathBuf>,
     /// By absolute path, sorted.
     changed: Vec<(PathBuf, &'a Action)>,
-    /// The manifests that are put in place.
+    /// Cargo's own directory.
+    pub(super) cargo_home: Option<PathBuf>,
+    /// The manifests, and what else steers cargo, that are put in place.
     manifests: order::Map<PathBuf, Vec<u8>>,
 }
 
@@ -45,7 +47,14 @@ impl<'a> After<'a> {
         for (action, text) in manifests_of(store, purpose, actions, context)? {
             manifests.insert(full(action), text);
         }
-        Ok(After { workspace: store.root().to_path_buf(), roots: directories, changed, manifests })
+        let workspace = store.root().to_path_buf();
+        Ok(After {
+            workspace,
+            roots: directories,
+            changed,
+            cargo_home: context.cargo.home.clone(),
+            manifests,
+        })
     }
 
     /// The root that holds an absolute path, the deepest where several do.
@@ -102,7 +111,7 @@ impl<'a> After<'a> {
         self.is(path, |state| matches!(state, FileState::File { .. }), Path::is_file)
     }
 
-    /// The text of a manifest; `None` where none stands there.
+    /// The text of a manifest or of what else steers cargo; `None` where none stands there.
     pub(super) fn manifest(&self, path: &Path) -> Option<Vec<u8>> {
         match self.manifests.get(path) {
             Some(text) => Some(text.clone()),

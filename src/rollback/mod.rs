@@ -17,6 +17,7 @@ mod forward;
 mod journal;
 mod kept;
 mod leftovers;
+mod lockfile;
 mod obstacles;
 mod options;
 mod plan;

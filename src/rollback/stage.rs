@@ -71,14 +71,20 @@ impl Transaction<'_> {
     }
 }
 
-/// The text of each `Cargo.toml` that actions put in place. Nothing is staged for it.
+/// The text of each file that says to cargo what it is to build with, and that actions put in place: manifests, the lockfile,
+/// configuration, what vendored sources are held against. Nothing is staged for it.
 pub(super) fn manifests_of<'a>(
     store: &Store,
     purpose: &Purpose,
     actions: &'a [Action],
     context: &Context<'_>,
 ) -> Result<Vec<(&'a Action, Vec<u8>)>> {
-    let wanted = |a: &&Action| a.path.file_name() == "Cargo.toml" && a.after.as_ref().is_some_and(is_file);
+    let wanted = |a: &&Action| {
+        let steers =
+            ["Cargo.toml", "Cargo.lock", ".cargo-checksum.json"].iter().any(|n| a.path.file_name() == *n)
+                || a.path.parent().is_some_and(|dir| dir.file_name() == ".cargo");
+        steers && a.after.as_ref().is_some_and(is_file)
+    };
     let (archived, plain): (Vec<&Action>, Vec<&Action>) =
         actions.iter().filter(|a| a.places()).filter(wanted).partition(|a| a.origin == Origin::Archive);
     let source = SourceReader::open(store, purpose, !archived.is_empty())?;

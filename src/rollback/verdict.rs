@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::after::After;
+use super::lockfile::without_sources;
 use super::requirements::{Dependency, dependencies, is_dependencies};
 use crate::order;
 use crate::path::{clean, relative, show_path, show_text};
@@ -131,6 +132,9 @@ impl Judge<'_, '_> {
         }
         self.names();
         self.circles();
+        if let Some((places, problem)) = without_sources(self.after) {
+            self.trouble(places, problem);
+        }
     }
 
     /// Whether `exclude` keeps a directory out: by the path's start, and `members` beats it where it names the path.

@@ -5,7 +5,7 @@
 //! - `[TRIPLE/]PROFILE/{deps,examples}/*.d` and `build/PACKAGE-HASH/*.d`: a line `path:` for each file that rustc read. Paths of
 //!   members count from the workspace root and are not normalised; others are absolute. Only a space is escaped.
 //! - `build/PACKAGE-HASH/output`: `cargo::rerun-if-changed=PATH`, and the same with one colon. Paths count from the
-//!   package; a directory stands for all that is in it.
+//!   package; a directory stands for all that is in it. `rustc-link-search=KIND=PATH` is read like it.
 //!
 //! With cargo's new layout of the build directory: `build/PACKAGE/HASH/out/*.d` and `build/PACKAGE/HASH/run/stdout`.
 //!
@@ -295,11 +295,15 @@ fn dependency(line: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The path that a line of a build script's output asks cargo to watch.
+/// The path that a line of a build script's output asks cargo to watch, or has the linker search.
 fn watched(line: &[u8]) -> Option<Vec<u8>> {
     let line = line.trim_ascii();
     let rest = line.strip_prefix(b"cargo::").or_else(|| line.strip_prefix(b"cargo:"))?;
-    let path = rest.strip_prefix(b"rerun-if-changed=")?;
+    let path = match rest.strip_prefix(b"rustc-link-search=") {
+        // The kind may stand before it.
+        Some(path) => path.iter().position(|b| *b == b'=').map_or(path, |at| &path[at + 1..]),
+        None => rest.strip_prefix(b"rerun-if-changed=")?,
+    };
     (!path.is_empty()).then(|| path.to_vec())
 }
 
@@ -324,6 +328,8 @@ mod tests {
         assert_eq!(path("cargo:rerun-if-changed=build.rs").as_deref(), Some("build.rs"));
         assert_eq!(path("cargo::rerun-if-changed=../a b\r").as_deref(), Some("../a b"));
         assert_eq!(path("  cargo:rerun-if-changed=lead  ").as_deref(), Some("lead"));
+        assert_eq!(path("cargo:rustc-link-search=native=/x/lib").as_deref(), Some("/x/lib"));
+        assert_eq!(path("cargo::rustc-link-search=lib").as_deref(), Some("lib"));
         for line in ["cargo:rerun-if-env-changed=X", "rerun-if-changed=x", "cargo::rerun-if-changed="] {
             assert_eq!(path(line), None, "{line}");
         }

@@ -24,6 +24,22 @@ impl ConfigFile {
         self.path.parent().and_then(Path::parent).unwrap_or(Path::new("/"))
     }
 
+    /// The directories that its flags have the linker search (`-L`).
+    fn libraries(&self, root: &Path) -> Vec<PathBuf> {
+        let flags =
+            self.scalars.iter().filter(|s| s.is_string && s.path.iter().any(|key| key == "rustflags"));
+        let mut words = flags.flat_map(|scalar| scalar.text.split_whitespace());
+        let mut out = Vec::new();
+        while let Some(word) = words.next() {
+            let Some(named) = word.strip_prefix("-L") else { continue };
+            let named = if named.is_empty() { words.next().unwrap_or_default() } else { named };
+            let named = named.split_once('=').map_or(named, |(_, path)| path);
+            let places = [root.join(named), self.base().join(named)].map(|path| crate::path::clean(&path));
+            out.extend(places.into_iter().find(|path| path.is_dir()));
+        }
+        out
+    }
+
     /// What it names by relative paths, packages among it, as far as that exists.
     pub(crate) fn names_relatively(&self, root: &Path) -> Vec<PathBuf> {
         let of = |scalar: &Scalar| {
@@ -46,22 +62,71 @@ pub(super) const PATCHES: [&[&str]; 2] = [&["patch", "*", "*", "path"], &["paths
 
 /// The files that cargo reads in a workspace, the nearest first, each with what it includes.
 pub(super) fn files(root: &Path) -> Vec<ConfigFile> {
-    in_directories(root.ancestors().map(|dir| dir.join(".cargo")))
+    files_as(root, None, &on_disk)
+}
+
+/// The same with those of cargo's own directory, as `text` gives what stands at a path.
+pub(crate) fn files_as(
+    root: &Path,
+    home: Option<&Path>,
+    text: &dyn Fn(&Path) -> Option<Vec<u8>>,
+) -> Vec<ConfigFile> {
+    let own = root.ancestors().map(|dir| dir.join(".cargo"));
+    in_directories(own.chain(home.map(Path::to_path_buf)), text)
 }
 
 /// Those of them that lie above the workspace, and not in cargo's own directory, which counts everywhere.
 pub(crate) fn files_above(root: &Path, home: &Path) -> Vec<ConfigFile> {
     let home = crate::path::resolved(home);
     let above = root.ancestors().skip(1).map(|dir| dir.join(".cargo"));
-    let mut out = in_directories(above.filter(|dir| crate::path::resolved(dir) != home));
+    let mut out = in_directories(above.filter(|dir| crate::path::resolved(dir) != home), &on_disk);
     out.retain(|file| !file.path.starts_with(root));
     out
 }
 
-fn in_directories(directories: impl Iterator<Item = PathBuf>) -> Vec<ConfigFile> {
+fn in_directories(
+    directories: impl Iterator<Item = PathBuf>,
+    text: &dyn Fn(&Path) -> Option<Vec<u8>>,
+) -> Vec<ConfigFile> {
     let mut out = Vec::new();
     for dir in directories {
-        NAMES.iter().for_each(|name| read(dir.join(name), 0, &mut out));
+        NAMES.iter().for_each(|name| read(dir.join(name), 0, text, &mut out));
+    }
+    out
+}
+
+/// The text of a file; a pipe of its name would block for ever.
+fn on_disk(path: &Path) -> Option<Vec<u8>> {
+    path.is_file().then(|| std::fs::read(path).unwrap_or_default())
+}
+
+/// The directory of vendored sources that stand for the public registry, if any do.
+pub(crate) fn vendored(files: &[ConfigFile]) -> Option<PathBuf> {
+    let find = |name: &str, key: &str| {
+        let keys = ["source", name, key];
+        files
+            .iter()
+            .find_map(|file| Some((file, file.scalars.iter().find(|s| s.is_string && s.is_at(&keys))?)))
+    };
+    let mut name = "crates-io";
+    // No chain of sources is longer.
+    for _ in 0..DEEPEST {
+        if let Some((file, directory)) = find(name, "directory") {
+            return Some(crate::path::clean(&file.base().join(&directory.text)));
+        }
+        name = &find(name, "replace-with")?.1.text;
+    }
+    None
+}
+
+/// Where the configuration of a workspace has cargo build now; `home` is cargo's own directory.
+pub(crate) fn target_directories(root: &Path, home: Option<&Path>) -> Vec<PathBuf> {
+    const KEYS: [&[&str]; 2] = [&["build", "target-dir"], &["build", "build-dir"]];
+    let mut out = Vec::new();
+    for file in files_as(root, home, &on_disk) {
+        let named = file.scalars.iter().filter(|s| s.is_string && KEYS.iter().any(|keys| s.is_at(keys)));
+        let inside = |text: &str| text.replace("{workspace-root}", &root.to_string_lossy());
+        out.extend(named.map(|s| crate::path::clean(&file.base().join(inside(&s.text)))));
     }
     out
 }
@@ -71,34 +136,18 @@ pub(super) fn scalars_in(path: &Path) -> Option<Vec<Scalar>> {
     scalars(&std::fs::read(path).ok()?)
 }
 
-/// Where the configuration of a workspace has cargo build now; `home` is cargo's own directory.
-pub(crate) fn target_directories(root: &Path, home: Option<&Path>) -> Vec<PathBuf> {
-    const KEYS: [&[&str]; 2] = [&["build", "target-dir"], &["build", "build-dir"]];
-    let mut files = files(root);
-    if let Some(home) = home {
-        NAMES.iter().for_each(|name| read(home.join(name), 0, &mut files));
-    }
-    let mut out = Vec::new();
-    for file in files {
-        let named = file.scalars.iter().filter(|s| s.is_string && KEYS.iter().any(|keys| s.is_at(keys)));
-        let inside = |text: &str| text.replace("{workspace-root}", &root.to_string_lossy());
-        out.extend(named.map(|s| crate::path::clean(&file.base().join(inside(&s.text)))));
-    }
-    out
-}
-
-fn read(path: PathBuf, depth: usize, out: &mut Vec<ConfigFile>) {
-    // Only a file: a pipe of that name would block for ever.
-    if depth > DEEPEST || !path.is_file() || out.iter().any(|file| file.path == path) {
+fn read(path: PathBuf, depth: usize, text: &dyn Fn(&Path) -> Option<Vec<u8>>, out: &mut Vec<ConfigFile>) {
+    if depth > DEEPEST || out.iter().any(|file| file.path == path) {
         return;
     }
-    let scalars = scalars_in(&path).unwrap_or_default();
+    let Some(bytes) = text(&path) else { return };
+    let scalars = scalars(&bytes).unwrap_or_default();
     const INCLUDE: [&[&str]; 2] = [&["include", ""], &["include", "", "path"]];
     let included = scalars.iter().filter(|s| s.is_string && INCLUDE.iter().any(|keys| s.is_at(keys)));
     let dir = path.parent().unwrap_or(Path::new("/"));
     let included: Vec<PathBuf> = included.map(|s| crate::path::clean(&dir.join(&s.text))).collect();
     out.push(ConfigFile { path, scalars });
-    included.into_iter().for_each(|path| read(path, depth + 1, out));
+    included.into_iter().for_each(|path| read(path, depth + 1, text, out));
 }
 
 /// What the configuration of a workspace consists of and names, apart from packages, and the toolchain's file above
@@ -110,6 +159,7 @@ pub(super) fn steering(root: &Path, files: &[ConfigFile]) -> Vec<PathBuf> {
             out.extend(named(file, scalar, root).into_iter().filter(|path| path.exists()));
         }
     }
+    out.extend(files.iter().flat_map(|file| file.libraries(root)));
     let toolchain = |dir: &Path| ["rust-toolchain", "rust-toolchain.toml"].map(|name| dir.join(name));
     out.extend(
         root.ancestors().map(toolchain).find_map(|names| names.into_iter().find(|path| path.is_file())),

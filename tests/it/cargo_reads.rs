@@ -223,3 +223,36 @@ fn both_layouts_of_the_build_directory_are_read_and_one_without_traces_is_told()
         assert!(told());
     }
 }
+
+#[test]
+fn directories_that_the_linker_searches_are_protected_and_go_back() {
+    let world = World::new("virtual");
+    program("git", &world.root).args(["init", "-q"]).ends(0);
+    write(world.at(".gitignore"), "/target/\n/backup/\n*.a\n");
+    write(
+        world.at(".cargo/config.toml"),
+        "[build]\nrustflags = [\"-L\", \"native=libs\", \"-Lmore/libs\", \"-Ctarget-cpu=native\"]\n\
+         [target.x86_64-unknown-linux-gnu]\nrustflags = \"-C opt-level=1 -L all=third\"\n",
+    );
+    write(world.at("crates/alpha/build.rs"), "fn main() {}\n");
+    write(
+        world.at("target/debug/build/alpha-0123456789abcdef/output"),
+        format!(
+            "cargo:rustc-link-search=native={}\ncargo:rustc-link-search=prebuilt\ncargo:rustc-link-search={}\n",
+            world.at("by-script").display(),
+            world.at("target/debug/build/alpha-0123456789abcdef/out").display()
+        ),
+    );
+    let held = ["libs/libx.a", "more/libs/liby.a", "third/z.a", "by-script/s.a", "crates/alpha/prebuilt/p.a"];
+    let not_held = ["native/n.a", "target/debug/build/alpha-0123456789abcdef/out/o.a"];
+    held.iter().chain(&not_held).for_each(|file| write(world.at(file), "old\n"));
+    let found = paths(&world);
+    for file in held {
+        assert!(found.contains(&format!(":{file}")), "{file}: {found:?}");
+    }
+    assert!(!not_held.iter().any(|file| found.contains(&format!(":{file}"))), "{found:?}");
+    world.backup();
+    held.iter().for_each(|file| write(world.at(file), "new\n"));
+    world.rollback(&RollbackOptions::default());
+    held.iter().for_each(|file| assert_eq!(fs::read_to_string(world.at(file)).unwrap(), "old\n", "{file}"));
+}

@@ -128,3 +128,44 @@ fn manifests_and_a_lockfile_that_are_links_go_back_with_what_they_lead_to() {
     world.rollback(&RollbackOptions::default());
     assert_same(&world.picture(), &before, "rolled back");
 }
+
+#[test]
+fn a_lockfile_that_goes_back_without_its_vendored_sources_is_told() {
+    let next = |world: &World, dir: &str| {
+        vendor(
+            &world.at(dir).join("dep"),
+            "dep",
+            "1.0.1",
+            &[("src/lib.rs", "pub const NAME: &str = \"new\";\n")],
+        );
+        remove(world.at("Cargo.lock"));
+        cargo(world, &["metadata"]).unwrap();
+    };
+    let found = |plan: &backstop::rollback::RollbackPlan| -> Vec<String> {
+        plan.findings.iter().map(|f| format!("{} {}", f.place, f.problem)).collect()
+    };
+    let only = |path: &str| {
+        let asked = backstop::live_tree::Asked { only: vec![path.into()], ..Default::default() };
+        RollbackOptions { asked, ..RollbackOptions::default() }
+    };
+    let world = vendored("", "../vendor");
+    world.backup();
+    next(&world, "../vendor");
+    let plan = world.plan(&RollbackOptions::default());
+    let told = found(&plan);
+    assert!(told.len() == 1 && told[0].starts_with("Cargo.lock asks for `dep` 1.0.0, which"), "{told:?}");
+    assert!(told[0].contains("`../vendor`"), "{told:?}");
+    world.rollback(&RollbackOptions::default());
+    let _ = cargo(&world, &["metadata", "--locked"]).unwrap_err();
+    // With them it is as it was.
+    vendor(&world.at("../vendor/dep"), "dep", "1.0.0", &LOOKS_MADE);
+    cargo(&world, &["metadata", "--locked"]).unwrap();
+    assert_eq!(found(&world.plan(&RollbackOptions::default())), [""; 0]);
+    // They lie in it, and were not asked for.
+    let world = vendored("", "vendor");
+    world.backup();
+    next(&world, "vendor");
+    assert_eq!(found(&world.plan(&only("Cargo.lock"))).len(), 1);
+    assert_eq!(found(&world.plan(&only("vendor"))).len(), 1, "nor the sources without the lockfile");
+    assert_eq!(found(&world.plan(&RollbackOptions::default())), [""; 0]);
+}
