@@ -118,6 +118,8 @@ pub struct CargoEnv {
     pub home: Option<PathBuf>,
     /// Where cargo is told to build, absolute.
     pub target_directories: Vec<PathBuf>,
+    /// Programs and flags of the build, as variables give them: each by its variable's name.
+    pub inputs: Vec<(String, String)>,
 }
 
 impl Context<'_> {

@@ -30,6 +30,7 @@
 //!     manifest_path: Some(workspace_root.join("Cargo.toml")),
 //!     directory: workspace_root.clone(),
 //!     cargo: "cargo".into(),
+//!     env: Default::default(),
 //! })?;
 //! let store_dir = workspace.root.join("backup");
 //! let set = backstop::select::select(&workspace, &store_dir)?;

@@ -93,9 +93,13 @@ pub fn load(options: &LoadOptions) -> Result<Workspace> {
     collector.targets(&metadata);
     collector.follow()?;
     let mut notes = Vec::new();
-    let files = configuration::files(&root);
+    let files = configuration::files(&root, options.env.home.as_deref());
     collector.patched(&files, &mut notes)?;
-    let mut steering = configuration::steering(&root, &files);
+    let mut steering = configuration::steering(
+        &root,
+        &files,
+        &configuration::by_environment(&options.env, &options.directory),
+    );
     steering.extend(collector.inherited());
     // Each may be a link into what is no package.
     let manifests = collector.packages.iter().map(|package| package.listed.join("Cargo.toml"));

@@ -29,6 +29,16 @@ pub(crate) struct Env {
     pub(crate) portable: bool,
 }
 
+/// Whether a variable gives programs or flags of the build.
+fn names_inputs(name: &str) -> bool {
+    const ENDS: [&str; 6] =
+        ["RUSTC", "RUSTDOC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "RUSTDOCFLAGS"];
+    let name = name.strip_prefix("CARGO_BUILD_").or(name.strip_prefix("CARGO_ENCODED_")).unwrap_or(name);
+    let of_target = name.starts_with("CARGO_TARGET_")
+        && ["_LINKER", "_RUNNER", "_RUSTFLAGS"].iter().any(|end| name.ends_with(end));
+    of_target || ENDS.contains(&name)
+}
+
 /// Whether a program of that name or path is there.
 fn is_program(base: &Path, program: &OsStr) -> bool {
     match Path::new(program).components().count() {
@@ -54,7 +64,14 @@ impl Env {
         let home = given("CARGO_HOME").map(|home| base.join(home));
         let home = home.or_else(|| given("HOME").map(|home| PathBuf::from(home).join(".cargo")));
         Env {
-            cargo_env: CargoEnv { home, target_directories: targets.map(|dir| base.join(dir)).collect() },
+            cargo_env: CargoEnv {
+                home,
+                target_directories: targets.map(|dir| base.join(dir)).collect(),
+                inputs: std::env::vars_os()
+                    .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+                    .filter(|(name, _)| names_inputs(name))
+                    .collect(),
+            },
             directory,
             executable: std::env::current_exe().ok(),
             store: given("BACKSTOP_STORE").map(PathBuf::from),

@@ -113,7 +113,12 @@ impl Session<'_> {
                     .with_help("change to the workspace, or name it: --manifest-path DIR/Cargo.toml")
             })?,
         };
-        load(&LoadOptions { manifest_path, directory, cargo: self.env.cargo.clone() })
+        load(&LoadOptions {
+            manifest_path,
+            directory,
+            cargo: self.env.cargo.clone(),
+            env: self.env.cargo_env.clone(),
+        })
     }
 
     pub(super) fn store_of(&self, workspace: &Workspace) -> PathBuf {

@@ -80,6 +80,7 @@ impl Planner<'_> {
                     manifest_path: Some(self.root.join("Cargo.toml")),
                     directory: self.root.clone(),
                     cargo: self.load.cargo.clone(),
+                    env: self.load.env.clone(),
                 },
                 members: self.members().map(|p| p.manifest_path.clone().into()).collect(),
                 xtask: becomes_member.then(|| self.root.join("xtask/Cargo.toml")),

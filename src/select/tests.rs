@@ -67,7 +67,12 @@ impl Scratch {
 
     fn load(&self, path: &str) -> Result<Workspace> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        load(&LoadOptions { manifest_path: None, directory: self.0.join(path), cargo })
+        load(&LoadOptions {
+            manifest_path: None,
+            directory: self.0.join(path),
+            cargo,
+            env: Default::default(),
+        })
     }
 
     fn try_select(&self, path: &str) -> Result<ProtectedSet> {
@@ -347,8 +352,12 @@ fn a_workspace_reached_through_a_link_is_the_same_workspace() {
     s.workspace("real", "\"a\"", "").package("real/a", "a", "");
     symlink("real", s.0.join("link")).unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let options =
-        LoadOptions { manifest_path: Some("link/Cargo.toml".into()), directory: s.0.clone(), cargo };
+    let options = LoadOptions {
+        manifest_path: Some("link/Cargo.toml".into()),
+        directory: s.0.clone(),
+        cargo,
+        env: Default::default(),
+    };
     let workspace = load(&options).unwrap();
     assert_eq!(workspace.root, s.0.join("real"));
     let set = select(&workspace, &s.0.join("link/backup")).unwrap();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{Metadata, MetadataCommand};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::CargoEnv;
 use crate::order;
 use crate::path::{show_path, show_text};
 use crate::process;
@@ -20,6 +21,8 @@ pub struct LoadOptions {
     pub directory: PathBuf,
     /// The cargo to ask: the value of `CARGO`, or `cargo`.
     pub cargo: OsString,
+    /// What the environment says of cargo.
+    pub env: CargoEnv,
 }
 
 pub(super) fn directory_of(package: &cargo_metadata::Package) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::event::CargoEnv;
 use crate::toml::{Scalar, scalars};
 
 /// A file of cargo's configuration.
@@ -61,11 +62,11 @@ const SOURCES: [&[&str]; 2] = [&["source", "*", "directory"], &["source", "*", "
 pub(super) const PATCHES: [&[&str]; 2] = [&["patch", "*", "*", "path"], &["paths", ""]];
 
 /// The files that cargo reads in a workspace, the nearest first, each with what it includes.
-pub(super) fn files(root: &Path) -> Vec<ConfigFile> {
-    files_as(root, None, &on_disk)
+pub(super) fn files(root: &Path, home: Option<&Path>) -> Vec<ConfigFile> {
+    files_as(root, home, &on_disk)
 }
 
-/// The same with those of cargo's own directory, as `text` gives what stands at a path.
+/// The same, as `text` gives what stands at a path.
 pub(crate) fn files_as(
     root: &Path,
     home: Option<&Path>,
@@ -73,6 +74,17 @@ pub(crate) fn files_as(
 ) -> Vec<ConfigFile> {
     let own = root.ancestors().map(|dir| dir.join(".cargo"));
     in_directories(own.chain(home.map(Path::to_path_buf)), text)
+}
+
+/// What variables say of programs and flags, as a file would in the current directory.
+pub(super) fn by_environment(env: &CargoEnv, directory: &Path) -> ConfigFile {
+    let scalar = |(name, text): &(String, String)| Scalar {
+        path: vec![name.to_lowercase().rsplit('_').next().unwrap_or_default().to_owned()],
+        // Encoded flags are apart by a control character.
+        text: text.replace('\u{1f}', " "),
+        is_string: true,
+    };
+    ConfigFile { path: directory.join(".cargo/env"), scalars: env.inputs.iter().map(scalar).collect() }
 }
 
 /// Those of them that lie above the workspace, and not in cargo's own directory, which counts everywhere.
@@ -152,14 +164,14 @@ fn read(path: PathBuf, depth: usize, text: &dyn Fn(&Path) -> Option<Vec<u8>>, ou
 
 /// What the configuration of a workspace consists of and names, apart from packages, and the toolchain's file above
 /// it: absolute, only what exists.
-pub(super) fn steering(root: &Path, files: &[ConfigFile]) -> Vec<PathBuf> {
+pub(super) fn steering(root: &Path, files: &[ConfigFile], by_environment: &ConfigFile) -> Vec<PathBuf> {
     let mut out: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
-    for file in files {
+    for file in files.iter().chain([by_environment]) {
         for scalar in file.scalars.iter().filter(|s| s.is_string) {
             out.extend(named(file, scalar, root).into_iter().filter(|path| path.exists()));
         }
     }
-    out.extend(files.iter().flat_map(|file| file.libraries(root)));
+    out.extend(files.iter().chain([by_environment]).flat_map(|file| file.libraries(root)));
     let toolchain = |dir: &Path| ["rust-toolchain", "rust-toolchain.toml"].map(|name| dir.join(name));
     out.extend(
         root.ancestors().map(toolchain).find_map(|names| names.into_iter().find(|path| path.is_file())),

@@ -256,3 +256,33 @@ fn directories_that_the_linker_searches_are_protected_and_go_back() {
     world.rollback(&RollbackOptions::default());
     held.iter().for_each(|file| assert_eq!(fs::read_to_string(world.at(file)).unwrap(), "old\n", "{file}"));
 }
+
+#[test]
+fn what_cargos_own_directory_and_the_environment_name_counts_too() {
+    let world = World::new("virtual");
+    program("git", &world.root).args(["init", "-q"]).ends(0);
+    write(world.at(".gitignore"), "/backup/\n*.a\n/vendor/\n");
+    let home = world.temp.path().join("home");
+    let by_home = format!(
+        "[source.v]\ndirectory = \"{}\"\n[build]\nrustc-wrapper = \"{}\"\n",
+        world.at("vendor").display(),
+        home.join("wrap").display()
+    );
+    write(home.join("config.toml"), by_home);
+    write(home.join("wrap"), "x\n");
+    let held = ["vendor/dep/src/target/x.rs", "tools/wrap", "tools/link", "tools/layout.x", "libs/x.a"];
+    held.iter().for_each(|file| write(world.at(file), "x\n"));
+    let run = backstop(&world.root)
+        .args(["backup", "--format", "json"])
+        .env("CARGO_HOME", &home)
+        .env("RUSTC_WORKSPACE_WRAPPER", "tools/wrap")
+        .env("CARGO_TARGET_X86_64_UNKNOWN_NONE_LINKER", world.at("tools/link"))
+        .env("CARGO_ENCODED_RUSTFLAGS", "-Clink-arg=-Ttools/layout.x\u{1f}-L\u{1f}libs")
+        .ends(0)
+        .json();
+    let files = world.dir.join(format!("session_{}/files", run["id"].as_str().unwrap()));
+    held.iter().for_each(|file| assert!(files.join(file).is_file(), "{file}"));
+    // What lies in cargo's own directory is named.
+    let gaps = run["unprotected_inputs"].to_string();
+    assert!(gaps.contains("home/config.toml") && gaps.contains("home/wrap"), "{gaps}");
+}

@@ -47,7 +47,15 @@ impl Place {
 
     fn plan_with(&self, options: &InitOptions) -> backstop::Result<InitPlan> {
         let cargo = crate::support::cargo();
-        plan(options, &LoadOptions { manifest_path: None, directory: self.root.clone(), cargo })
+        plan(
+            options,
+            &LoadOptions {
+                manifest_path: None,
+                directory: self.root.clone(),
+                cargo,
+                env: Default::default(),
+            },
+        )
     }
 
     #[track_caller]
@@ -648,8 +656,12 @@ fn a_retention_rule_is_written_where_none_is_and_a_backup_goes_by_it() {
         format!("{LIB}[workspace]\n{}", &manifest[manifest.find("[workspace.m").unwrap()..]),
     );
     let cargo = crate::support::cargo();
-    let loaded =
-        backstop::workspace::load(&LoadOptions { manifest_path: None, directory: place.root.clone(), cargo });
+    let loaded = backstop::workspace::load(&LoadOptions {
+        manifest_path: None,
+        directory: place.root.clone(),
+        cargo,
+        env: Default::default(),
+    });
     let keep = loaded.unwrap().settings.keep.unwrap();
     assert_eq!(backstop::retention::Rule::from_setting(&keep).unwrap(), backstop::retention::DEFAULT);
     for own in [

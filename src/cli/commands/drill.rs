@@ -59,6 +59,7 @@ impl Session<'_> {
             manifest_path: Some(store.root().join("Cargo.toml")),
             directory: store.root().to_path_buf(),
             cargo: self.env.cargo.clone(),
+            env: self.env.cargo_env.clone(),
         };
         match crate::workspace::load(&options) {
             Ok(workspace) => workspace.target_directories,

@@ -86,7 +86,12 @@ impl Session<'_> {
                 .with_help("change to the workspace, or name it: --manifest-path DIR/Cargo.toml")
         })?;
         let manifest_path = self.global.manifest_path.as_deref().map(|p| self.env.absolute(p));
-        let load = LoadOptions { manifest_path, directory, cargo: self.env.cargo.clone() };
+        let load = LoadOptions {
+            manifest_path,
+            directory,
+            cargo: self.env.cargo.clone(),
+            env: self.env.cargo_env.clone(),
+        };
         let plan = plan(&args.options()?, &load)?;
         self.stop_on_signals();
         if !args.dry_run {

@@ -258,6 +258,7 @@ impl Session<'_> {
             manifest_path,
             directory: workspace.root.clone(),
             cargo: self.env.cargo.clone(),
+            env: self.env.cargo_env.clone(),
         });
         let Err(e) = again else { return Ok(()) };
         let name = show_path(&inside);

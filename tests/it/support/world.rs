@@ -88,7 +88,8 @@ impl World {
 
     pub(crate) fn load(&self) -> workspace::Workspace {
         let cargo = crate::support::cargo();
-        let options = LoadOptions { manifest_path: None, directory: self.root.clone(), cargo };
+        let options =
+            LoadOptions { manifest_path: None, directory: self.root.clone(), cargo, env: self.cargo.clone() };
         workspace::load(&options).unwrap_or_else(|e| panic!("{e}: {:?}", e.details()))
     }
 
