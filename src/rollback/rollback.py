@@ -63,7 +63,7 @@ def enter(path, top=""):  # Goes into the directory that holds a path, through n
     *names, last = path.split("/")
     for name in names: on_open(name, os.fchdir, os.O_DIRECTORY | os.O_NOFOLLOW)
     return last
-def look(path, top=""):  # What stands at a path; nothing if a directory above it is a link or a file.
+def look(path, top=""):  # What stands at a path; nothing behind a link or a file.
     try:
         name = enter(path, top); found = os.lstat(name)
         mode, content = f"{stat.S_IMODE(found.st_mode):04o}", ""
@@ -165,7 +165,7 @@ def matches(pattern, path):  # Whether a pattern of the settings fits a path or 
     return any(re.fullmatch(regex, each, re.S) for each in (path, *above(path)))
 def fits(globs, path): return any(holds({up}, path) and matches(glob, path[len(up):].lstrip("/")) for up, glob in globs)
 def holds(places, path): return not places.isdisjoint(["", path, *above(path)])  # Whether it lies in one of them.
-def is_repository(full):  # Whether it is the top of a working tree with a repository of its own, of whatever system.
+def is_repository(full):  # Whether it is the top of a working tree, of whatever system.
     has = lambda name, top=full: lexists(join(top, name))
     marks = ".git/HEAD", ".jj/repo", ".hg/requires", ".sl/requires", ".svn/wc.db", ".bzr", ".pijul", "_darcs", *OWN_FILES
     each = (has(name) and not has(dirname(name), dirname(full)) for name in (".svn/entries", "CVS/Entries"))
@@ -247,7 +247,7 @@ def plan_rollback(point, opened, allowed):
 def first_before(a, now, is_saved):  # What stood at a path before the first of the runs that were interrupted.
     begun = now == a.after or now == NOTHING and a.before.is_dir or now.is_dir and (a.before.is_dir or a.after.is_dir)
     return a.before if is_saved or not a.displaces and begun else now
-def plan_undo(base):  # Back to what stood at each path before a run. What it displaced has to be there, unaltered.
+def plan_undo(base):  # Back to what stood at each path before a run. What it displaced has to be there.
     plan, stays, lost = {}, {}, []
     for action in base.actions:
         path, before, now = action.path, action.before, look(action.path); saved = look(path, displaced(base.id, ""))
@@ -267,14 +267,13 @@ def merge(opened, plan, stays, sources):  # All actions, first those on record o
             plan[a.path] = (now, a.after if now.is_dir or now == a.before and a.after == NOTHING else now)
     for up in {dirname(path) for path in plan} - set(plan) - {""}:
         if look(up).is_closed: plan[up] = (look(up), look(up))  # It is opened for a while: that is written down too.
-    going = {path for path, (now, after) in plan.items() if now != after and not after.is_dir}
-    blocked = {}
+    going, blocked = {path for path, (now, after) in plan.items() if now != after and not after.is_dir}, {}
     for path in sorted((path for path in going if plan[path][0].is_dir), reverse=True):
         if not {f"{path}/{name}" for name in os.listdir(join(ROOT, path))} <= going:
             now, after = plan[path]; going.remove(path)
             if after != NOTHING: blocked[path] = "holds something that stays, and something else goes there"
             plan[path], stays[path] = (now, now), "something that stays is in it"
-    blocked.update((path, why) for path, (now, new) in plan.items() for why in [obstacle(path, now, new)] if why)
+    blocked.update((path, why) for path, (now, new) in plan.items() for why in [obstacle(plan, path, now, new)] if why)
     if blocked: raise Stop(3, "something stands in the way", [f"{show(path)}: {blocked[path]}" for path in blocked])
     origins = {**{a.path: a.origin for a in recorded}, **sources}
     action = lambda path: Action(path, firsts.get(path, plan[path][0]), plan[path][1], origins.get(path, ""))
@@ -284,14 +283,15 @@ MOUNTS = {re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), line.split(" ")[4
 def is_fixed(path):  # Whether it is immutable or append-only, which no mode tells.
     ask = lambda fd: int.from_bytes(fcntl.ioctl(fd, 0x80086601, bytes(8))[:4], sys.byteorder)  # FS_IOC_GETFLAGS
     with suppress(OSError): return getattr(os.lstat(path), "st_flags", 0) & 0x60006 or on_open(path, ask) & 0x30
-def obstacle(path, now, new):  # What would keep the plan from being carried out.
+def obstacle(plan, path, now, new):  # What would keep the plan from being carried out.
     full, up, is_mine = join(ROOT, path), join(ROOT, dirname(path)), lambda at: os.geteuid() in (0, os.lstat(at).st_uid)
     if now == SPECIAL: return "is no file"
     if f"{full}/".startswith(STORE + "/") or not new.is_dir and STORE.startswith(full + "/"): return "is the store's"
     if (now.is_closed or now.same(new) and now.mode != new.mode) and not is_mine(full): return "is another user's"
-    if now == new or not isdir(up): return ""
-    if os.lstat(up).st_dev != os.lstat(ROOT).st_dev or MOUNTS & {join(ROOT, at) for at in (path, *above(path))}:
-        return "is a mount point, or lies behind one"
+    links = [at for at in above(path) if islink(join(ROOT, at))]
+    if now == new or not isdir(up) or links and links[0] in plan: return ""
+    if links or os.lstat(up).st_dev != os.lstat(ROOT).st_dev or MOUNTS & {join(ROOT, at) for at in (path, *above(path))}:
+        return "is a mount point, or lies behind one or a link"
     if is_fixed(full) or is_fixed(up): return "is immutable or append-only (see `lsattr`)"
     is_sticky = now != NOTHING and os.lstat(up).st_mode & stat.S_ISVTX and not (is_mine(up) or is_mine(full))
     if is_sticky or os.statvfs(up).f_flag & os.ST_RDONLY or not (is_mine(up) or os.access(up, os.W_OK)):
@@ -370,7 +370,7 @@ def touch(run):  # For cargo's next build: to now, or a second past the newest m
         with suppress(OSError): os.utime(enter(path), ns=(now, now), follow_symlinks=False)
     late = any(os.lstat(join(ROOT, path)).st_mtime_ns // 10**9 < now // 10**9 for path in paths)
     return ["times of files: `cargo clean` before the next build"] * late
-def settle():  # No run is open: what it needed goes, and what it displaced is closed against later edits.
+def settle():  # No run is open: what it needed goes, and what it displaced is closed.
     replace(STATE, b"idle\n")
     for name in os.listdir(ROLLBACK):
         if name.startswith("stage_"): shutil.rmtree(f"{ROLLBACK}/{name}")
