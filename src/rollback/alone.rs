@@ -49,7 +49,10 @@ impl<'a> Part<'a> {
             return self.plan_of(manifest, self.options.asked.clone());
         }
         let plan = self.plan_of(manifest.clone(), self.options.asked.clone())?;
-        let before = findings_of(&self.as_it_is()?);
+        let mut before = findings_of(&self.as_it_is()?);
+        // What stays because it is another's, no other part brings back.
+        let is_others = |f: &&Finding| self.present.occupied.iter().any(|at| at.shown() == f.place);
+        before.extend(plan.findings.iter().filter(is_others).cloned());
         if new(&plan, &before).next().is_none() {
             return Ok(plan);
         }

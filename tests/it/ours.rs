@@ -392,6 +392,9 @@ fn a_directory_that_is_another_repositorys_working_tree_since_stays_whole_and_is
             world.rollback(&RollbackOptions::default());
             assert_same(&Picture::take(&world.at("crates/b"), &[]), &before, what);
             assert_eq!(read(world.at("crates/a/src/lib.rs")), "pub fn one() {}\n", "{what}");
+            let asked = backstop::live_tree::Asked { packages: vec!["b".into()], ..Default::default() };
+            let alone = world.plan(&RollbackOptions { asked, ..RollbackOptions::default() });
+            assert!(places(&alone).contains(&"crates/b"), "{what}: {:?}", alone.findings);
             // What the finding says works.
             fs::rename(world.at("crates/b"), world.temp.path().join("away")).unwrap();
             assert_eq!(places(&world.plan(&RollbackOptions::default())), [""; 0], "{what}");
