@@ -206,7 +206,29 @@ impl Judge<'_, '_> {
         ];
         let named = NAMED.iter().flat_map(|(keys, what)| manifest.strings(keys).map(|path| (*what, path)));
         let named = named.map(|(what, path)| (what, clean(&directory.join(path))));
-        named.filter(|(_, path)| !self.after.is_file(path)).collect()
+        let mut missing: Vec<_> = named.filter(|(_, path)| !self.after.is_file(path)).collect();
+        const PLACES: [(&str, &str, &str); 4] = [
+            ("bin", "src/bin", "a program"),
+            ("example", "examples", "an example"),
+            ("test", "tests", "a test"),
+            ("bench", "benches", "a bench"),
+        ];
+        for (table, dir, what) in PLACES {
+            // Which name and which path belong together does not stand here: where some have one, nothing is said.
+            if manifest.strings(&[table, "", "path"]).next().is_some() {
+                continue;
+            }
+            for name in manifest.strings(&[table, "", "name"]) {
+                let mut places = vec![format!("{dir}/{name}.rs"), format!("{dir}/{name}/main.rs")];
+                if table == "bin" {
+                    places.extend(["src/main.rs".to_owned(), format!("src/{name}.rs")]);
+                }
+                if !places.iter().any(|place| self.after.is_file(&directory.join(place))) {
+                    missing.push((what, directory.join(&places[0])));
+                }
+            }
+        }
+        missing
     }
 
     fn has_no_target(&self, directory: &Path, manifest: &Document) -> bool {

@@ -180,7 +180,20 @@ fn outside(world: &World) {
 #[test]
 fn packages_that_no_longer_fit_each_other_are_named_as_cargo_names_them() {
     type Step = fn(&World);
-    let cases: [(&str, Step, Step, &str); 6] = [
+    let cases: [(&str, Step, Step, &str); 7] = [
+        (
+            "a program that is named without its place",
+            |w| {
+                append(w, A, "[[bin]]\nname = \"z\"\n[[bin]]\nname = \"y\"\n");
+                write(w.at("crates/a/src/bin/z.rs"), "fn main() {}\n");
+                write(w.at("crates/a/src/bin/y/main.rs"), "fn main() {}\n");
+            },
+            |w| {
+                replace(w, A, "[[bin]]\nname = \"z\"\n", "");
+                remove(w.at("crates/a/src/bin/z.rs"));
+            },
+            "names `crates/a/src/bin/z.rs` as a program",
+        ),
         (
             "a version",
             |w| append(w, A, "[dependencies]\nb = { path = \"../b\", version = \"0.1\" }\n"),
