@@ -9,7 +9,7 @@ use super::road::{NOBODY, Road, install};
 use super::run::own;
 use crate::cli::{executable, program};
 use crate::support::edit::{chmod, is_root, link, mkdir, remove, write};
-use crate::support::tree::assert_same;
+use crate::support::tree::{What, assert_same};
 use crate::support::{Picture, TempDir, World};
 
 fn ran(command: &str, args: &[&str]) -> bool {
@@ -230,13 +230,18 @@ fn a_script_undoes_nothing_through_a_link_that_came_since() {
 }
 
 #[test]
-fn a_colleagues_file_in_a_directory_with_the_sticky_bit_is_refused_before_anything_moves() {
+fn a_colleagues_file_in_a_directory_that_does_not_let_it_go_is_refused_before_anything_moves() {
     const COLLEAGUE: u32 = 12345;
     if !is_root() {
         return eprintln!("skipped: only root can run a script as one user on the files of another");
     }
-    for road in scripts().filter(|road| road.runs_for(NOBODY)) {
-        let world = furnished("backup", |world| chmod(world.at("crates/alpha/src"), 0o1777));
+    let modes: [fn(&World); 2] = [
+        |world| chmod(world.at("crates/alpha/src"), 0o1777),
+        |world| chmod(world.at("crates/alpha/src"), 0o755),
+    ];
+    let roads = scripts().filter(|road| road.runs_for(NOBODY));
+    for (road, furnish) in roads.flat_map(|road| modes.map(|mode| (road, mode))) {
+        let world = furnished("backup", furnish);
         let (src, lib) = (world.at("crates/alpha/src"), world.at("crates/alpha/src/lib.rs"));
         write(&lib, "edited\n");
         own(world.temp.path());
@@ -249,8 +254,32 @@ fn a_colleagues_file_in_a_directory_with_the_sticky_bit_is_refused_before_anythi
             let as_nobody = |command: &mut Command| {
                 command.uid(NOBODY).gid(NOBODY);
             };
-            cli.with(as_nobody).ends(3).complains("crates/alpha/src/lib.rs").complains("nothing was changed");
+            cli.with(as_nobody).ends(3).complains("crates/alpha/src").complains("nothing was changed");
             assert_same(&world.picture(), &before, "refused");
         }
+    }
+}
+
+/// What somebody writes where the script is about to put a file: a `mv` that does so first.
+#[test]
+fn the_bash_script_puts_nothing_over_what_appears_while_it_moves() {
+    if !Road::here().contains(&Road::Bash) {
+        return;
+    }
+    let world = edited("backup");
+    let lib = world.at("crates/alpha/src/lib.rs");
+    write(&lib, "edited\n");
+    let stub = "#!/bin/sh\nPATH=${PATH#*:}\ncase $* in -nT*lib.rs) echo meanwhile > crates/alpha/src/lib.rs ;; esac\nexec mv \"$@\"\n";
+    let dir = world.temp.path().join("stubs");
+    crate::support::edit::program(dir.join("mv"), stub);
+    let run = || Road::Bash.start(&world.dir).args(["-t", "latest", "-f"]);
+    run().env("PATH", crate::cli::path_with(&dir)).ends(4).complains("give the same command again");
+    assert_eq!(fs::read_to_string(&lib).unwrap(), "meanwhile\n");
+    run().ends(0);
+    assert_ne!(fs::read_to_string(&lib).unwrap(), "meanwhile\n");
+    let kept: Vec<_> =
+        Picture::take(&world.dir.join("rollback"), &[]).0.into_values().map(|node| node.what).collect();
+    for text in ["meanwhile\n", "edited\n"] {
+        assert!(kept.contains(&What::File(text.into())), "{text:?} is lost");
     }
 }
