@@ -6,6 +6,18 @@ use std::path::{Path, PathBuf};
 use crate::event::CargoEnv;
 use crate::store::is_store;
 
+/// What the program is called if cargo does not start it.
+pub(super) const PROGRAM: &str = "backstop";
+
+/// What people type to start a program of this path.
+pub(super) fn called(program: &Path) -> &'static str {
+    match program.file_stem().and_then(OsStr::to_str) {
+        Some("xtask") => "cargo xtask",
+        Some("cargo-backstop") => "cargo backstop",
+        _ => PROGRAM,
+    }
+}
+
 /// What the process was given by its surroundings.
 #[derive(Debug, Clone)]
 pub(crate) struct Env {

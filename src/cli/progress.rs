@@ -71,7 +71,7 @@ impl Progress {
         state.drawn = Some(Instant::now());
         state.on_screen = true;
         let verb = self.term.err(CYAN, format!("{:>12}", state.verb));
-        let room = self.term.columns.saturating_sub(14);
+        let room = self.term.stderr_columns.saturating_sub(14);
         let text = bar(done, state.total, &state.what, room);
         self.term.put(&format!("\r{verb} {text}\x1b[K"));
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use super::env::Env;
+use super::env::{Env, PROGRAM, called};
 use super::find::{self, DEFAULT_STORE};
 use super::global::{Format, Global};
 use super::progress::Progress;
@@ -141,6 +141,11 @@ impl Session<'_> {
         Asked { only: only.iter().map(PathBuf::from).collect(), packages: packages.to_vec(), here }
     }
 
+    /// What the person called the program.
+    pub(super) fn called(&self) -> &'static str {
+        self.env.executable.as_deref().map_or(PROGRAM, called)
+    }
+
     /// The commands that bring a state back: the one that was used, and the one that needs no cargo.
     pub(super) fn bring_back(&self, store: &Store) -> render::BringBack {
         let executable = store.layout().executable();
@@ -148,10 +153,8 @@ impl Session<'_> {
             Some(here) => executable.strip_prefix(here).map_or(executable.clone(), PathBuf::from),
             None => executable.clone(),
         };
-        let through_cargo =
-            self.env.executable.as_ref().and_then(|e| e.file_stem()).is_some_and(|name| name == "xtask")
-                && self.global.store.is_none();
-        render::BringBack { through_cargo, executable: executable.exists().then_some(shown) }
+        let program = if self.global.store.is_none() { self.called() } else { PROGRAM };
+        render::BringBack { program, executable: executable.exists().then_some(shown) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one place that prints. Reports go to standard output, everything else to standard error.
 
 use std::io::{IsTerminal, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
@@ -41,7 +42,9 @@ pub(super) struct Term {
     pub(super) stderr_color: bool,
     pub(super) stderr_terminal: bool,
     pub(super) quiet: bool,
+    /// Of standard output.
     pub(super) columns: usize,
+    pub(super) stderr_columns: usize,
 }
 
 impl Term {
@@ -54,7 +57,8 @@ impl Term {
             stderr_color: terminal,
             stderr_terminal: terminal,
             quiet: false,
-            columns: columns.unwrap_or(80),
+            columns: columns.unwrap_or(WIDTH),
+            stderr_columns: columns.unwrap_or(WIDTH),
         }
     }
 
@@ -70,7 +74,8 @@ impl Term {
             stderr_color: wants(stderr_terminal),
             stderr_terminal,
             quiet,
-            columns: columns(),
+            columns: columns(std::io::stdout().as_fd()),
+            stderr_columns: columns(std::io::stderr().as_fd()),
         }
     }
 
@@ -113,9 +118,10 @@ fn paint(color: bool, style: Style, text: impl std::fmt::Display) -> String {
     if color { format!("{style}{text}{style:#}") } else { text.to_string() }
 }
 
-fn columns() -> usize {
-    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
-    size.map_or(80, |s| usize::from(s.ws_col)).clamp(40, 200)
+/// How wide a stream's terminal is. A pipe, and a terminal that does not know, has room for [`WIDTH`].
+fn columns(stream: BorrowedFd<'_>) -> usize {
+    let size = rustix::termios::tcgetwinsize(stream).ok().filter(|size| size.ws_col > 0);
+    size.map_or(WIDTH, |size| usize::from(size.ws_col)).clamp(40, 200)
 }
 
 /// No text of ours is wider; a path may be.

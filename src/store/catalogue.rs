@@ -131,9 +131,7 @@ impl Catalogue {
     pub fn select(&self, selector: &Selector) -> Result<&Listed> {
         let none = |text: String| Error::new(ErrorKind::NoRestorePoint, text);
         if self.0.is_empty() {
-            return Err(
-                none("the store holds no restore point".into()).with_help("make one: cargo xtask backup")
-            );
+            return Err(none("the store holds no restore point".into()).with_help("make one: `backup`"));
         }
         let prefix = match selector {
             Selector::Latest => {

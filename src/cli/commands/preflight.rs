@@ -184,7 +184,9 @@ impl Session<'_> {
             Err(e) if args.check && e.kind() == ErrorKind::NoStore => {
                 self.progress.clear();
                 let nothing = render::StatusReport::default();
-                return Ok(self.tell(exit::FINDINGS, &nothing, |term| render::status_without_store(term, &e)));
+                return Ok(self.tell(exit::FINDINGS, &nothing, |term| {
+                    render::status_without_store(term, &e, self.called())
+                }));
             }
             other => other?,
         };

@@ -49,12 +49,13 @@ pub(super) use rollback::{
 pub(super) use show::{ShowEntries, ShowReport, show, show_entries};
 pub(super) use validate::{ValidateReport, validate};
 
+use super::env::PROGRAM;
 use super::term::shell;
 
 /// How a state is brought back, as a person would type it.
 pub(super) struct BringBack {
-    /// Whether backstop runs as `cargo xtask`.
-    pub(super) through_cargo: bool,
+    /// What the person called the program: see [`called`](super::env::called).
+    pub(super) program: &'static str,
     /// The copied executable, as seen from the current directory.
     pub(super) executable: Option<PathBuf>,
 }
@@ -62,10 +63,9 @@ pub(super) struct BringBack {
 impl BringBack {
     /// The command that was used, or else the copied executable's.
     pub(super) fn command(&self, what: &str) -> String {
-        match (self.through_cargo, &self.executable) {
-            (false, Some(path)) => format!("{} {what}", shell(path)),
-            (true, _) => format!("cargo xtask {what}"),
-            (false, None) => format!("backstop {what}"),
+        match &self.executable {
+            Some(path) if self.program == PROGRAM => format!("{} {what}", shell(path)),
+            _ => format!("{} {what}", self.program),
         }
     }
 

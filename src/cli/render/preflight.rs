@@ -338,14 +338,14 @@ fn lost(state: PointState) -> Option<&'static str> {
 }
 
 /// Without a store, to a job that asks for a restore point.
-pub(in crate::cli) fn status_without_store(term: &Term, e: &Error) -> String {
+pub(in crate::cli) fn status_without_store(term: &Term, e: &Error, program: &str) -> String {
     let why = term.out(YELLOW, "there is no restore point");
     format!(
         "{:>12}  {why}: {}\n{:>12}  {}\n",
         "Newest",
         sentences(14, &e.to_string()),
         "Next",
-        term.out(BOLD, "cargo xtask backup")
+        term.out(BOLD, format_args!("{program} backup"))
     )
 }
 
@@ -377,7 +377,7 @@ mod tests {
             ..StatusReport::default()
         };
         let now = summary.listed.id.instant() + Duration::from_secs(7200);
-        let ways = BringBack { through_cargo: true, executable: None };
+        let ways = BringBack { program: "cargo xtask", executable: None };
         let shown = |report: &StatusReport<'_>| on_a_terminal(80, |term| status(term, report, &ways, now));
         let text = shown(&report);
         for part in [

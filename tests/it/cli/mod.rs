@@ -12,6 +12,7 @@ mod kinds_of_workspaces;
 mod next_build;
 mod output;
 mod schema;
+mod terminal;
 mod what_is_a_store;
 mod which_store;
 
