@@ -8,7 +8,7 @@ use std::process::Command;
 use super::road::{NOBODY, Road, install};
 use super::run::own;
 use crate::cli::{executable, program};
-use crate::support::edit::{chmod, is_root, link, mkdir, remove, write};
+use crate::support::edit::{chmod, is_root, link, mkdir, overwrite, remove, write};
 use crate::support::tree::{What, assert_same};
 use crate::support::{Picture, TempDir, World};
 
@@ -281,5 +281,19 @@ fn the_bash_script_puts_nothing_over_what_appears_while_it_moves() {
         Picture::take(&world.dir.join("rollback"), &[]).0.into_values().map(|node| node.what).collect();
     for text in ["meanwhile\n", "edited\n"] {
         assert!(kept.contains(&What::File(text.into())), "{text:?} is lost");
+    }
+}
+
+#[test]
+fn a_list_that_reads_well_and_is_not_what_was_sealed_is_refused_by_each_script() {
+    let world = edited("backup");
+    overwrite(world.dir.join("rollback/it_backup_20261123_054000.list"), |bytes| {
+        let at = bytes.windows(6).position(|w| w == b"\x000644\0").unwrap();
+        bytes[at + 4] = b'6';
+    });
+    let before = world.picture();
+    for road in scripts() {
+        road.start(&world.dir).args(["-t", "latest", "-f"]).ends(3).complains("damaged");
+        assert_same(&world.picture(), &before, "refused");
     }
 }

@@ -41,6 +41,9 @@ fn manifests() -> Vec<Row> {
         entry!("with two slashes", |_: &World| "crates//file".to_owned()),
         entry!("with a slash at its end", |_: &World| "crates/file/".to_owned()),
         entry!("nothing", |_: &World| String::new()),
+        entry!("the place of git's directory", |_: &World| ".git".to_owned()),
+        entry!("the same on a file system that knows no case", |_: &World| ".Git".to_owned()),
+        entry!("the directory above", |_: &World| "..".to_owned()),
     ]
 }
 
