@@ -29,20 +29,30 @@ pub fn show_bytes(bytes: &[u8]) -> String {
     out
 }
 
-/// Whether a character beyond ASCII controls a terminal, reorders or breaks text, or is not seen at all: C1, zero-width
-/// characters and joiners, bidirectional marks, the separators of lines and paragraphs, tags.
+/// Whether a character beyond ASCII controls a terminal, reorders or breaks text, or is not seen at all: C1, the
+/// separators of lines and paragraphs, the grapheme joiner, and all of Unicode's category Cf (format).
 pub(crate) fn is_deceptive(c: char) -> bool {
     matches!(c,
         '\u{80}'..='\u{9f}'
         | '\u{ad}'
         | '\u{34f}'
+        | '\u{600}'..='\u{605}'
         | '\u{61c}'
+        | '\u{6dd}'
+        | '\u{70f}'
+        | '\u{890}'..='\u{891}'
+        | '\u{8e2}'
         | '\u{180e}'
         | '\u{200b}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}'
         | '\u{feff}'
         | '\u{fff9}'..='\u{fffb}'
+        | '\u{110bd}'
+        | '\u{110cd}'
+        | '\u{13430}'..='\u{1343f}'
+        | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}'
         | '\u{e0000}'..='\u{e007f}')
 }
 
@@ -90,7 +100,8 @@ mod tests {
 
     #[test]
     fn what_is_not_seen_is_shown() {
-        let unseen = "\u{200b}\u{200d}\u{feff}\u{2028}\u{2029}\u{2060}\u{61c}\u{ad}\u{180e}\u{e0000}\u{e0041}\u{e007f}";
+        let unseen = "\u{200b}\u{200d}\u{feff}\u{2028}\u{2029}\u{2060}\u{61c}\u{ad}\u{180e}\u{e0000}\u{e0041}\u{e007f}\
+            \u{600}\u{6dd}\u{70f}\u{890}\u{8e2}\u{110bd}\u{110cd}\u{13430}\u{1343f}\u{1bca0}\u{1d173}\u{1d17a}";
         let shown = show_text(&format!("a{unseen}漢é"));
         assert!(shown.chars().all(|c| !unseen.contains(c)) && shown.contains("\\u{e0041}"), "{shown}");
         assert!(shown.ends_with("漢é"), "{shown}");
