@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Listed, Store, StoreLock};
 use crate::clock::{parse_rfc3339, rfc3339_seconds};
+use crate::digest::Digest;
 use crate::error::{IoContext, Result};
 use crate::level::DrillLevel;
 
@@ -79,6 +80,8 @@ pub struct PointStatus {
 }
 
 const HEAD: &str = "backstop-status 1";
+/// Before the digest of all lines above it. Files of earlier versions have none.
+const SEAL: &str = "sha256 ";
 
 fn serialize_passed<S: Serializer>(compiled: &Option<Compiled>, serializer: S) -> Result<S::Ok, S::Error> {
     compiled.map(|compiled| compiled.passed).serialize(serializer)
@@ -109,8 +112,15 @@ impl Drilled {
 
 impl PointStatus {
     /// Reads the file's text. A line that says nothing readable is kept as it is; one that begins with `pinned`
-    /// pins, whatever follows: damage must not unpin.
+    /// pins, whatever follows: damage must not unpin. Where the seal is not that of the lines, no verdict is believed.
     fn parse(text: &str) -> Self {
+        let (text, broken) = match text.rfind(&format!("\n{SEAL}")) {
+            None => (text, false),
+            Some(end) => {
+                let (lines, seal) = text.split_at(end + 1);
+                (lines, seal.trim_end() != format!("{SEAL}{}", Digest::of(lines.as_bytes())))
+            }
+        };
         let mut status = PointStatus::default();
         for line in text.lines().filter(|line| !line.is_empty() && *line != HEAD) {
             let (key, value) = line.split_once(' ').unwrap_or((line, ""));
@@ -134,7 +144,7 @@ impl PointStatus {
                 _ => status.other.push(line.to_owned()),
             }
         }
-        status
+        if broken { PointStatus { pinned: status.pinned, ..PointStatus::default() } } else { status }
     }
 
     fn to_text(&self) -> String {
@@ -159,7 +169,8 @@ impl PointStatus {
             lines.push(format!("workspace-compiled {} {verdict}", rfc3339_seconds(compiled.at)));
         }
         lines.extend(self.other.iter().cloned());
-        lines.join("\n") + "\n"
+        let text = lines.join("\n") + "\n";
+        format!("{text}{SEAL}{}\n", Digest::of(text.as_bytes()))
     }
 }
 
@@ -227,6 +238,18 @@ mod tests {
 
     fn at(text: &str) -> SystemTime {
         parse_rfc3339(text).unwrap()
+    }
+
+    #[test]
+    fn a_status_that_is_not_what_was_written_keeps_its_pin_and_no_verdict() {
+        let validated = Some(Validated { at: at("2026-11-23T05:42:00Z"), passed: false });
+        let pinned = Some(Pin { at: None, message: None });
+        let text = PointStatus { pinned, validated, ..PointStatus::default() }.to_text();
+        assert_eq!(PointStatus::parse(&text).validated, validated);
+        let status = PointStatus::parse(&text.replace("failed", "passed"));
+        assert!(status.pinned.is_some() && status.validated.is_none(), "{status:?}");
+        let unsealed = &text[..text.rfind(SEAL).unwrap()];
+        assert_eq!(PointStatus::parse(unsealed).validated, validated, "as earlier versions wrote it");
     }
 
     #[test]
