@@ -87,34 +87,31 @@ pub(super) fn leads_to_session(path: &Path) -> bool {
     id.is_some_and(|id| id.parse::<Id>().is_ok())
 }
 
-/// The directory above a store that `cargo clean` removes, if there is one. One that holds the workspace too is none:
-/// nobody cleans it.
-fn cleaned(dir: &Path, root: &Path, targets: &[PathBuf]) -> Option<PathBuf> {
-    let (dir, root) = (resolved(dir), resolved(root));
+/// The directory above a store that `cargo clean` removes, or that is git's own, if there is one: what it is, and whose.
+/// One that holds the workspace too is none: nobody cleans it.
+fn anothers<'d>(dir: &'d Path, root: &Path, targets: &[PathBuf]) -> Option<(&'d Path, [&'static str; 2])> {
     let is_target = |dir: &Path| {
         targets.iter().any(|target| target == dir)
             || dir.join("CACHEDIR.TAG").is_file()
             || (dir.ends_with("target") && dir.with_file_name("Cargo.toml").is_file())
     };
-    dir.ancestors()
-        .take_while(|above| !root.starts_with(above))
-        .find(|above| is_target(above))
-        .map(Into::into)
+    dir.ancestors().take_while(|above| !root.starts_with(above)).find_map(|above| match above.file_name() {
+        Some(name) if name == ".git" => Some((above, ["the git directory", "which is git's own"])),
+        _ => is_target(above).then_some((above, ["the target directory", "which `cargo clean` removes"])),
+    })
 }
 
-/// A store below a target directory would go with the next `cargo clean`. `targets` are those that cargo names.
+/// A store below a target directory would go with the next `cargo clean`, one in `.git` with the clone. `targets` are
+/// those that cargo names.
 ///
 /// # Errors
 /// Kind `Usage` where it lies in one.
 pub(crate) fn refuse_cleaned(dir: &Path, root: &Path, targets: &[PathBuf]) -> Result<()> {
-    let Some(target) = cleaned(dir, root, targets) else { return Ok(()) };
+    let (place, root) = (resolved(dir), resolved(root));
+    let Some((above, [what, why])) = anothers(&place, &root, targets) else { return Ok(()) };
     Err(Error::new(
         ErrorKind::Usage,
-        format!(
-            "the store `{}` lies in the target directory `{}`, which `cargo clean` removes",
-            show_path(dir),
-            show_path(&target)
-        ),
+        format!("the store `{}` lies in {what} `{}`, {why}", show_path(dir), show_path(above)),
     )
     .with_help(
         "keep it elsewhere: `store = \"restore-points\"` in [workspace.metadata.backstop], or --store DIR; \

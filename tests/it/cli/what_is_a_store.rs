@@ -252,3 +252,13 @@ fn files_behind_a_link_in_a_session_are_not_the_sessions() {
         fs::rename(&away, &place).unwrap();
     }
 }
+
+#[test]
+fn a_store_in_gits_own_directory_is_refused_before_anything_is_made() {
+    let world = World::new("single");
+    git(&world.root, &["init", "-q"]);
+    let dir = world.at(".git/restore-points");
+    let run = backstop(&world.root).args(["backup", "--store"]).arg(&dir).ends(2);
+    run.complains("lies in the git directory").complains("--store DIR");
+    assert!(!dir.exists());
+}
