@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::check::{Finding, Obstacle};
 use crate::error::Result;
-use crate::event::Context;
+use crate::event::{Context, Event};
 use crate::job::{Ended, Job};
 use crate::order;
 use crate::path::show_text;
@@ -183,7 +183,9 @@ impl Cargo<'_> {
             env.insert("BACKSTOP_GUARD".into(), "off".into());
             without.extend(OF_A_REPOSITORY);
         }
-        env.insert("CARGO_TERM_COLOR".into(), "never".into());
+        for (name, value) in [("COLOR", "never"), ("PROGRESS_WHEN", "always"), ("PROGRESS_WIDTH", "120")] {
+            env.insert(format!("CARGO_TERM_{name}").into(), value.into());
+        }
         let job = Job {
             program: self.program,
             args: &args,
@@ -191,6 +193,7 @@ impl Cargo<'_> {
             env: &env,
             without: &without,
             time_limit: self.time_limit,
+            progress: units,
         };
         let mut answer = Answer::default();
         let ended = job.run(context.interrupt, context.observer, |line| take(&mut answer, line))?;
@@ -198,6 +201,15 @@ impl Cargo<'_> {
         answer.end(&ended);
         Ok(answer)
     }
+}
+
+/// Cargo's own bar: `Building [====>   ] 123/264: serde, syn`.
+fn units(line: &str) -> Option<Event> {
+    let (_, rest) = line.trim().strip_prefix("Building [")?.split_once("] ")?;
+    let (count, what) = rest.split_once(':').unwrap_or((rest, ""));
+    let (done, total) = count.split_once('/')?;
+    let what = show_text(what.trim());
+    Some(Event::Units { done: done.parse().ok()?, total: total.trim().parse().ok()?, what })
 }
 
 const JSON: &str = "--message-format=json";

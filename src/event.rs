@@ -1,7 +1,9 @@
 //! What an operation tells while it runs. The library never prints: a caller that wants to see gives an
 //! [`Observer`].
 
+use std::io::Read;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::manifest::Id;
 
@@ -22,6 +24,15 @@ pub enum Event {
     Progress {
         /// How much is done.
         done: u64,
+    },
+    /// A build got on, by its own count.
+    Units {
+        /// How many units are done.
+        done: u64,
+        /// How many there are.
+        total: u64,
+        /// What is being built.
+        what: String,
     },
     /// Something was done to one file.
     File {
@@ -68,6 +79,47 @@ impl Observer for Silent {
     fn on(&self, _event: &Event) {}
 }
 
+/// How many bytes of the current step are done, counted from several threads at once, and told as they are read.
+pub(crate) struct Meter<'a> {
+    observer: &'a dyn Observer,
+    done: AtomicU64,
+}
+
+impl<'a> Meter<'a> {
+    pub(crate) fn new(observer: &'a dyn Observer) -> Self {
+        Meter { observer, done: AtomicU64::new(0) }
+    }
+
+    /// So many more are done.
+    pub(crate) fn add(&self, bytes: u64) {
+        let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.observer.on(&Event::Progress { done });
+    }
+
+    /// So many have to be done again.
+    pub(crate) fn back(&self, bytes: u64) {
+        self.done.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// A reader whose bytes count as they are read.
+    pub(crate) fn over<R: Read>(&self, from: R) -> impl Read {
+        Metered { meter: self, from }
+    }
+}
+
+struct Metered<'m, R> {
+    meter: &'m Meter<'m>,
+    from: R,
+}
+
+impl<R: Read> Read for Metered<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.from.read(out)?;
+        self.meter.add(n as u64);
+        Ok(n)
+    }
+}
+
 /// Whether the user asked to stop. Operations look at it where stopping is safe.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(std::sync::Arc<std::sync::atomic::AtomicBool>);
@@ -80,7 +132,7 @@ impl Interrupt {
 
     /// Whether somebody asked to stop.
     pub fn is_set(&self) -> bool {
-        self.0.load(std::sync::atomic::Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed)
     }
 
     /// An error of kind [`Interrupted`](crate::ErrorKind::Interrupted) where somebody asked to stop.

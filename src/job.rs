@@ -30,6 +30,8 @@ pub(crate) struct Job<'a> {
     /// Variables that it does not get.
     pub(crate) without: &'a [&'a str],
     pub(crate) time_limit: Option<Duration>,
+    /// How far a line of standard error says that it got: such a line is told, and not kept.
+    pub(crate) progress: fn(&str) -> Option<Event>,
 }
 
 /// How it ended.
@@ -47,7 +49,7 @@ pub(crate) struct Ended {
 const KEPT: usize = 100;
 const KEPT_BYTES: usize = 2048;
 /// A line that is longer is taken in parts: a program may print anything.
-const LINE: u64 = 256 * 1024;
+const LINE: usize = 256 * 1024;
 /// So many lines wait to be taken.
 const WAITING: usize = 64;
 /// How long a pipe that somebody still holds is listened to when the job has ended: without a word, and in all.
@@ -104,7 +106,12 @@ impl Job<'_> {
         let (lines, errors) = (stream(stdout), stream(errors));
         let started = Instant::now();
         let mut stderr = VecDeque::new();
+        let pulse = std::cell::RefCell::new(Event::Progress { done: 0 });
         let mut keep = |text: Vec<u8>| {
+            if let Some(got) = std::str::from_utf8(&text).ok().and_then(self.progress) {
+                *pulse.borrow_mut() = got;
+                return;
+            }
             let (head, tail) = text.split_at(text.len().min(KEPT_BYTES / 2));
             let tail = &tail[tail.len().saturating_sub(KEPT_BYTES / 2)..];
             stderr.push_back(String::from_utf8_lossy(&[head, tail].concat()).into_owned());
@@ -130,7 +137,7 @@ impl Job<'_> {
                 let _ = child.wait();
                 break None;
             }
-            observer.on(&Event::Progress { done: 0 });
+            observer.on(&pulse.borrow());
             std::thread::sleep(PULSE);
         };
         // What left the group as well is not waited for: it may go on for ever.
@@ -183,6 +190,23 @@ fn how(status: std::process::ExitStatus) -> String {
     }
 }
 
+/// Reads a line, or what a terminal would write the next line over. `false` at the end.
+fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bool> {
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(!line.is_empty());
+        }
+        let end = bytes.iter().position(|b| matches!(b, b'\n' | b'\r'));
+        line.extend_from_slice(&bytes[..end.unwrap_or(bytes.len())]);
+        let taken = end.map_or(bytes.len(), |at| at + 1);
+        reader.consume(taken);
+        if end.is_some() || line.len() >= LINE {
+            return Ok(true);
+        }
+    }
+}
+
 /// Reads lines on a thread of its own, so that a full pipe never blocks the job.
 fn stream(from: Option<Box<dyn Read + Send>>) -> mpsc::Receiver<Vec<u8>> {
     let (send, receive) = mpsc::sync_channel(WAITING);
@@ -191,12 +215,8 @@ fn stream(from: Option<Box<dyn Read + Send>>) -> mpsc::Receiver<Vec<u8>> {
             let mut reader = BufReader::new(from);
             loop {
                 let mut line = Vec::new();
-                let read = (&mut reader).take(LINE).read_until(b'\n', &mut line);
-                if !read.is_ok_and(|n| n > 0) {
+                if !read_line(&mut reader, &mut line).is_ok_and(|more| more) {
                     return;
-                }
-                if line.ends_with(b"\n") {
-                    line.pop();
                 }
                 if send.send(line).is_err() {
                     return;
@@ -225,6 +245,7 @@ mod tests {
             env: &env,
             without: &[],
             time_limit,
+            progress: |_| None,
         };
         let mut lines = Vec::new();
         let ended = job
@@ -279,6 +300,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_program_writes_over_is_a_line_of_its_own() {
+        let (ended, lines) =
+            run("printf 'a\\rb\\nc'; printf '1/2\\r2/2\\rend' >&2", None, &Interrupt::default());
+        assert_eq!(
+            (lines, ended.unwrap().stderr),
+            (vec!["a".into(), "b".into(), "c".into()], vec!["1/2".into(), "2/2".into(), "end".into()])
+        );
+    }
+
+    #[test]
     fn a_line_without_an_end_is_kept_in_part() {
         let script = "head -c 3000000 /dev/zero | tr '\\0' x >&2; exit 1";
         let (ended, _) = run(script, None, &Interrupt::default());
@@ -296,6 +327,7 @@ mod tests {
             env: &order::Map::new(),
             without: &[],
             time_limit: None,
+            progress: |_| None,
         };
         assert_eq!(job.shown(), "sh -c 'echo out; exit 3' 'it'\\''s' ''");
     }

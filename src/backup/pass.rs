@@ -3,14 +3,13 @@
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::spool::Spool;
 use crate::archive::MemberWriter;
 use crate::clock::Mtime;
 use crate::digest::{Measure, digest_of};
 use crate::error::Error;
-use crate::event::{Context, Event};
+use crate::event::{Context, Event, Meter};
 use crate::fsx::{Cursor, FileWriter, mode_of, mtime_of};
 use crate::manifest::{Attributes, Entry, FileKind, Kind, Manifest, Mode, shown};
 use crate::path::RelPath;
@@ -24,15 +23,7 @@ pub(super) struct Target<'a> {
     /// The session that is put together; without one the files are only measured.
     pub(super) staging: Option<&'a Path>,
     pub(super) context: &'a Context<'a>,
-    /// Bytes that are done.
-    pub(super) done: AtomicU64,
-}
-
-impl Target<'_> {
-    pub(super) fn progress(&self, size: u64) {
-        let done = self.done.fetch_add(size, Ordering::Relaxed) + size;
-        self.context.observer.on(&Event::Progress { done });
-    }
+    pub(super) meter: Meter<'a>,
 }
 
 /// How a file came into the session.
@@ -145,7 +136,6 @@ impl<'a, 'b> Pass<'a, 'b> {
             }
             FileKind::File if kind.is_file() => {
                 let (found, how) = self.read_file(candidate, cursor, &stat)?;
-                self.target.progress(candidate.size);
                 Ok((entry(found, attributes, mtime), how))
             }
             _ => Err(Trouble::Changed("became something else while the backup ran")),
@@ -190,7 +180,7 @@ impl<'a, 'b> Pass<'a, 'b> {
             buffer: &mut self.buffer,
             ready: 0..0,
             unreadable: false,
-            interrupt: self.target.context.interrupt,
+            target: self.target,
         };
         match &mut self.member {
             Some(member) if self.target.staging.is_some() => {
@@ -284,7 +274,7 @@ impl<'a, 'b> Pass<'a, 'b> {
             buffer: &mut self.buffer,
             ready: 0..0,
             unreadable: false,
-            interrupt: self.target.context.interrupt,
+            target: self.target,
         };
         io::copy(&mut tee, &mut io::sink()).map_err(|e| match tee.unreadable {
             true => Trouble::Io("cannot be read", e),
@@ -330,18 +320,19 @@ struct Tee<'a> {
     ready: Range<usize>,
     /// Whether the last error came from the file that is read.
     unreadable: bool,
-    interrupt: &'a crate::event::Interrupt,
+    target: &'a Target<'a>,
 }
 
 impl Read for Tee<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.ready.is_empty() {
             self.unreadable = true;
-            if self.interrupt.is_set() {
+            if self.target.context.interrupt.is_set() {
                 return Err(io::Error::other("stopped on request"));
             }
             let n = self.file.read(self.buffer)?;
             self.unreadable = false;
+            self.target.meter.add(n as u64);
             self.measure.update(&self.buffer[..n]);
             if let Some(copy) = &mut self.copy {
                 copy.write_all(&self.buffer[..n])?;

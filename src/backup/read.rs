@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, mpsc};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::reuse::ParentMember;
 use super::spool::Spool;
 use crate::archive::{MemberWriter, Section, groups};
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::event::{Context, Event};
+use crate::event::{Context, Event, Meter};
 use crate::fsx::{Cursor, Tree};
 use crate::manifest::{Entry, FileKind, Manifest, RootName};
 use crate::order;
@@ -89,7 +89,7 @@ impl<'a> Job<'a> {
         unreadable: Unreadable,
         context: &'a Context<'a>,
     ) -> Self {
-        let target = Target { store, parent, staging, context, done: AtomicU64::new(0) };
+        let target = Target { store, parent, staging, context, meter: Meter::new(context.observer) };
         Job { target, set, trees, unreadable }
     }
 
@@ -270,7 +270,7 @@ impl<'a> Job<'a> {
         let Some(member) = member else {
             // It will be read again, and counted again.
             let size = entries.iter().map(|(entry, _)| entry.size()).sum::<u64>();
-            self.target.done.fetch_sub(size, Ordering::Relaxed);
+            self.target.meter.back(size);
             return None;
         };
         Some(Group { index, entries, member: MemberBytes::Parent(member), faults: Vec::new(), failed: None })

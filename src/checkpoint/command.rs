@@ -39,6 +39,7 @@ pub(super) fn run(setting: &CheckpointSetting, at: &Surroundings<'_>) -> Result<
         env: &env,
         without: &[],
         time_limit: Some(Duration::from_secs(setting.timeout.unwrap_or(TIME_LIMIT))),
+        progress: |_| None,
     };
     let mut checked = Check::counted(1, "commands");
     let shown = Job { program: setting.run[0].as_ref(), ..job.clone() }.shown();

@@ -191,6 +191,7 @@ impl Scratch {
             env: &env,
             without: &[],
             time_limit: Some(TIME_LIMIT),
+            progress: |_| None,
         };
         let ended = job.run(at.context.interrupt, at.context.observer, |_| {})?;
         if !ended.ok {

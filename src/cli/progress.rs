@@ -61,7 +61,7 @@ impl Progress {
         }
     }
 
-    fn draw(&self, state: &mut State, done: u64) {
+    fn draw(&self, state: &mut State, text: impl FnOnce(&State, usize) -> String) {
         if !self.term.stderr_terminal || self.term.quiet || state.begun.elapsed() < PATIENCE {
             return;
         }
@@ -72,13 +72,13 @@ impl Progress {
         state.on_screen = true;
         let verb = self.term.err(CYAN, format!("{:>12}", state.verb));
         let room = self.term.stderr_columns.saturating_sub(14);
-        let text = bar(done, state.total, &state.what, room);
+        let text = text(state, room);
         self.term.put(&format!("\r{verb} {text}\x1b[K"));
     }
 }
 
-/// `[=====>    ] 45% what`, cut to `room` columns.
-fn bar(done: u64, total: u64, what: &str, room: usize) -> String {
+/// `[=====>    ] 45% what`, or with a `count` as `123/264`, cut to `room` columns.
+fn bar(done: u64, total: u64, count: &str, what: &str, room: usize) -> String {
     let text = match (done.min(total) * 100).checked_div(total) {
         None => what.to_owned(),
         Some(percent) => {
@@ -86,7 +86,8 @@ fn bar(done: u64, total: u64, what: &str, room: usize) -> String {
             let full = usize::try_from(percent).unwrap_or(0) * width / 100;
             let head = if full < width { ">" } else { "" };
             let bar = format!("{}{head}{}", "=".repeat(full), " ".repeat(width - full - head.len()));
-            format!("[{bar}] {percent:>3}% {what}")
+            let percent = format!("{percent:>3}%");
+            format!("[{bar}] {} {what}", if count.is_empty() { &percent } else { count })
         }
     };
     cut(&text, room)
@@ -107,7 +108,16 @@ impl Observer for Progress {
                     on_screen: false,
                 };
             }
-            Event::Progress { done } => self.draw(&mut state, *done),
+            Event::Progress { done } => {
+                self.draw(&mut state, |state, room| bar(*done, state.total, "", &state.what, room));
+            }
+            Event::Units { done, total, what } => {
+                let text = |state: &State, room| {
+                    let what = if what.is_empty() { &state.what } else { what };
+                    bar(*done, *total, &format!("{done}/{total}"), what, room)
+                };
+                self.draw(&mut state, text);
+            }
             Event::File { action, path, .. } if self.verbose => {
                 let line = format!("{} {path}", self.term.err(GREEN, format!("{action:>12}")));
                 self.line(&mut state, &line);
@@ -138,10 +148,11 @@ mod tests {
 
     #[test]
     fn the_bar_fits_and_never_overflows() {
-        assert_eq!(bar(5, 10, "files", 80), "[============>            ]  50% files");
-        assert!(bar(20, 10, "files", 80).contains("100%"));
-        assert_eq!(bar(0, 0, "what", 80), "what");
-        assert_eq!(text_columns(&bar(1, 10, "files", 10)), 10);
-        assert!(text_columns(&bar(0, 0, "漢字漢字", 5)) <= 5);
+        assert_eq!(bar(5, 10, "", "files", 80), "[============>            ]  50% files");
+        assert!(bar(20, 10, "", "files", 80).contains("100%"));
+        assert_eq!(bar(0, 0, "", "what", 80), "what");
+        assert_eq!(text_columns(&bar(1, 10, "", "files", 10)), 10);
+        assert_eq!(bar(123, 246, "123/246", "syn", 80), "[============>            ] 123/246 syn");
+        assert!(text_columns(&bar(0, 0, "", "漢字漢字", 5)) <= 5);
     }
 }

@@ -109,3 +109,17 @@ fn tests_are_counted_and_those_that_fail_are_named() {
     assert_eq!(answer.tests_passed, 4);
     assert_eq!(answer.findings[0].place, "a::c");
 }
+
+#[test]
+fn how_far_a_build_got_is_what_cargo_counts() {
+    let line = "    Building [========>                  ] 123/264: serde, syn(build)";
+    assert!(
+        matches!(units(line), Some(Event::Units { done: 123, total: 264, what }) if what == "serde, syn(build)")
+    );
+    assert!(matches!(units("Building [=====>] 7/8"), Some(Event::Units { done: 7, total: 8, .. })));
+    for other in
+        ["    Building serde", "   Compiling a v1.0.0 (/x [y] 1/2)", "    Fetch [=>  ] 12.3%, 1.2MiB/s", ""]
+    {
+        assert!(units(other).is_none(), "{other}");
+    }
+}

@@ -8,7 +8,7 @@ mod state;
 use std::path::Path;
 
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::event::{Context, Event};
+use crate::event::{Context, Event, Meter};
 use crate::fsx::{Cursor, Tree};
 use crate::manifest::{Entry, FileKind, GitState, Manifest, Package, Place, Reason, RootName, RootedPath};
 use crate::order;
@@ -67,6 +67,7 @@ impl LiveTree {
     ) -> Result<LiveTree> {
         let what = "the workspace with the restore point".to_owned();
         context.observer.on(&Event::Phase { verb: "Comparing", what, total: manifest.totals.bytes });
+        let meter = Meter::new(context.observer);
         let mut present = LiveTree {
             roots: Vec::new(),
             missing_roots: Vec::new(),
@@ -87,7 +88,7 @@ impl LiveTree {
         }
         for root in present.roots.clone() {
             let tree = Tree::open(&root.directory, store.fs()).during("open directory", &root.directory)?;
-            present.look_at_known(&root.root.name, &tree, manifest, how, context)?;
+            present.look_at_known(&root.root.name, &tree, manifest, how, (context, &meter))?;
             let additions = additions(store, &root, manifest)?;
             present.take_additions(&root.root.name, &tree, additions, context)?;
         }
@@ -141,7 +142,7 @@ impl LiveTree {
         tree: &Tree,
         manifest: &Manifest,
         how: Look,
-        context: &Context<'_>,
+        (context, meter): (&Context<'_>, &Meter<'_>),
     ) -> Result<()> {
         let entries: Vec<_> = manifest.entries.iter().filter(|e| e.root == *root).collect();
         let made = match how {
@@ -154,8 +155,8 @@ impl LiveTree {
             |e| &e.path,
             context,
             |cursor, entry| match made {
-                Some(made) => FileState::glance(cursor, entry, made),
-                None => FileState::at(cursor, &entry.path),
+                Some(made) => FileState::glance(cursor, entry, made, meter),
+                None => FileState::read(cursor, &entry.path, meter),
             },
         )?;
         for (entry, state) in entries.iter().zip(states) {

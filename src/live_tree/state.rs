@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::digest::{Digest, digest_of};
+use crate::event::{Meter, Silent};
 use crate::fsx::Cursor;
 use crate::manifest::{Attributes, Entry, Kind, Mode};
 use crate::path::{LinkTarget, RelPath};
@@ -47,6 +48,15 @@ impl FileState {
 
     /// Looks at a path; follows nothing.
     pub(crate) fn at(cursor: &mut Cursor<'_>, path: &RelPath) -> io::Result<Option<FileState>> {
+        FileState::read(cursor, path, &Meter::new(&Silent))
+    }
+
+    /// [`FileState::at`], counting what is read.
+    pub(crate) fn read(
+        cursor: &mut Cursor<'_>,
+        path: &RelPath,
+        meter: &Meter<'_>,
+    ) -> io::Result<Option<FileState>> {
         let Some((stat, attributes)) = cursor.look(path)? else { return Ok(None) };
         let kind = rustix::fs::FileType::from_raw_mode(stat.st_mode);
         Ok(Some(if kind.is_dir() {
@@ -59,7 +69,7 @@ impl FileState {
             }
         } else if kind.is_file() {
             let size = u64::try_from(stat.st_size).unwrap_or(0);
-            let sha256 = match cursor.open(path).and_then(|mut f| digest_of(&mut f, size)) {
+            let sha256 = match cursor.open(path).and_then(|f| digest_of(&mut meter.over(f), size)) {
                 Ok(digest) => digest,
                 Err(e) if e.kind() == io::ErrorKind::PermissionDenied => None,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -74,7 +84,12 @@ impl FileState {
     /// Looks at a path where a restore point that was made at `made` (seconds since 1970) has an entry. A file of the
     /// recorded size and modification time, whose inode last changed before the restore point was begun, is what was
     /// read then and is not read again: no program can set the inode's change time back.
-    pub(crate) fn glance(cursor: &mut Cursor<'_>, entry: &Entry, made: i64) -> io::Result<Option<FileState>> {
+    pub(crate) fn glance(
+        cursor: &mut Cursor<'_>,
+        entry: &Entry,
+        made: i64,
+        meter: &Meter<'_>,
+    ) -> io::Result<Option<FileState>> {
         // A second for the clocks' grain, one for the restore point's own time, which is rounded.
         const MARGIN_SECONDS: i64 = 2;
         if let Kind::File { size, sha256, .. } = entry.kind
@@ -84,9 +99,10 @@ impl FileState {
             && crate::fsx::mtime_of(&stat) == entry.mtime
             && crate::fsx::ctime_seconds_of(&stat).saturating_add(MARGIN_SECONDS) < made
         {
+            meter.add(size);
             return Ok(Some(FileState::File { attributes, size, sha256: Some(sha256) }));
         }
-        FileState::at(cursor, &entry.path)
+        FileState::read(cursor, &entry.path, meter)
     }
 
     /// Whether it is a directory.

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use crate::archive::{Fault, Reader};
 use crate::digest::{Hasher, digest_of};
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::event::{Context, Event, plural};
+use crate::event::{Context, Event, Meter, plural};
 use crate::fsx::FileWriter;
 use crate::manifest::{Entry, Kind, Manifest, Mode};
 use crate::order;
@@ -54,7 +54,8 @@ fn stage(
     let twins = Twins::of(store, manifest);
     let linked = Mutex::new(order::Set::new());
     let what = plural(manifest.totals.files, "file", "files");
-    context.observer.on(&Event::Phase { verb: "Unpacking", what, total: 0 });
+    context.observer.on(&Event::Phase { verb: "Unpacking", what, total: manifest.totals.bytes });
+    let meter = Meter::new(context.observer);
     let members = manifest.archive.as_ref().map_or(&[][..], |info| &info.members);
     let covered: usize = members.iter().map(|m| m.entries).sum();
     let Some(reader) = reader.filter(|_| covered == manifest.entries.len()) else {
@@ -64,6 +65,7 @@ fn stage(
         let entry = &manifest.entries[index];
         let path = staging.path().join(entry.stored_path());
         if let Some(content) = content {
+            let content = &mut meter.over(content);
             if twins.link(index, entry, &path) {
                 hold_against(entry, content)?;
                 if let Ok(mut linked) = linked.lock() {

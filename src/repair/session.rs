@@ -9,7 +9,7 @@ use super::manifest::Proven;
 use super::{Hand, rebuild};
 use crate::archive::{Flaw, Reader, salvageable};
 use crate::error::{ErrorKind, IoContext, Result};
-use crate::event::plural;
+use crate::event::{Meter, plural};
 use crate::manifest::{Entry, Kind, Manifest, Mode};
 use crate::order;
 use crate::store::{Listed, frame};
@@ -67,11 +67,11 @@ impl<'a> Hand<'a> {
         manifest: &Manifest,
     ) -> Result<Vec<Result<bool, String>>> {
         let (session, cache) = (self.layout().session(&listed.id), InodeCache::default());
-        let subject = self.subject(listed, manifest, &cache);
+        let (subject, meter) = (self.subject(listed, manifest, &cache), Meter::new(self.context.observer));
         crate::parallel::map(manifest.entries.len(), |i| {
             self.context.interrupt.check()?;
             let entry = &manifest.entries[i];
-            Ok(subject.file(entry, &session.join(entry.stored_path())))
+            Ok(subject.file(entry, &session.join(entry.stored_path()), &meter))
         })
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::options::RollbackOptions;
 use crate::archive::Reader;
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::event::{Context, Event, plural};
+use crate::event::{Context, Event, Meter, plural};
 use crate::fsx::Fs;
 use crate::live_tree::PathFilter;
 use crate::manifest::{Entry, Id, Kind, RootName, RootedPath};
@@ -208,6 +208,7 @@ impl Restore<'_> {
             what: plural(wanted.len() as u64, "entry", "entries"),
             total,
         });
+        let meter = Meter::new(self.context.observer);
         self.fs().create_dir_all(self.directory, 0o755).during("create directory", self.directory)?;
         let mut archived = Vec::new();
         for &index in wanted {
@@ -239,13 +240,13 @@ impl Restore<'_> {
                         archived.push(index);
                     } else {
                         let from = self.store.layout().session(&self.listed.id).join(entry.stored_path());
-                        let mut file = File::open(&from).during("open", &from)?;
-                        self.write(entry, &path, &mut file)?;
+                        let file = File::open(&from).during("open", &from)?;
+                        self.write(entry, &path, &mut meter.over(file))?;
                     }
                 }
             }
         }
-        self.write_archived(&archived)?;
+        self.write_archived(&archived, &meter)?;
         if self.likeness != Likeness::Exact {
             report.naming = self.naming(wanted)?;
         }
@@ -328,7 +329,7 @@ impl Restore<'_> {
         }
     }
 
-    fn write_archived(&self, wanted: &[usize]) -> Result<()> {
+    fn write_archived(&self, wanted: &[usize], meter: &Meter<'_>) -> Result<()> {
         let manifest = self.verified.manifest();
         if wanted.is_empty() {
             return Ok(());
@@ -343,7 +344,7 @@ impl Restore<'_> {
                 return Ok(());
             }
             let entry = &manifest.entries[index];
-            self.write(entry, &self.root_directory(&entry.root)?.join(&entry.path), content)
+            self.write(entry, &self.root_directory(&entry.root)?.join(&entry.path), &mut meter.over(content))
         })?;
         match left.iter().next() {
             None => Ok(()),

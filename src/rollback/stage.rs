@@ -10,7 +10,7 @@ use crate::archive::Reader;
 use crate::clock::Mtime;
 use crate::digest::copy;
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::event::{Context, Event};
+use crate::event::{Context, Meter};
 use crate::live_tree::FileState;
 use crate::manifest::{Id, Manifest, stored_path};
 use crate::order;
@@ -28,12 +28,13 @@ impl Transaction<'_> {
         self.phase(
             "Staging",
             crate::event::plural(placed.len() as u64, "file", "files"),
-            placed.len() as u64,
+            placed.iter().map(|(_, action)| size_of(action)).sum(),
         );
+        let meter = Meter::new(self.context.observer);
         let from_archive = placed.iter().any(|(_, action)| action.origin == Origin::Archive);
         let source = SourceReader::open(self.store, &self.journal.purpose, from_archive)?;
         let mut from_archive = Vec::new();
-        for (done, (index, action)) in placed.into_iter().enumerate() {
+        for (index, action) in placed {
             self.context.interrupt.check()?;
             match (&action.origin, &action.after) {
                 (_, Some(FileState::Symlink { target })) => {
@@ -41,13 +42,12 @@ impl Transaction<'_> {
                     self.fs().symlink(target.as_os_str(), &path).during("create", &path)?;
                 }
                 (Origin::Archive, _) => from_archive.push((index, action)),
-                _ => self.stage_file(index, action, &mut source.open_plain(action)?)?,
+                _ => self.stage_file(index, action, &mut meter.over(source.open_plain(action)?))?,
             }
-            self.context.observer.on(&Event::Progress { done: done as u64 + 1 });
         }
         if !from_archive.is_empty() {
             source.each_archived(&self.context, &from_archive, |index, action, content| {
-                self.stage_file(index, action, content)
+                self.stage_file(index, action, &mut meter.over(content))
             })?;
         }
         let dir = self.layout().dir();
@@ -105,6 +105,10 @@ pub(super) fn manifests_of<'a>(
         source.each_archived(context, &archived, |_, action, content| read(action, content))?;
     }
     Ok(out)
+}
+
+fn size_of(action: &Action) -> u64 {
+    if let Some(FileState::File { size, .. }) = action.after { size } else { 0 }
 }
 
 fn is_file(state: &FileState) -> bool {

@@ -165,7 +165,7 @@ impl Observer for Log<'_> {
             Event::Note { text } => self.line(&format!("note: {text}")),
             Event::Waiting { holder } => self.line(&format!("waiting: {holder}")),
             Event::RestorePoint { id } => self.line(&format!("restore point: {id}")),
-            Event::Progress { .. } => {}
+            Event::Progress { .. } | Event::Units { .. } => {}
         }
         self.inner.on(event);
     }

@@ -9,7 +9,7 @@ use super::stand::leads_to_session;
 use super::{Store, write_private};
 use crate::digest::digest_of;
 use crate::error::{IoContext, Result, miswritten};
-use crate::event::{Context, Event};
+use crate::event::{Context, Event, Meter};
 use crate::manifest::{Id, Kind, MANIFEST_FILE, Manifest, Mode, RootName};
 use crate::order;
 use crate::path::RelPath;
@@ -73,21 +73,21 @@ impl<'a> Staging<'a> {
     ) -> Result<u64> {
         let (staging, total) = (self.path(), manifest.totals.bytes);
         context.observer.on(&Event::Phase { verb: "Verifying", what: "what was written".into(), total });
-        let (done, verified) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (meter, verified) = (Meter::new(context.observer), AtomicU64::new(0));
         crate::parallel::each(manifest.entries.len(), |index| {
             context.interrupt.check()?;
             let entry = &manifest.entries[index];
             let path = staging.join(entry.stored_path());
             if let (Some(expected), false) = (entry.sha256(), linked.contains(&index)) {
-                let mut file = File::open(&path).during("open", &path)?;
-                let found = digest_of(&mut file, entry.size()).during("read back", &path)?;
+                let file = File::open(&path).during("open", &path)?;
+                let found = digest_of(&mut meter.over(file), entry.size()).during("read back", &path)?;
                 if found != Some(expected) {
                     return Err(miswritten(&entry.shown()));
                 }
+            } else {
+                meter.add(entry.size());
             }
             verified.fetch_add(u64::from(entry.is_file()), Ordering::Relaxed);
-            let done = done.fetch_add(entry.size(), Ordering::Relaxed) + entry.size();
-            context.observer.on(&Event::Progress { done });
             Ok(())
         })?;
         Ok(verified.into_inner())

@@ -11,7 +11,7 @@ use crate::archive::{Fault, Reader};
 use crate::check::{Check, Finding};
 use crate::digest::{Digest, digest_of};
 use crate::error::{Error, Result};
-use crate::event::{Context, Event};
+use crate::event::{Context, Event, Meter};
 use crate::manifest::{Entry, Id, Kind, Label, MANIFEST_FILE, Manifest, Mode};
 use crate::order;
 use crate::path::{RelPath, show_path};
@@ -155,12 +155,13 @@ impl Subject<'_> {
             manifest.totals.bytes,
         );
         let findings = Mutex::new(Vec::new());
-        let (checked, drifted, done) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        let (checked, drifted) = (AtomicU64::new(0), AtomicU64::new(0));
+        let meter = Meter::new(self.context.observer);
         crate::parallel::each(manifest.entries.len(), |i| {
             self.context.interrupt.check()?;
             let entry = &manifest.entries[i];
             let path = session.join(entry.stored_path());
-            match self.file(entry, &path) {
+            match self.file(entry, &path, &meter) {
                 Ok(drift) => drop(drifted.fetch_add(u64::from(drift), Ordering::Relaxed)),
                 Err(problem) => {
                     if let Ok(mut findings) = findings.lock() {
@@ -170,8 +171,6 @@ impl Subject<'_> {
             }
             if entry.is_file() {
                 checked.fetch_add(1, Ordering::Relaxed);
-                let done = done.fetch_add(entry.size(), Ordering::Relaxed) + entry.size();
-                self.context.observer.on(&Event::Progress { done });
             }
             Ok(())
         })?;
@@ -188,7 +187,7 @@ impl Subject<'_> {
     }
 
     /// `Ok(true)` where only stored mode or time drifted.
-    pub(crate) fn file(&self, entry: &Entry, path: &Path) -> Result<bool, String> {
+    pub(crate) fn file(&self, entry: &Entry, path: &Path, meter: &Meter<'_>) -> Result<bool, String> {
         let meta = std::fs::symlink_metadata(path).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => "is missing".to_owned(),
             _ => format!("cannot be looked at: {e}"),
@@ -217,7 +216,7 @@ impl Subject<'_> {
                 if meta.len() != *size {
                     return Err(format!("has {} bytes, not {size}", meta.len()));
                 }
-                match self.digest(path, &meta).map_err(|e| format!("cannot be read: {e}"))? {
+                match self.digest(path, &meta, meter).map_err(|e| format!("cannot be read: {e}"))? {
                     Some(found) if found == *sha256 => {}
                     _ => return Err("has other content than was backed up".into()),
                 }
@@ -228,12 +227,18 @@ impl Subject<'_> {
         }
     }
 
-    fn digest(&self, path: &Path, meta: &std::fs::Metadata) -> std::io::Result<Option<Digest>> {
+    fn digest(
+        &self,
+        path: &Path,
+        meta: &std::fs::Metadata,
+        meter: &Meter<'_>,
+    ) -> std::io::Result<Option<Digest>> {
         let key = (meta.dev(), meta.ino());
         if let Some(known) = self.cache.digests.lock().ok().and_then(|c| c.get(&key).copied()) {
+            meter.add(meta.len());
             return Ok(known);
         }
-        let digest = digest_of(&mut File::open(path)?, meta.len())?;
+        let digest = digest_of(&mut meter.over(File::open(path)?), meta.len())?;
         if let Ok(mut cache) = self.cache.digests.lock() {
             cache.insert(key, digest);
         }
@@ -332,9 +337,10 @@ impl Subject<'_> {
 
     /// The files themselves against the list, from the digests that FILE_INTEGRITY has taken.
     fn listed_files(&self, list: &order::Map<RelPath, Digest>, session: &Path, check: &mut Check) {
+        let meter = Meter::new(&crate::event::Silent);
         for (path, digest) in list.iter().filter(|(p, _)| p.as_bytes() != MANIFEST_FILE.as_bytes()) {
             let file = session.join(path);
-            let found = std::fs::symlink_metadata(&file).and_then(|meta| self.digest(&file, &meta));
+            let found = std::fs::symlink_metadata(&file).and_then(|meta| self.digest(&file, &meta, &meter));
             if !found.is_ok_and(|d| d == Some(*digest)) {
                 check.find(self.shown(&file), "is not the file that the list names");
             }
@@ -357,10 +363,11 @@ impl Subject<'_> {
             return Ok(());
         };
         let file = reader.file();
-        self.phase("Checking", "the archive", info.members.len() as u64);
+        self.phase("Checking", "the archive", info.size + manifest.totals.bytes);
+        let meter = Meter::new(self.context.observer);
         let whole = file.metadata().and_then(|meta| {
             (meta.len() == info.size)
-                .then(|| digest_of(&mut &*file, info.size))
+                .then(|| digest_of(&mut meter.over(file), info.size))
                 .transpose()
                 .map(Option::flatten)
         });
@@ -374,7 +381,7 @@ impl Subject<'_> {
             check.find(&place, "is cut into members that do not hold every entry once");
         }
         let (findings, checked) = (Mutex::new(Vec::new()), AtomicU64::new(0));
-        self.archive_members(&reader, manifest, &findings, &checked)?;
+        self.archive_members(&reader, manifest, &findings, (&checked, &meter))?;
         if !info.members.is_empty() {
             let limit = 64 * 1024 + manifest.to_json().len() as u64;
             if let Err(fault) = reader.manifest(limit) {
@@ -393,7 +400,7 @@ impl Subject<'_> {
         reader: &Reader<'_>,
         manifest: &Manifest,
         findings: &Mutex<Vec<(Option<String>, String)>>,
-        checked: &AtomicU64,
+        (checked, meter): (&AtomicU64, &Meter<'_>),
     ) -> Result<()> {
         let report = |entry: Option<String>, text: String| {
             if let Ok(mut findings) = findings.lock() {
@@ -404,7 +411,7 @@ impl Subject<'_> {
             let entry = &manifest.entries[index];
             checked.fetch_add(1, Ordering::Relaxed);
             if let (Some(content), Some(expected)) = (content, entry.sha256()) {
-                match digest_of(content, entry.size()) {
+                match digest_of(&mut meter.over(content), entry.size()) {
                     Ok(Some(found)) if found == expected => {}
                     Ok(_) => report(Some(entry.shown()), "has other content than was backed up".into()),
                     Err(e) => {

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use crate::archive::Reader;
 use crate::digest::digest_of;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Context, Event, plural};
+use crate::event::{Context, Event, Meter, plural};
 use crate::manifest::{Entry, Kind, Manifest};
 use crate::order;
 use crate::path::RelPath;
@@ -71,8 +71,9 @@ pub(crate) fn verify_sources(
     context.observer.on(&Event::Phase {
         verb: "Verifying",
         what: format!("{} of {}", plural(files.len() as u64, "file", "files"), manifest.backup_id),
-        total: 0,
+        total: files.iter().map(|i| manifest.entries[*i].size()).sum(),
     });
+    let meter = Meter::new(context.observer);
     let mut sources = order::Map::new();
     if from != From::Archive {
         let session = store.layout().session(&listed.id);
@@ -85,7 +86,7 @@ pub(crate) fn verify_sources(
                 .is_ok_and(|m| m.is_file() && m.len() == entry.size())
                 && (led_away.is_empty() || !entry.stored_path().ancestors().any(|d| led_away.contains(&d)));
             let digest = if plain {
-                File::open(&path).and_then(|mut f| digest_of(&mut f, entry.size())).ok().flatten()
+                File::open(&path).and_then(|f| digest_of(&mut meter.over(f), entry.size())).ok().flatten()
             } else {
                 None
             };
@@ -95,7 +96,7 @@ pub(crate) fn verify_sources(
     }
     let missing: Vec<usize> = files.iter().copied().filter(|i| !sources.contains_key(i)).collect();
     if from != From::Session && !missing.is_empty() {
-        let found = verify_in_archive(store, &manifest, &missing, context)?;
+        let found = verify_in_archive(store, &manifest, &missing, (context, &meter))?;
         if from == From::Auto && !found.is_empty() {
             let files = plural(found.len() as u64, "file is", "files are");
             context.note(format!("{files} damaged in the session and taken from the archive"));
@@ -142,7 +143,7 @@ fn verify_in_archive(
     store: &Store,
     manifest: &Manifest,
     wanted: &[usize],
-    context: &Context<'_>,
+    (context, meter): (&Context<'_>, &Meter<'_>),
 ) -> Result<Vec<usize>> {
     let path = store.layout().archive(&manifest.label, &manifest.id);
     let Ok(Some(reader)) = Reader::open(&path, manifest) else { return Ok(Vec::new()) };
@@ -150,7 +151,8 @@ fn verify_in_archive(
     reader.take(&order::gather(wanted.iter().copied()), context, &|index, content| {
         let entry = &manifest.entries[index];
         // What cannot be read is not right.
-        if digest_of(content, entry.size()).is_ok_and(|found| found.is_some() && found == entry.sha256())
+        if digest_of(&mut meter.over(content), entry.size())
+            .is_ok_and(|found| found.is_some() && found == entry.sha256())
             && let Ok(mut good) = good.lock()
         {
             good.push(index);

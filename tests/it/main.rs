@@ -26,6 +26,7 @@ mod newer;
 mod obstacles;
 mod ours;
 mod preflight;
+mod progress;
 mod property;
 mod readme;
 mod repair;
