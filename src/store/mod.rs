@@ -107,7 +107,26 @@ impl Store {
                 })?
             }
         };
-        Ok(Store { layout, fs: fs.clone(), root })
+        let store = Store { layout, fs: fs.clone(), root };
+        store.refuse_unknown_state()?;
+        Ok(store)
+    }
+
+    /// Whether a rollback was interrupted has to be known before anything is said of the store.
+    fn refuse_unknown_state(&self) -> Result<()> {
+        for path in [self.layout.journal(), self.layout.state()] {
+            let Err(e) = crate::fsx::open_plain(&path) else { continue };
+            if e.kind() == io::ErrorKind::PermissionDenied {
+                // Either the file itself is closed or the directory that it lies in.
+                let closed =
+                    if path.symlink_metadata().is_ok() { path.clone() } else { self.layout.rollback_dir() };
+                let command = format!("chmod u+rwX {}", crate::quote::shell_word(closed.as_os_str()));
+                return Err(Error::io("read", &path, e).with_help(format!(
+                    "whether a rollback was interrupted is told there; make it readable: `{command}`"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Opens the store at `dir`, or makes it where there is nothing or an empty directory. What a sweep left of one

@@ -262,3 +262,31 @@ fn a_store_in_gits_own_directory_is_refused_before_anything_is_made() {
     run.complains("lies in the git directory").complains("--store DIR");
     assert!(!dir.exists());
 }
+
+#[test]
+fn where_it_cannot_be_read_whether_a_rollback_was_interrupted_nothing_is_said_and_the_help_works() {
+    let world = backed_up();
+    let place = world.temp.path().to_path_buf();
+    if as_user(&place).is_none() {
+        eprintln!("skipped: there is no way to run as another user");
+        return;
+    }
+    let cli = |args: &[&str]| as_user(&place).unwrap().args(args).args(["--store", "backup"]).at(&world.root);
+    let own = |path: &Path| {
+        if is_root() {
+            std::os::unix::fs::lchown(path, Some(65534), Some(65534)).unwrap();
+        }
+    };
+    let owned: Vec<PathBuf> = Picture::take(&world.dir, &[]).0.keys().map(|e| world.dir.join(e)).collect();
+    owned.iter().chain([&world.dir]).for_each(|path| own(path));
+    cli(&["list"]).ends(0);
+    for name in ["rollback", "state"] {
+        chmod(world.dir.join(name), 0);
+        let commands = [&["list"][..], &["status"], &["rollback", "-t", "latest", "--dry-run"]];
+        let runs = commands.map(|args| cli(args).ends(3).complains("chmod u+rwX"));
+        let help = runs[0].err.split_whitespace().collect::<Vec<_>>().join(" ");
+        let command = help.split('`').find(|part| part.starts_with("chmod")).unwrap();
+        assert!(Command::new("sh").args(["-c", command]).status().unwrap().success(), "{command}");
+        cli(&["list"]).ends(0);
+    }
+}
