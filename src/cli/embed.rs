@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Subcommand};
 
-use super::args::{self, Cli};
+use super::commands::Cli;
 use super::complaint::print_error;
 use super::env::Env;
 use super::global::Global;
@@ -144,7 +144,7 @@ impl Command {
         add: impl Fn(clap::Command) -> clap::Command,
         flags: impl Fn(clap::Command) -> clap::Command,
     ) -> clap::Command {
-        let own = args::Command::augment_subcommands(clap::Command::new("backstop"));
+        let own = commands::Command::augment_subcommands(clap::Command::new("backstop"));
         let names: Vec<String> = own.get_subcommands().map(|c| c.get_name().to_owned()).collect();
         names.into_iter().fold(add(command), |command, name| command.mut_subcommand(name, &flags))
     }
@@ -157,7 +157,7 @@ impl FromArgMatches for Command {
         };
         Ok(Command(Cli {
             global: Global::from_arg_matches(below)?,
-            command: args::Command::from_arg_matches(matches)?,
+            command: commands::Command::from_arg_matches(matches)?,
         }))
     }
 
@@ -169,18 +169,18 @@ impl FromArgMatches for Command {
 
 impl Subcommand for Command {
     fn augment_subcommands(command: clap::Command) -> clap::Command {
-        Self::with_flags(command, args::Command::augment_subcommands, Global::augment_args)
+        Self::with_flags(command, commands::Command::augment_subcommands, Global::augment_args)
     }
 
     fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
         Self::with_flags(
             command,
-            args::Command::augment_subcommands_for_update,
+            commands::Command::augment_subcommands_for_update,
             Global::augment_args_for_update,
         )
     }
 
     fn has_subcommand(name: &str) -> bool {
-        args::Command::has_subcommand(name)
+        commands::Command::has_subcommand(name)
     }
 }

@@ -10,13 +10,13 @@ use super::term::Color;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub(super) struct Global {
-    /// The workspace's Cargo.toml, or where it stood
+    /// The workspace's Cargo.toml, which may be missing
     #[arg(long, global = true, value_name = "PATH")]
     pub(super) manifest_path: Option<PathBuf>,
     /// The store [env: BACKSTOP_STORE] [default: backup]
     #[arg(long, global = true, value_name = "DIR")]
     pub(super) store: Option<PathBuf>,
-    /// The report's form: human, json, junit or github
+    /// The report's format: human, json, junit or github
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
     #[arg(hide_default_value = true, hide_possible_values = true)]
     pub(super) format: Format,
@@ -24,7 +24,7 @@ pub(super) struct Global {
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
     #[arg(hide_default_value = true, hide_possible_values = true)]
     pub(super) color: Color,
-    /// Prints errors only
+    /// Print errors only
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
 }

@@ -1,28 +1,31 @@
 //! From words to a command, and what is said where that fails.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 
-use super::args::Cli;
+use super::commands::Cli;
 use super::env::Env;
 use super::exit;
 use super::render::{ErrorReport, error_json};
 use super::term::{Color, Term};
 use crate::error::ErrorKind;
 
-/// Reads a command line. The usage calls an xtask what a person calls it.
+/// Reads a command line. The usage and the examples call the program what the person called it.
 pub(super) fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
-    let xtask = args.first().and_then(|name| Path::new(name).file_stem()).is_some_and(|name| name == "xtask");
-    let mut command = definition(if xtask { "cargo xtask" } else { "backstop" });
+    let program = args.first().and_then(|name| Path::new(name).file_stem()).and_then(OsStr::to_str);
+    let (name, args) = match (program, args) {
+        // `cargo backstop …` starts `cargo-backstop backstop …`.
+        (Some("cargo-backstop"), [program, second, rest @ ..]) if second == "backstop" => {
+            ("cargo backstop", [std::slice::from_ref(program), rest].concat())
+        }
+        (Some("xtask"), _) => ("cargo xtask", args.to_vec()),
+        _ => ("backstop", args.to_vec()),
+    };
+    let mut command = Cli::definition(name);
     let matches = command.try_get_matches_from_mut(args)?;
     Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
-}
-
-/// All commands, called by what people call the program.
-pub(super) fn definition(name: &'static str) -> clap::Command {
-    Cli::command().bin_name(name)
 }
 
 /// Prints what is wrong with a command line, in the form that it asks for. The arguments that it quotes are escaped as all
@@ -46,7 +49,7 @@ pub(super) fn complain(args: &[OsString], error: clap::Error) -> u8 {
 
 /// The command of a line that makes no sense otherwise: its first word that is no flag and no value of one.
 fn command_of(words: &[String]) -> Option<String> {
-    let known = definition("backstop");
+    let known = Cli::definition("backstop");
     let takes_value = |word: &String| {
         let mut flags = known.get_arguments().filter(|flag| flag.get_action().takes_values());
         flags.any(|flag| flag.get_long().is_some() && flag.get_long() == word.strip_prefix("--"))

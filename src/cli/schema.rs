@@ -8,7 +8,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::args::Cli;
+use super::commands::Cli;
 use super::render::{
     Backup, CheckpointList, CheckpointReport, DiffReport, Envelope, ExplainReport, InitReport, ListReport,
     PinReport, PreflightReport, PruneEmptied, PruneReport, PruneRestored, Recovery, RollbackAborted,

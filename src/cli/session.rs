@@ -34,6 +34,9 @@ pub(super) struct Session<'a> {
     pub(super) progress: Progress,
     /// What the embedding program adds to the checkpoints.
     pub(super) registered: &'a Checkpoints,
+    /// All commands, for what is made from their definitions.
+    #[cfg(feature = "install")]
+    pub(super) definition: fn(&'static str) -> clap::Command,
 }
 
 impl Session<'_> {

@@ -58,7 +58,7 @@ impl Planner<'_> {
         }
         let (value, apart) = match xtask {
             Xtask::Foreign { member: false, manifest, .. } => {
-                (format!("run --quiet --profile xtask --manifest-path {} --", self.below(manifest)), true)
+                (format!("run --profile xtask --manifest-path {} --", self.below(manifest)), true)
             }
             _ => {
                 let package = xtask.package().unwrap_or("xtask");

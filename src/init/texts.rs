@@ -9,7 +9,7 @@ use crate::quote::toml_string;
 pub(super) const CONFIG: &str = include_str!("../../.cargo/config.toml");
 
 /// The alias's value.
-pub(super) const ALIAS: &str = "run --quiet --profile xtask --package xtask --";
+pub(super) const ALIAS: &str = "run --profile xtask --package xtask --";
 
 /// The profile's part of [`CONFIG`], with the comment above it.
 pub(super) fn profile() -> &'static str {

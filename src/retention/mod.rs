@@ -305,7 +305,7 @@ fn carry_out(
 /// it means a rollback where none fits, or behind `rollback_`.
 ///
 /// # Errors
-/// `NoRestorePoint` where the trash holds none that is meant, `Usage` where several are.
+/// `Usage` if the trash holds none that is meant, or several.
 pub fn restore_from_trash(
     lock: &StoreLock<'_>,
     selector: &Selector,
@@ -331,14 +331,16 @@ pub fn restore_from_trash(
             lock.update_guard()?;
             Ok((*one).clone())
         }
-        [] => Err(Error::new(ErrorKind::NoRestorePoint, "the trash holds no such restore point").with_help(
-            match trash.is_empty() {
+        [] => {
+            Err(Error::new(ErrorKind::Usage, "the trash holds no such restore point").with_help(match trash
+                .is_empty()
+            {
                 true => "it is empty".to_owned(),
                 false => {
                     format!("it holds {}", trash.iter().map(Trashed::shown).collect::<Vec<_>>().join(", "))
                 }
-            },
-        )),
+            }))
+        }
         several => Err(Error::new(
             ErrorKind::Usage,
             format!("{} things in the trash are meant by that", several.len()),

@@ -130,8 +130,8 @@ def select(wanted):  # `latest` passes over what no person asked for.
         say(f"note: passed over {show(name)}, which `latest` does not mean", 2)
     found = [name for name in names if wanted in (name, name[-15:])]
     found = found or [name for name in names if name.startswith(wanted) or name[-15:].startswith(wanted)]
-    if len(found) > 1: raise Stop(2, f"`{show(wanted)}` names {len(found)} restore points", map(show, found))
-    if not found: raise Stop(3, f"no restore point `{show(wanted)}`", map(show, names[-9:]))
+    text = f"`{show(wanted)}` names {len(found)} restore points" if found else f"no restore point `{show(wanted)}`"
+    if len(found) != 1: raise Stop(2 if found or names and wanted != "latest" else 3, text, map(show, found or names[-9:]))
     return read_list(found[0])
 def encode(run, magic):
     opened = [("", a.path, a.before.mode) for a in run.actions if a.before.is_closed and magic == "backstop-journal"]

@@ -313,19 +313,19 @@ elif there "$JOURNAL"; then
       or, always safe: the rollback with -f; it keeps all that it moves"
 fi
 find_list() { # the list of the restore point that TARGET means. `latest` is the newest that a person asked for.
-  local name id found=() best=''
+  local name id found=() best='' code=3
   for name in "$STORE"/metadata/*_backup_????????_??????.json "$ROLLBACK"/*_backup_????????_??????.list; do
     R=$name name=${name##*/} name=${name%.*} id=${name##*_backup_}
     [[ $R == *.json || (! -e $STORE/metadata/$name.json && -d $STORE/session_$id) ]] || continue
     if [[ $TARGET == "$id" || $TARGET == "$name" ]]; then found=("$name") && break; fi
     if [[ $id == "$TARGET"* || $name == "$TARGET"* ]]; then found+=("$name"); fi
-    if [[ $TARGET == latest && $id > $best && $name != pre_rollback_backup_* ]]; then
+    if [[ $TARGET != latest ]]; then code=2; elif [[ $id > $best && $name != pre_rollback_backup_* ]]; then
       read_sealed "$ROLLBACK/$name.list" backstop-list 2 || damaged "$ROLLBACK/$name.list"
       if [[ ${L[9]} == backup ]]; then best=$id found=("$name"); fi
     fi
   done
   show "$TARGET" && ((${#found[@]} < 2)) || stop 2 "\`$R\` names ${#found[@]} restore points"
-  [[ ${found[*]} ]] && R=$ROLLBACK/${found[0]}.list || stop 3 "no restore point \`$R\`"
+  [[ ${found[*]} ]] && R=$ROLLBACK/${found[0]}.list || stop "$code" "no restore point \`$R\`"
 }
 if [[ $UNDO ]]; then
   PURPOSE=undo TO=$MINE && for R in "$ROLLBACK"/rollback_????????_??????.journal; do R=${R: -23:15} && [[ $MINE ]] || TO=$R; done

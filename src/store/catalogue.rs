@@ -127,7 +127,7 @@ impl Catalogue {
     /// The one that is meant.
     ///
     /// # Errors
-    /// Kind `NoRestorePoint` where there is none; `Usage` where several are meant.
+    /// Kind `NoRestorePoint` if there is none at all; `Usage` if the id names none or several.
     pub fn select(&self, selector: &Selector) -> Result<&Listed> {
         let none = |text: String| Error::new(ErrorKind::NoRestorePoint, text);
         if self.0.is_empty() {
@@ -150,9 +150,18 @@ impl Catalogue {
             _ if prefix.is_empty() => Err(Error::new(ErrorKind::Usage, "an empty id names no restore point")),
             [one] => Ok(one),
             [] => {
-                let newest: Vec<_> = self.0.iter().rev().take(3).map(|l| l.id.to_string()).collect();
-                Err(none(format!("no restore point `{}`", show_text(prefix)))
-                    .with_help(format!("the newest are {}; `list` shows all", newest.join(", "))))
+                // The nearest: what begins alike, the newest first.
+                let alike = |l: &Listed| {
+                    let begins =
+                        |name: &str| name.bytes().zip(prefix.bytes()).take_while(|(a, b)| a == b).count();
+                    begins(l.id.as_str()).max(begins(&l.backup_id()))
+                };
+                let mut nearest: Vec<&Listed> = self.0.iter().rev().collect();
+                order::sort_by(&mut nearest, |a, b| alike(b).cmp(&alike(a)));
+                let nearest: Vec<_> = nearest.iter().take(3).map(|l| l.id.to_string()).collect();
+                let text = format!("no restore point `{}`", show_text(prefix));
+                Err(Error::new(ErrorKind::Usage, text)
+                    .with_help(format!("the nearest are {}; `list` shows all", nearest.join(", "))))
             }
             several => match several.iter().find(|l| l.id.as_str() == prefix || l.backup_id() == *prefix) {
                 Some(exact) => Ok(exact),

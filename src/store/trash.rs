@@ -162,7 +162,7 @@ impl StoreLock<'_> {
     /// Brings a restore point back from the trash.
     ///
     /// # Errors
-    /// Kind `NoRestorePoint` where the trash does not hold it.
+    /// Kind `Damaged` if something stands in its place.
     pub(crate) fn untrash(&self, trashed: &Trashed) -> Result<()> {
         let (fs, layout) = (self.store().fs(), self.store().layout());
         let place = layout.trash().join(trashed.name());

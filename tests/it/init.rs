@@ -15,7 +15,7 @@ use crate::support::tree::{assert_same, copy_tree};
 use crate::support::{Picture, TempDir};
 
 const LIB: &str = "[package]\nname = \"a\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
-const OURS: &str = "run --quiet --profile xtask --package xtask --";
+const OURS: &str = "run --profile xtask --package xtask --";
 
 /// A workspace of the given files, and what `init` does to it.
 struct Place {

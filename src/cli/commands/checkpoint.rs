@@ -17,10 +17,10 @@ use crate::workspace::Workspace;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CheckpointArgs {
-    /// Only the one with this id; may be repeated
+    /// Run only the one with this id; may be repeated
     #[arg(long, value_name = "ID")]
     only: Vec<String>,
-    /// Names them and runs none
+    /// List them and run none
     #[arg(long, conflicts_with = "only")]
     list: bool,
     /// Where scratch copies are made [default: the user's cache]

@@ -11,7 +11,7 @@ use crate::select::select;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExplainArgs {
-    /// Files or directories; they need not exist
+    /// Files or directories, which need not exist
     #[arg(value_name = "PATH", required = true)]
     path: Vec<PathBuf>,
 }

@@ -15,28 +15,28 @@ use crate::workspace::LoadOptions;
 #[command(group = ArgGroup::new("dependency").args(["path", "git", "requirement"]))]
 #[command(group = ArgGroup::new("reference").args(["rev", "tag", "branch"]).requires("git"))]
 pub(in crate::cli) struct InitArgs {
-    /// The xtask takes backstop from this directory
+    /// Take backstop from this directory
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
-    /// … from this repository
+    /// Take backstop from this repository
     #[arg(long, value_name = "URL")]
     git: Option<String>,
-    /// … at this commit of the repository
+    /// At this commit of the repository
     #[arg(long, value_name = "REV")]
     rev: Option<String>,
-    /// … at this tag
+    /// At this tag
     #[arg(long, value_name = "TAG")]
     tag: Option<String>,
-    /// … at this branch
+    /// At this branch
     #[arg(long, value_name = "BRANCH")]
     branch: Option<String>,
-    /// … from the registry, in this version
+    /// Take this version from the registry
     #[arg(long = "version", value_name = "V")]
     requirement: Option<String>,
-    /// A job file too: github or gitlab; may be repeated
+    /// Write a job file too: github or gitlab; may be repeated
     #[arg(long, value_enum, value_name = "CI", hide_possible_values = true)]
     ci: Vec<CiArg>,
-    /// Shows each line that would be added and stops
+    /// Show each line that would be added and stop
     #[arg(long)]
     dry_run: bool,
 }

@@ -1,21 +1,31 @@
 //! `completions` and `man`: what a shell and `man` want to know, from the definitions of the arguments.
 
-use crate::cli::args::CompletionsArgs;
-use crate::cli::parse::definition;
+use clap::Args;
+
 use crate::cli::session::Session;
 use crate::cli::{exit, render};
 use crate::error::{Error, ErrorKind, Result};
 
+#[derive(Debug, Args)]
+pub(in crate::cli) struct CompletionsArgs {
+    /// bash, elvish, fish, powershell or zsh
+    #[arg(value_name = "SHELL", hide_possible_values = true)]
+    shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ManArgs {}
+
 impl Session<'_> {
     pub(super) fn completions(&self, args: &CompletionsArgs) -> Result<u8> {
         let mut bytes = Vec::new();
-        clap_complete::generate(args.shell, &mut definition("backstop"), "backstop", &mut bytes);
+        clap_complete::generate(args.shell, &mut (self.definition)("backstop"), "backstop", &mut bytes);
         Ok(self.file(&bytes))
     }
 
-    pub(super) fn man(&self) -> Result<u8> {
+    pub(super) fn man(&self, _: &ManArgs) -> Result<u8> {
         let mut bytes = Vec::new();
-        let pages = render_man(&mut bytes);
+        let pages = render_man((self.definition)("backstop"), &mut bytes);
         pages.map_err(|e| Error::new(ErrorKind::Io, "failed to write the man page").with_source(e))?;
         Ok(self.file(&bytes))
     }
@@ -27,8 +37,7 @@ impl Session<'_> {
 }
 
 /// One page for all: the options of each command stand behind those of the whole.
-fn render_man(out: &mut Vec<u8>) -> std::io::Result<()> {
-    let mut command = definition("backstop");
+fn render_man(mut command: clap::Command, out: &mut Vec<u8>) -> std::io::Result<()> {
     command.build();
     let commands: Vec<clap::Command> =
         command.get_subcommands().filter(|c| c.get_name() != "help").cloned().collect();

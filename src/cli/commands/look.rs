@@ -18,7 +18,7 @@ const LIVE: &str = "live";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ListArgs {
-    /// Only the newest N
+    /// List only the newest N
     #[arg(short = 'n', long, value_name = "N")]
     last: Option<usize>,
 }
@@ -28,32 +28,32 @@ pub(in crate::cli) struct ShowArgs {
     /// An id, the start of one, or `latest`
     #[arg(value_name = "TS", default_value = "latest")]
     timestamp: String,
-    /// Only these, with digest, times and reasons
+    /// Show only these, with digest, times and reasons
     #[arg(value_name = "PATH")]
     path: Vec<OsString>,
-    /// Names each entry and why it is protected
+    /// Name each entry and why it is protected
     #[arg(short, long)]
     verbose: bool,
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DiffArgs {
-    /// An id, the start of one, `latest`, or `live`
+    /// From: an id, the start of one, `latest`, or `live`
     #[arg(value_name = "A", default_value = "latest")]
     a: String,
-    /// The same; `live` is the workspace as it is
+    /// To: the same; `live` is the workspace as it is
     #[arg(value_name = "B", default_value = LIVE)]
     b: String,
-    /// Only this path; may be repeated
+    /// Compare only this path; may be repeated
     #[arg(long, value_name = "PATH")]
     only: Vec<OsString>,
-    /// Only this package; may be repeated
+    /// Compare only this package; may be repeated
     #[arg(short, long, value_name = "PKG")]
     package: Vec<String>,
-    /// Counts by package, and names no file
+    /// Count by package and name no file
     #[arg(long, conflicts_with = "name_only")]
     stat: bool,
-    /// Names and nothing else
+    /// Print names and nothing else
     #[arg(long)]
     name_only: bool,
 }

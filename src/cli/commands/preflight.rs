@@ -27,14 +27,14 @@ pub(in crate::cli) struct PreflightArgs {
     /// Where scratch copies are made [default: the user's cache]
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
-    /// Exit code 5 where another run holds the store
+    /// Exit with code 5 if another run holds the store
     #[arg(long)]
     no_wait: bool,
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct StatusArgs {
-    /// Ends with 1 on drift, or where there is no restore point
+    /// Exit with code 1 on drift, or without a restore point
     #[arg(long)]
     check: bool,
 }

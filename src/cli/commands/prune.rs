@@ -18,40 +18,40 @@ use crate::store::{Pin, Store, StoreLock};
     .args(["keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "keep_within"])
     .conflicts_with_all(["restore", "empty_trash"]))]
 pub(in crate::cli) struct PruneArgs {
-    /// Keeps the newest N; flags replace the settings' rule
+    /// Keep the newest N; flags replace the settings' rule
     #[arg(long, value_name = "N")]
     keep_last: Option<u32>,
-    /// Keeps the newest of each of N hours
+    /// Keep the newest of each of N hours
     #[arg(long, value_name = "N")]
     keep_hourly: Option<u32>,
-    /// Keeps the newest of each of N days
+    /// Keep the newest of each of N days
     #[arg(long, value_name = "N")]
     keep_daily: Option<u32>,
-    /// Keeps the newest of each of N weeks
+    /// Keep the newest of each of N weeks
     #[arg(long, value_name = "N")]
     keep_weekly: Option<u32>,
-    /// Keeps the newest of each of N months
+    /// Keep the newest of each of N months
     #[arg(long, value_name = "N")]
     keep_monthly: Option<u32>,
-    /// Keeps the newest of each of N years
+    /// Keep the newest of each of N years
     #[arg(long, value_name = "N")]
     keep_yearly: Option<u32>,
-    /// Keeps all so close to the newest: 28d, 2y5m7d3h
+    /// Keep all so close to the newest: 28d, 2y5m7d3h
     #[arg(long, value_name = "TIME")]
     keep_within: Option<String>,
-    /// Shows what stays and why, and stops
+    /// Show what stays and why, and stop
     #[arg(long, conflicts_with_all = ["restore", "empty_trash"])]
     dry_run: bool,
-    /// Brings one back from the trash
+    /// Restore one from the trash
     #[arg(long, value_name = "TS", conflicts_with = "empty_trash")]
     restore: Option<String>,
-    /// Deletes what is in the trash now
+    /// Delete what is in the trash now
     #[arg(long)]
     empty_trash: bool,
-    /// Does not ask before the trash is emptied
+    /// Skip the confirmation prompt of --empty-trash
     #[arg(short, long)]
     force: bool,
-    /// Exit code 5 where another run holds the store
+    /// Exit with code 5 if another run holds the store
     #[arg(long)]
     no_wait: bool,
 }
@@ -64,7 +64,7 @@ pub(in crate::cli) struct PinArgs {
     /// An id, the start of one, or `latest`
     #[arg(value_name = "TS", default_value = "latest")]
     timestamp: String,
-    /// Why it is to stay
+    /// Why it is kept
     #[arg(short, long, value_name = "TEXT")]
     message: Option<String>,
 }

@@ -15,10 +15,10 @@ use crate::store::{Selector, Store, StoreLock};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RecoverArgs {
-    /// The archive of one restore point [default: all in the store that need it]
+    /// The archive of one restore point [default: all in the store]
     #[arg(value_name = "ARCHIVE")]
     archive: Option<PathBuf>,
-    /// Exit code 5 where another run holds the store
+    /// Exit with code 5 if another run holds the store
     #[arg(long)]
     no_wait: bool,
 }

@@ -1,13 +1,16 @@
 //! `rollback` in all its forms: plan, ask, apply; undo, resume, abort; restore elsewhere.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
+use clap::{Args, ValueEnum};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use crate::cli::args::{Copy, Rollback};
+use crate::cli::args::Point;
 use crate::cli::session::{Session, selector, wait};
 use crate::cli::term::BOLD;
 use crate::cli::{exit, render};
@@ -17,8 +20,64 @@ use crate::rollback::{self, RollbackOptions, RollbackOutcome, RollbackPlan};
 use crate::store::{Store, StoreLock};
 use crate::validate::From;
 
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["id", "timestamp", "undo", "resume", "abort"]))]
+#[command(group = clap::ArgGroup::new("other").args(["undo", "resume", "abort"]).multiple(false)
+    .conflicts_with_all(["only", "package", "keep_new", "from", "to", "outside"]))]
+pub(in crate::cli) struct RollbackArgs {
+    #[command(flatten)]
+    point: Point,
+    /// Undo the last rollback; this can itself be undone
+    #[arg(long)]
+    undo: bool,
+    /// Finish an interrupted rollback
+    #[arg(long, conflicts_with = "dry_run")]
+    resume: bool,
+    /// Take back an interrupted rollback
+    #[arg(long, conflicts_with = "dry_run")]
+    abort: bool,
+    /// Skip the confirmation prompt
+    #[arg(short, long)]
+    force: bool,
+    /// Show the plan and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Roll back only this path; may be repeated
+    #[arg(long, value_name = "PATH")]
+    only: Vec<OsString>,
+    /// Roll back only this package; may be repeated
+    #[arg(short, long, value_name = "PKG")]
+    package: Vec<String>,
+    /// Leave in place what was added since
+    #[arg(long)]
+    keep_new: bool,
+    /// Take files from: auto, session, archive [default: auto]
+    #[arg(long, value_enum, value_name = "COPY", default_value_t = Copy::Auto)]
+    #[arg(hide_default_value = true, hide_possible_values = true)]
+    from: Copy,
+    /// Restore into a new directory and touch nothing else
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["dry_run", "keep_new"])]
+    to: Option<PathBuf>,
+    /// Write path dependencies outside the workspace too
+    #[arg(long)]
+    outside: bool,
+    /// Exit with code 5 if another run holds the store
+    #[arg(long)]
+    no_wait: bool,
+    /// Name each change
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Copy {
+    Auto,
+    Session,
+    Archive,
+}
+
 impl Session<'_> {
-    pub(super) fn rollback(&self, args: &Rollback) -> Result<u8> {
+    pub(super) fn rollback(&self, args: &RollbackArgs) -> Result<u8> {
         let store = self.store()?;
         if args.resume {
             return self.resume(&store, args);
@@ -29,8 +88,8 @@ impl Session<'_> {
         if let Some(dir) = &args.to {
             return self.restore_to(&store, args, dir);
         }
-        if let Some(timestamp) = &args.timestamp {
-            self.pick(&store.catalogue()?, timestamp)?;
+        if let Some(named) = args.point.named() {
+            self.pick(&store.catalogue()?, named)?;
         }
         // Where nobody is asked, nothing may move between the plan and its end; where somebody is, others may work on
         // meanwhile, and the plan is made once more.
@@ -71,13 +130,13 @@ impl Session<'_> {
         Ok(self.tell(code, &report, |term| render::outcome(term, &outcome, &undo_command)))
     }
 
-    fn plan(&self, store: &Store, args: &Rollback) -> Result<RollbackPlan> {
+    fn plan(&self, store: &Store, args: &RollbackArgs) -> Result<RollbackPlan> {
         let context = self.context();
         if args.undo {
             return rollback::plan_undo(store, &context);
         }
         let catalogue = store.catalogue()?;
-        let listed = catalogue.select(&selector(args.timestamp.as_deref().unwrap_or("latest")))?;
+        let listed = catalogue.select(&selector(args.point.or_latest()))?;
         rollback::plan(store, listed, &self.options(args, store), &context)
     }
 
@@ -87,7 +146,7 @@ impl Session<'_> {
         store.lock(wait(no_wait), &self.interrupt, &self.progress)
     }
 
-    fn options(&self, args: &Rollback, store: &Store) -> RollbackOptions {
+    fn options(&self, args: &RollbackArgs, store: &Store) -> RollbackOptions {
         RollbackOptions {
             asked: self.asked(store, &args.only, &args.package),
             keep_new: args.keep_new,
@@ -138,7 +197,7 @@ impl Session<'_> {
         }
     }
 
-    fn resume(&self, store: &Store, args: &Rollback) -> Result<u8> {
+    fn resume(&self, store: &Store, args: &RollbackArgs) -> Result<u8> {
         let lock = self.lock(store, args.no_wait)?;
         let outcome = rollback::resume(&lock, &self.context())?;
         self.progress.clear();
@@ -153,7 +212,7 @@ impl Session<'_> {
         self.tell(exit::DONE, &report, |term| report.human(term))
     }
 
-    fn abort(&self, store: &Store, args: &Rollback) -> Result<u8> {
+    fn abort(&self, store: &Store, args: &RollbackArgs) -> Result<u8> {
         let lock = self.lock(store, args.no_wait)?;
         let outcome = rollback::abort(&lock, &self.context())?;
         self.progress.clear();
@@ -162,11 +221,11 @@ impl Session<'_> {
         Ok(self.tell(code, &render::RollbackAborted::new(&outcome), |term| render::abort(term, &outcome)))
     }
 
-    fn restore_to(&self, store: &Store, args: &Rollback, dir: &std::path::Path) -> Result<u8> {
+    fn restore_to(&self, store: &Store, args: &RollbackArgs, dir: &std::path::Path) -> Result<u8> {
         self.stop_on_signals();
         let _shared = store.lock_shared(wait(args.no_wait), &self.interrupt, &self.progress)?;
         let catalogue = store.catalogue()?;
-        let listed = self.pick(&catalogue, args.timestamp.as_deref().unwrap_or("latest"))?;
+        let listed = self.pick(&catalogue, args.point.or_latest())?;
         let dir = crate::path::clean(&self.env.absolute(dir));
         let report = rollback::restore_to(store, listed, &dir, &self.options(args, store), &self.context())?;
         self.progress.clear();

@@ -212,12 +212,22 @@ fn without_a_store_every_reading_command_ends_with_3_and_says_how_to_name_one() 
 }
 
 #[test]
-fn an_unknown_id_ends_with_3_and_changes_nothing() {
+fn an_unknown_id_ends_with_2_names_the_nearest_and_changes_nothing() {
     let world = backed_up();
     spoil(&world.root);
     let before = world.picture();
-    for args in [&["rollback", "-f", "-t"][..], &["validate", "-t"], &["show"]] {
-        backstop(&world.root).args(args).arg("19990101_000000").ends(3).complains("19990101_000000");
+    let known = world.latest().id.to_string();
+    let unknown = format!("{}{}", &known[..10], "99999");
+    for args in [
+        &["rollback", "-f", "-t"][..],
+        &["rollback", "-f"],
+        &["validate", "-t"],
+        &["validate"],
+        &["show"],
+        &["pin"],
+    ] {
+        let said = format!("the nearest are {known}");
+        backstop(&world.root).args(args).arg(&unknown).ends(2).complains(&unknown).complains(&said);
     }
     assert_same(&world.picture(), &before, "after the refusals");
 }

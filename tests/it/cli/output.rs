@@ -158,11 +158,14 @@ fn a_validation_that_can_check_nothing_fails() {
 
 // ---- width and wording
 
-/// No line is wider than 80 columns, but for one that names a path of the world's or a file of the store.
+/// No line is wider than 80 columns, but for one that names a path of the world's or a file of the store, or that lists
+/// what a command takes.
 #[track_caller]
 fn assert_narrow(world: &World, text: &str) {
     let place = world.temp.path().display().to_string();
-    for line in text.lines().filter(|l| !l.contains(&place) && !l.contains("session_")) {
+    for line in
+        text.lines().filter(|l| !l.contains(&place) && !l.contains("session_") && !l.starts_with("Usage: "))
+    {
         assert!(line.chars().count() <= 80, "{} columns: {line}", line.chars().count());
     }
 }
@@ -205,7 +208,7 @@ fn nothing_that_is_printed_is_wider_than_80_columns() {
     done.prints("3 moved out\nDirectories: 1 created, 2 removed\n");
     run(&["rollback", "--undo", "-f"]).ended(0).prints("Undone: ");
     run(&["rollback", "--resume"]).ended(0);
-    run(&["rollback", "-t", "1", "-f"]).ended(3);
+    run(&["rollback", "-t", "1", "-f"]).ended(2);
     run(&["rollback", "-t", "latest", "--only", "nowhere"]).ended(2);
     overwrite(world.dir.join(format!("session_{}/files/Cargo.toml", newest(&world))), |b| b.push(b'x'));
     run(&["validate"]).ended(1).prints("help: ");

@@ -537,7 +537,8 @@ fn each_sort_of_error_is_as_the_schema_says_and_stands_alone_on_standard_output(
     assert_eq!(kind(at(&world, &["backup"]).ends(3)), "workspace");
 
     let world = backed_up();
-    assert_eq!(kind(at(&world, &["show", "1999"]).ends(3)), "no_restore_point");
+    assert_eq!(kind(at(&world, &["show", "1999"]).ends(2)), "usage");
+    assert_eq!(kind(at(&world, &["rollback", "--undo", "-f"]).ends(3)), "no_restore_point");
     let lock = fs::File::open(world.dir.join("lock")).unwrap();
     lock.lock().unwrap();
     assert_eq!(kind(at(&world, &["validate", "--no-wait"]).ends(5)), "busy");

@@ -45,12 +45,12 @@ fn which() -> Vec<Row> {
         row("long flags", change).runs(&["--timestamp", "latest", "--force"], 0),
         row("a long flag with its value beside it", change).runs(&["--timestamp=latest", "--force"], 0),
         row("a wrong id", change)
-            .runs(&["-t", "20200101_000000", "-f"], 3)
-            .refused(3)
+            .runs(&["-t", "20200101_000000", "-f"], 2)
+            .refused(2)
             .says("no restore point"),
         row("an id with odd characters", change)
-            .runs(&["-t", "../../etc\n*\x1b[31m$(id)", "-f"], 3)
-            .refused(3)
+            .runs(&["-t", "../../etc\n*\x1b[31m$(id)", "-f"], 2)
+            .refused(2)
             .says("no restore point"),
         row("an empty id", change).runs(&["-t", "", "-f"], 2).refused(2),
         row("an ambiguous prefix", change)

@@ -1,0 +1,7 @@
+//! backstop as a subcommand of cargo: `cargo backstop …`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    backstop::cli::main()
+}
