@@ -130,7 +130,7 @@ def select(wanted):  # `latest` passes over what no person asked for.
         say(f"note: passed over {show(name)}, which `latest` does not mean", 2)
     found = [name for name in names if wanted in (name, name[-15:])]
     found = found or [name for name in names if name.startswith(wanted) or name[-15:].startswith(wanted)]
-    text = f"`{show(wanted)}` names {len(found)} restore points" if found else f"no restore point `{show(wanted)}`"
+    text = f"`{show(wanted)}` names {len(found) or 'no'} restore points"
     if len(found) != 1: raise Stop(2 if found or names and wanted != "latest" else 3, text, map(show, found or names[-9:]))
     return read_list(found[0])
 def encode(run, magic):
@@ -286,7 +286,7 @@ def is_fixed(path):  # Whether it is immutable or append-only, which no mode tel
 def obstacle(plan, path, now, new):  # What would keep the plan from being carried out.
     full, up, is_mine = join(ROOT, path), join(ROOT, dirname(path)), lambda at: os.geteuid() in (0, os.lstat(at).st_uid)
     if now == SPECIAL: return "is no file"
-    if f"{full}/".startswith(STORE + "/") or not new.is_dir and STORE.startswith(full + "/"): return "is the store's"
+    if f"{full}/".startswith(STORE + "/") or not new.is_dir and STORE.startswith(full + "/"): return "lies in the store"
     if (now.is_closed or now.same(new) and now.mode != new.mode) and not is_mine(full): return "is another user's"
     links = [at for at in above(path) if islink(join(ROOT, at))]
     if now == new or not isdir(up) or links and links[0] in plan: return ""
