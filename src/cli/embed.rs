@@ -10,7 +10,7 @@ use super::commands::Cli;
 use super::complaint::print_error;
 use super::env::Env;
 use super::global::Global;
-use super::parse::{complain, parse};
+use super::parse::{arguments, complain, parse};
 use super::term::Term;
 use super::{commands, exit};
 use crate::checkpoint::{CheckError, Checked, Checkpoints, Surroundings};
@@ -101,7 +101,7 @@ impl App {
 
     /// As [`cli::run`](super::run).
     pub fn run(self, args: impl IntoIterator<Item = OsString>) -> ExitCode {
-        let args: Vec<OsString> = args.into_iter().collect();
+        let args = arguments(args);
         match parse(&args) {
             Ok(cli) => self.run_command(Command(cli)),
             // Help and version go to standard output and are no failure.

@@ -9,11 +9,14 @@ use crate::store::is_store;
 /// What the program is called if cargo does not start it.
 pub(super) const PROGRAM: &str = "backstop";
 
+/// What it is called as a subcommand of cargo.
+pub(super) const PLUGIN: &str = "cargo backstop";
+
 /// What people type to start a program of this path.
 pub(super) fn called(program: &Path) -> &'static str {
     match program.file_stem().and_then(OsStr::to_str) {
         Some("xtask") => "cargo xtask",
-        Some("cargo-backstop") => "cargo backstop",
+        Some("cargo-backstop") => PLUGIN,
         _ => PROGRAM,
     }
 }

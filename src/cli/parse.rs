@@ -1,28 +1,32 @@
 //! From words to a command, and what is said where that fails.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::Path;
 
 use clap::FromArgMatches;
 
 use super::commands::Cli;
-use super::env::Env;
+use super::env::{Env, PLUGIN, PROGRAM, called};
 use super::exit;
 use super::render::{ErrorReport, error_json};
 use super::term::{Color, Term};
 use crate::error::ErrorKind;
 
+/// The arguments as backstop takes them: `cargo backstop list` starts `cargo-backstop backstop list`.
+pub(super) fn arguments(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    if let [program, second, ..] = args.as_slice()
+        && second == PROGRAM
+        && called(Path::new(program)) == PLUGIN
+    {
+        args.remove(1);
+    }
+    args
+}
+
 /// Reads a command line. The usage and the examples call the program what the person called it.
 pub(super) fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
-    let program = args.first().and_then(|name| Path::new(name).file_stem()).and_then(OsStr::to_str);
-    let (name, args) = match (program, args) {
-        // `cargo backstop …` starts `cargo-backstop backstop …`.
-        (Some("cargo-backstop"), [program, second, rest @ ..]) if second == "backstop" => {
-            ("cargo backstop", [std::slice::from_ref(program), rest].concat())
-        }
-        (Some("xtask"), _) => ("cargo xtask", args.to_vec()),
-        _ => ("backstop", args.to_vec()),
-    };
+    let name = args.first().map_or(PROGRAM, |program| called(Path::new(program)));
     let mut command = Cli::definition(name);
     let matches = command.try_get_matches_from_mut(args)?;
     Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
@@ -49,7 +53,7 @@ pub(super) fn complain(args: &[OsString], error: clap::Error) -> u8 {
 
 /// The command of a line that makes no sense otherwise: its first word that is no flag and no value of one.
 fn command_of(words: &[String]) -> Option<String> {
-    let known = Cli::definition("backstop");
+    let known = Cli::definition(PROGRAM);
     let takes_value = |word: &String| {
         let mut flags = known.get_arguments().filter(|flag| flag.get_action().takes_values());
         flags.any(|flag| flag.get_long().is_some() && flag.get_long() == word.strip_prefix("--"))

@@ -94,7 +94,33 @@ fn it_is_a_subcommand_of_cargo() {
     plugin(&["rollback", "-h"]).ends(0).prints("Usage: cargo backstop rollback");
     plugin(&["rollback", "--help"]).ends(0).prints("  cargo backstop rollback --undo");
     plugin(&["frobnicate"]).ends(2).complains("frobnicate");
+    let wrong = plugin(&["rollback", "--format", "json"]).ends(2);
+    assert!(wrong.out.contains("\"command\": \"rollback\""), "{}", wrong.out);
+    program(env!("CARGO_BIN_EXE_cargo-backstop"), "/").arg("-h").ends(0).prints("Usage: cargo backstop ");
     let world = backed_up();
     let run = program(env!("CARGO_BIN_EXE_cargo-backstop"), &world.root).args(["backstop", "list"]).ends(0);
     assert_eq!(run.out, backstop(&world.root).arg("list").ends(0).out);
+}
+
+#[test]
+fn a_restore_point_is_named_with_and_without_a_flag_and_by_the_start_of_its_id() {
+    let world = backed_up();
+    let id = world.latest().id.to_string();
+    let (id, start) = (id.as_str(), &id[..11]);
+    for args in [
+        &["rollback", start, "--dry-run"][..],
+        &["rollback", "-t", start, "--dry-run"],
+        &["validate", start],
+        &["validate", id, "--drill", "bytes"],
+        &["validate", "--drill=bytes", id],
+        &["show", start],
+        &["pin", start],
+        &["unpin", start],
+        &["diff", start],
+    ] {
+        backstop(&world.root).args(args).ends(0);
+    }
+    for args in [&["rollback", id, "-t", id][..], &["validate", id, "--all"], &["rollback", id, "--undo"]] {
+        backstop(&world.root).args(args).ends(2).complains("cannot be used with");
+    }
 }
