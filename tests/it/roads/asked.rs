@@ -143,7 +143,10 @@ fn ways() -> Vec<Row> {
             .runs(&["-t", "latest", "-f", "--frobnicate"], 2)
             .refused(2)
             .in_its_own_words(),
-        row("an argument that is no flag", change).runs(&["latest", "-f"], 2).refused(2).in_its_own_words(),
+        row("an argument that nothing takes", change)
+            .runs(&["latest", "more", "-f"], 2)
+            .refused(2)
+            .in_its_own_words(),
         row("a flag without its value", change).runs(&["-f", "-t"], 2).refused(2).in_its_own_words(),
         row("an undo and an id at once", change)
             .runs(&["-t", "latest", "--undo", "-f"], 2)
