@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     fn check(checked: u64, wrong: bool, not_tried: bool) -> Check {
-        let mut check = Check::counted(checked, "files").with_remedy("mend it");
+        let mut check = Check::counted(checked, "files").with_remedy("fix it");
         if wrong {
             check.find("a", "is missing");
         }
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_remedy_is_given_only_for_what_failed() {
-        assert_eq!(check(0, false, false).needed_remedy(), Some("mend it"));
+        assert_eq!(check(0, false, false).needed_remedy(), Some("fix it"));
         assert_eq!(check(1, false, false).needed_remedy(), None);
         assert_eq!(check(0, false, true).needed_remedy(), None);
     }
@@ -267,8 +267,8 @@ mod tests {
             |checked, wrong, not_tried| serde_json::to_value(check(checked, wrong, not_tried)).unwrap();
         for (told, passed, tried, remedy) in [
             (told(1, false, false), true, true, None),
-            (told(0, false, false), false, true, Some("mend it")),
-            (told(1, true, true), false, true, Some("mend it")),
+            (told(0, false, false), false, true, Some("fix it")),
+            (told(1, true, true), false, true, Some("fix it")),
             (told(0, false, true), false, false, None),
         ] {
             assert_eq!((&told["passed"], &told["tried"]), (&passed.into(), &tried.into()), "{told}");

@@ -58,7 +58,7 @@ pub struct Diff {
     pub unchanged: u64,
     /// What stands in the workspace and is not compared, with the reason.
     pub left_alone: Vec<(String, LeftAlone)>,
-    /// Roots outside the workspace that are gone.
+    /// Roots outside the workspace that are missing.
     pub missing_roots: Vec<RootName>,
 }
 

@@ -25,7 +25,7 @@ pub enum ErrorKind {
     NoStore,
     /// No such restore point.
     NoRestorePoint,
-    /// A rollback was cut off: it has to be resumed or aborted first.
+    /// A rollback was interrupted: it has to be resumed or aborted first.
     CutOff,
     /// Another run holds the store.
     Busy,

@@ -118,7 +118,7 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usi
 /// Where the last member starts, and the manifest in it. It is looked for from the end.
 fn last_member(file: &File, size: u64, room: u64) -> Result<(u64, Manifest), String> {
     const NONE: &str =
-        "does not end in a gzip member that holds the manifest: it was cut off, or is none of backstop's";
+        "does not end in a gzip member that holds the manifest: it is truncated, or is none of backstop's";
     let (mut end, mut starts, mut block) = (size, 0, vec![0; 64 * 1024]);
     while end > 0 {
         // A magic may lie across two blocks.

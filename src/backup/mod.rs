@@ -84,7 +84,7 @@ pub struct BackupReport {
 /// Makes a restore point of `set`.
 ///
 /// # Errors
-/// `CutOff` where a rollback was cut off. `Workspace` where files cannot be read, and `Changed` where they change
+/// `CutOff` where a rollback was interrupted. `Workspace` where files cannot be read, and `Changed` where they change
 /// while they are read: every one is named in the details, and no restore point is made. `Interrupted`, `Io`.
 pub fn backup(
     lock: &StoreLock<'_>,

@@ -12,9 +12,9 @@ use store::Store;
 /// What becomes of a request that is not met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
-    /// Nothing is looked at, not even whether a rollback was cut off.
+    /// Nothing is looked at, not even whether a rollback was interrupted.
     Off,
-    /// A warning, one line; a rollback that was cut off is an error all the same.
+    /// A warning, one line; a rollback that was interrupted is an error all the same.
     Warn,
     /// An error, one line: the build ends.
     #[default]
@@ -147,7 +147,7 @@ impl Guard {
             ("off", _) => (Vec::new(), false),
             ("warn" | "deny", Some(store)) => {
                 let run = format!("{} rollback", store.executable());
-                let text = "a rollback was cut off and this tree is between two states: finish it with";
+                let text = "a rollback was interrupted and this tree is partly rolled back: finish it with";
                 let ways = format!("`{run} --resume`, or take it back with `{run} --abort`");
                 (
                     vec![format!("{text} {ways}; if the xtask builds, `cargo xtask rollback` does the same")],
@@ -185,7 +185,7 @@ impl Guard {
         let (id, mut out) = (&point.backup_id, Vec::new());
         let mut say = |what: String, command: &str| out.push(format!("{id} {what}: {}", store.cure(command)));
         if !store.session().is_dir() && !store.dir.join(format!("archives/{id}.tar.gz")).is_file() {
-            say(format!("is gone from `{shown}`; make a new one"), "backup");
+            say(format!("is missing from `{shown}`; make a new one"), "backup");
         }
         let age = inputs.now.saturating_sub(Duration::from_secs(point.made));
         if let Some(most) = self.max_age.filter(|most| age > *most) {

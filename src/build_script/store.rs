@@ -15,7 +15,7 @@ pub(super) struct Store {
     pub(super) file: GuardFile,
     /// Whether it serves another workspace.
     pub(super) is_anothers: bool,
-    /// Why nothing is known of it, and what to do about that.
+    /// Why nothing is known about it, and what to do about that.
     pub(super) unknown: Option<String>,
 }
 
@@ -52,7 +52,7 @@ impl Store {
             Err(Unreadable::Damaged) => unread("is missing or damaged; write it anew"),
             Err(Unreadable::Later) => unread("is of a later version; update the build-dependency, then"),
         };
-        // A workspace that is gone was moved, and its store with it.
+        // A workspace that is missing was moved, and its store with it.
         let recorded = Some(dir.join(&file.root)).filter(|root| root.exists() && !file.root.is_empty());
         let root = recorded.map_or_else(|| root.to_path_buf(), |root| real(&root));
         let is_anothers = !roots.contains(&root);
@@ -130,7 +130,7 @@ impl Store {
             let hidden = name.as_encoded_bytes().starts_with(b".");
             let what = match (kept.symlink_metadata(), now.symlink_metadata()) {
                 (Ok(old), _) if old.is_dir() && (self.holds(&now) || is_package(&kept)) => continue,
-                (Ok(_), Err(_)) => "is gone",
+                (Ok(_), Err(_)) => "is missing",
                 (Ok(old), Ok(new)) if old.file_type() != new.file_type() => "is another kind of file",
                 (Ok(old), Ok(_)) if !old.is_dir() && same(&kept, &now) => continue,
                 (Ok(old), Ok(_)) if !old.is_dir() => "changed",

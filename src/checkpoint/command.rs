@@ -64,7 +64,7 @@ pub(super) fn run(setting: &CheckpointSetting, at: &Surroundings<'_>) -> Result<
             .cwd
             .as_ref()
             .map_or("at the workspace root".to_owned(), |dir| format!("in `{}`", show_path(dir.as_ref())));
-        checked.remedy = Some(format!("run `{shown}` yourself {place}, and mend what it complains of"));
+        checked.remedy = Some(format!("run `{shown}` yourself {place}, and fix what it complains of"));
     }
     checked.command = Some(shown);
     Ok(checked)

@@ -32,7 +32,7 @@ pub(super) fn look(at: &Surroundings<'_>) -> Result<Check> {
     let git = Git::of(at.store);
     ask(git.tracked());
     checked.notes.extend(git.swept());
-    Ok(checked.with_remedy("mend what is named; `checkpoint --only CP005` looks again"))
+    Ok(checked.with_remedy("fix what is named; `checkpoint --only CP005` looks again"))
 }
 
 /// What `rustc -vV` says.

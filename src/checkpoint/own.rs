@@ -52,7 +52,7 @@ fn checksums(at: &Surroundings<'_>) -> Result<Check> {
             change.shown(),
             match change.kind {
                 ChangeKind::Added => "was added since the newest restore point",
-                ChangeKind::Removed => "is gone since the newest restore point",
+                ChangeKind::Removed => "is missing since the newest restore point",
                 ChangeKind::Content => "has other content than in the newest restore point",
                 ChangeKind::Mode => "has another mode than in the newest restore point",
                 ChangeKind::Type => "is of another kind than in the newest restore point",
@@ -60,7 +60,7 @@ fn checksums(at: &Surroundings<'_>) -> Result<Check> {
         );
     }
     for root in &diff.missing_roots {
-        checked.find(root.to_string(), "the directory outside the workspace is gone");
+        checked.find(root.to_string(), "the directory outside the workspace is missing");
     }
     Ok(checked.with_remedy("make a new restore point with `backup`, or go back to this one with `rollback`"))
 }

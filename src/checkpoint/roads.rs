@@ -1,4 +1,4 @@
-//! CP002: each road back is gone to its end, in a scratch copy. The newest restore point is restored there, its store
+//! CP002: each road back is missing to its end, in a scratch copy. The newest restore point is restored there, its store
 //! is put beside it, files are changed and removed, and the executable, the bash script and the Python script each
 //! bring them back; then the copy is held against the manifest.
 
@@ -269,7 +269,7 @@ impl Drop for Removed {
     }
 }
 
-/// Removes what processes that are gone have left: a kill leaves a copy.
+/// Removes what processes that are missing have left: a kill leaves a copy.
 fn sweep(fs: &Fs, scratch: &Path, prefix: &str) -> Result<()> {
     for entry in std::fs::read_dir(scratch).into_iter().flatten().flatten() {
         let name = entry.file_name();

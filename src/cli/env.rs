@@ -69,7 +69,7 @@ impl Env {
         // In a deleted directory the shell still knows its name; what is above it may be there.
         let directory = std::env::current_dir().ok();
         if directory.is_none() {
-            // Processes cannot be started from a directory that is gone.
+            // Processes cannot be started from a directory that is missing.
             let _ = std::env::set_current_dir("/");
         }
         let directory = directory.or_else(|| given("PWD").map(PathBuf::from));

@@ -10,7 +10,7 @@ pub(super) const FINDINGS: u8 = 1;
 pub(super) const USAGE: u8 = 2;
 /// Could not be done; nothing was changed.
 pub(super) const NOT_DONE: u8 = 3;
-/// A rollback was cut off.
+/// A rollback was interrupted.
 pub(super) const CUT_OFF: u8 = 4;
 /// Another run holds the store.
 pub(super) const BUSY: u8 = 5;

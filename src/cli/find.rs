@@ -23,7 +23,7 @@ pub(super) fn open(global: &Global, env: &Env, fs: &Fs) -> Result<Store> {
         Some((dir, _)) if e.kind() == ErrorKind::NoStore => Error::new(
             ErrorKind::NoStore,
             format!(
-                "the store at `{}` was swept: its restore points are left, its own files are gone",
+                "the store at `{}` was swept: its restore points are left, its own files are missing",
                 show_path(&dir)
             ),
         )
@@ -65,7 +65,7 @@ fn opened(global: &Global, env: &Env, fs: &Fs) -> Result<Store> {
     if let Some(dir) = env.copied_into() {
         return Store::open(&dir, None, fs);
     }
-    let here = env.directory.as_deref().ok_or_else(|| none("the current directory is gone"))?;
+    let here = env.directory.as_deref().ok_or_else(|| none("the current directory is missing"))?;
     let dir = upwards(here)?;
     refuse_strangers(&dir)?;
     Store::open(&dir, None, fs)

@@ -97,7 +97,7 @@ impl Session<'_> {
         self.global.format == Format::Json
     }
 
-    /// A rollback that was cut off may have left a workspace that cargo cannot read: then that is what to mend.
+    /// A rollback that was interrupted may have left a workspace that cargo cannot read: then that is what to repair.
     pub(super) fn workspace_or_cut_off(&self) -> Result<Workspace> {
         self.workspace().map_err(|e| {
             let cut_off = self.store().and_then(|store| store.refuse_cut_off());
@@ -112,7 +112,7 @@ impl Session<'_> {
         let directory = match copied {
             Some(store) => Store::open(&store, None, &self.fs)?.root().to_path_buf(),
             None => self.env.directory.clone().ok_or_else(|| {
-                Error::new(ErrorKind::Workspace, "the current directory is gone")
+                Error::new(ErrorKind::Workspace, "the current directory is missing")
                     .with_help("change to the workspace, or name it: --manifest-path DIR/Cargo.toml")
             })?,
         };

@@ -150,7 +150,7 @@ pub fn drill(
 /// Records how far a drill came in the restore point's status.
 ///
 /// # Errors
-/// Kind `Io`. A restore point that is gone by now is no error.
+/// Kind `Io`. A restore point that is missing by now is no error.
 pub fn record(lock: &StoreLock<'_>, report: &DrillReport, context: &Context<'_>) -> Result<()> {
     let catalogue = lock.store().catalogue()?;
     let Some(listed) = catalogue.all().iter().find(|l| l.id == report.id) else { return Ok(()) };

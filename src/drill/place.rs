@@ -76,7 +76,7 @@ pub(crate) fn outside_all(scratch: &Path, store: &Store, manifest: &Manifest) ->
 }
 
 impl Place {
-    /// Makes and locks the place, and clears what a drill that was cut off left.
+    /// Makes and locks the place, and clears what a drill that was interrupted left.
     pub(super) fn prepare(
         store: &Store,
         manifest: &Manifest,

@@ -42,7 +42,7 @@ pub(super) fn seed(
     else {
         return Ok(0);
     };
-    // A seed that was cut off would be a target directory that exists: it is filled beside its place.
+    // A seed that was interrupted would be a target directory that exists: it is filled beside its place.
     let building = target.join(".debug.new");
     fs.remove_tree(&building).during("remove", &building)?;
     fs.create_dir_all(&building, 0o700).during("create directory", &building)?;

@@ -3,7 +3,7 @@
 //! - [`Fs`] changes files by absolute path; it is for the store, which belongs to us alone.
 //! - [`Tree`] changes files below an open directory and follows no symbolic link on the way; it is for the
 //!   workspace, which others change at the same time.
-//! - A [`Probe`] sees each mutating call before it is made and may refuse it: so tests record, fail and cut off
+//! - A [`Probe`] sees each mutating call before it is made and may refuse it: so tests record, fail and interrupted
 //!   every operation at every call. Without a probe that costs one comparison.
 //!
 //! **Durability.** Nothing here syncs by itself. An operation writes what it has to write and then calls

@@ -52,7 +52,7 @@ impl Alias {
 
 /// The xtask.
 pub(super) enum Xtask {
-    /// There is none; `main` is there where an `init` was cut off.
+    /// There is none; `main` is there where an `init` was interrupted.
     Missing { main: bool },
     /// One that runs backstop, and is no member yet.
     Unlisted,

@@ -96,7 +96,7 @@ pub(super) fn additions(store: &Store, root: &RootDirectory, manifest: &Manifest
             let why = why.clone();
             (rules, Some(why))
         }
-        // The repository is gone: what it ignored in the meantime, nobody can say.
+        // The repository is missing: what it ignored in the meantime, nobody can say.
         GitAnswer::NoRepository => (rules, scope.git.then(String::new)),
     };
     let mut skip = vec![(store.layout().dir().to_path_buf(), SkipReason::Store)];

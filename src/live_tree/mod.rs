@@ -36,7 +36,7 @@ pub enum Look {
 pub(crate) struct LiveTree {
     /// The roots that exist now, the workspace first.
     pub(crate) roots: Vec<RootDirectory>,
-    /// Roots of the restore point that are gone.
+    /// Roots of the restore point that are missing.
     pub(crate) missing_roots: Vec<RootDirectory>,
     /// What stands at the restore point's paths.
     pub(crate) known: order::Map<RootedPath, FileState>,

@@ -27,7 +27,7 @@ fn fault(path: &Path, info: &ArchiveInfo) -> Option<&'static str> {
 }
 
 impl Hand<'_> {
-    /// Mends the archive; the session is whole. Where the new one has other bytes, `proven` names it.
+    /// Repairs the archive; the session is whole. Where the new one has other bytes, `proven` names it.
     pub(super) fn archive(&mut self, listed: &Listed, proven: &mut Proven) -> Result<()> {
         let path = self.layout().archive(&listed.label, &listed.id);
         self.readable(&path)?;
@@ -70,7 +70,7 @@ impl Hand<'_> {
         Ok(())
     }
 
-    /// Says what is wrong with an archive that cannot be mended: the session is not whole.
+    /// Says what is wrong with an archive that cannot be repaired: the session is not whole.
     pub(super) fn judge_archive(&mut self, listed: &Listed, proven: &Proven) -> Result<()> {
         let path = self.layout().archive(&listed.label, &listed.id);
         self.readable(&path)?;

@@ -55,12 +55,12 @@ pub struct Deed {
     pub what: String,
 }
 
-/// What was mended, and what could not be.
+/// What was repaired, and what could not be.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Mended {
     /// What was done.
-    #[serde(rename = "mended")]
+    #[serde(rename = "repaired")]
     pub deeds: Vec<Deed>,
     /// What stays damaged, and why.
     #[serde(rename = "not_mended")]
@@ -114,11 +114,11 @@ impl RepairReport {
     }
 }
 
-/// Mends the store and the restore point that is meant, or all of them, and validates again. `running` is the program
+/// Repairs the store and the restore point that is meant, or all of them, and validates again. `running` is the program
 /// whose copy stands in for a damaged executable.
 ///
 /// # Errors
-/// `CutOff` where a rollback was cut off, `NoRestorePoint`, `Interrupted`, `Io`. What could not be mended is in the
+/// `CutOff` where a rollback was interrupted, `NoRestorePoint`, `Interrupted`, `Io`. What could not be repaired is in the
 /// report.
 pub fn repair(
     lock: &StoreLock<'_>,
@@ -132,7 +132,7 @@ pub fn repair(
     let log = Log::open(store, "repair", &Id::at(started), context.clock, context.observer);
     let inner = context.with(&*log);
     let result = run(lock, which, running, &inner, started, log.path().clone());
-    log.end(&result, |r| format!("{} mended, {} not", r.deeds(), r.failures()));
+    log.end(&result, |r| format!("{} repaired, {} not", r.deeds(), r.failures()));
     result
 }
 
@@ -162,7 +162,7 @@ fn run(
     for listed in &listed {
         mended.push(mend_point(lock, listed, context)?);
     }
-    // What one could not be mended from may itself have been mended since.
+    // What one could not be repaired from may itself have been repaired since.
     for (listed, mended) in listed.iter().zip(&mut mended).filter(|(_, m)| !m.failures.is_empty()) {
         let again = mend_point(lock, listed, context)?;
         mended.deeds.extend(again.deeds);
@@ -186,7 +186,7 @@ fn run(
     })
 }
 
-/// Mends the store's own directories and files.
+/// Repairs the store's own directories and files.
 pub(crate) fn mend_store(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Mended> {
     let mut hand = Hand::new(lock, context);
     let result = hand.store();
@@ -194,7 +194,7 @@ pub(crate) fn mend_store(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<
     result.and(ended)
 }
 
-/// Mends one restore point. What its damage leaves no way to mend is in the result.
+/// Repairs one restore point. What its damage leaves no way to repair is in the result.
 pub(crate) fn mend_point(lock: &StoreLock<'_>, listed: &Listed, context: &Context<'_>) -> Result<Mended> {
     context.observer.on(&Event::Phase { verb: "Repairing", what: listed.backup_id(), total: 0 });
     let mut hand = Hand::new(lock, context);
@@ -232,7 +232,7 @@ impl<'a> Hand<'a> {
     fn did(&mut self, path: &Path, what: impl Into<String>) {
         let deed = Deed { place: self.shown(path), what: what.into() };
         self.context.observer.on(&Event::File {
-            action: "mended",
+            action: "repaired",
             path: deed.place.clone(),
             detail: deed.what.clone(),
         });

@@ -62,7 +62,7 @@ impl RecoverReport {
 /// `archive` the one that it holds, which is copied into the store where it lies elsewhere.
 ///
 /// # Errors
-/// `CutOff` where a rollback was cut off; `Damaged` where the archive that was named cannot give all back; `Usage`
+/// `CutOff` where a rollback was interrupted; `Damaged` where the archive that was named cannot give all back; `Usage`
 /// where the store has another restore point with that id; `Interrupted`; `Io`.
 pub fn recover(lock: &StoreLock<'_>, archive: Option<&Path>, context: &Context<'_>) -> Result<RecoverReport> {
     let store = lock.store();
@@ -95,7 +95,7 @@ fn run(lock: &StoreLock<'_>, archive: Option<&Path>, context: &Context<'_>) -> R
     for listed in &listed {
         context.interrupt.check()?;
         if is_whole(lock, listed) {
-            // A recovery that was cut off may have been at its last step.
+            // A recovery that was interrupted may have been at its last step.
             let mut hand = Hand::new(lock, context);
             let linked = hand.newest_link(listed);
             hand.end()?;

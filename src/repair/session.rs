@@ -19,7 +19,7 @@ use crate::validate::{InodeCache, Subject};
 type Fetched = order::Map<usize, (PathBuf, String)>;
 
 impl<'a> Hand<'a> {
-    /// Mends the session. Says whether it is whole now.
+    /// Repairs the session. Says whether it is whole now.
     pub(super) fn session(&mut self, listed: &Listed, proven: &Proven) -> Result<bool> {
         let session = self.layout().session(&listed.id);
         match session.symlink_metadata() {

@@ -24,7 +24,7 @@ impl Hand<'_> {
         }
         let store = self.store_handle();
         for other in store.catalogue()?.all().iter().filter(|l| l.session && l.id != listed.id) {
-            // One without a sound manifest says nothing of its files: it is mended by itself.
+            // One without a sound manifest says nothing of its files: it is repaired by itself.
             let Ok(manifest) = store.manifest(other) else { continue };
             let session = store.layout().session(&other.id);
             for entry in manifest.entries.iter().filter(|e| e.is_file()) {
@@ -52,7 +52,7 @@ impl Hand<'_> {
             }
             let link = self.temporary("shared")?;
             if self.fs().hard_link(new, &link).is_err() {
-                // No more links to be had: that session is mended by itself.
+                // No more links to be had: that session is repaired by itself.
                 continue;
             }
             self.open_parents(theirs)?;

@@ -67,7 +67,7 @@ impl Hand<'_> {
     /// The executable, from the running program, and the scripts, from the texts in it. What is as it was recorded
     /// stays, also where another version wrote it.
     pub(super) fn executable(&mut self, running: Option<&Path>, listed: &[Listed]) -> Result<()> {
-        // Who mends without being a program has no copy to give.
+        // Who repairs without being a program has no copy to give.
         let Some(running) = running else { return Ok(()) };
         let layout = self.layout().clone();
         let info = self.lock.store().info()?;

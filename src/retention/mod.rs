@@ -85,7 +85,7 @@ impl PrunePlan {
 /// Decides what a prune does. Changes nothing.
 ///
 /// # Errors
-/// `CutOff` where a rollback was cut off; `Usage` where the rule keeps nothing; `Io`.
+/// `CutOff` where a rollback was interrupted; `Usage` where the rule keeps nothing; `Io`.
 pub fn plan_prune(store: &Store, rule: &Rule, grace: Span, context: &Context<'_>) -> Result<PrunePlan> {
     store.refuse_cut_off()?;
     if rule.is_empty() {

@@ -110,7 +110,7 @@ impl<'a> Part<'a> {
         After::new(self.store, &roots, &purpose, &[], self.context)
     }
 
-    /// What else has to be asked for so that cargo takes the workspace: manifests, and packages that are gone.
+    /// What else has to be asked for so that cargo takes the workspace: manifests, and packages that are missing.
     fn with_more(
         &self,
         manifest: &Manifest,

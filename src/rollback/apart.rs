@@ -26,7 +26,7 @@ pub(super) fn refuse_targets_in_store<'a>(
     let store_dir = canonical(store.layout().dir())?;
     let mut places = Vec::new();
     for root in roots {
-        // A root that is gone has nothing of the store in it.
+        // A root that is missing has nothing of the store in it.
         let Ok(directory) = canonical(&store.root_directory(root)?) else { continue };
         if directory.starts_with(&store_dir) {
             places.push((&root.name, None));

@@ -3,7 +3,7 @@
 //! Steps: the intent is journalled and synced; new files are staged in the store and synced; every target is
 //! looked at once more; the journal is committed; files are moved; everything is synced and read back; the
 //! journal is closed. Before the commit the workspace is untouched. After it, [`Transaction::forward`] and
-//! [`Transaction::backward`] can each be begun again wherever they were cut off: what stands in the stage, at the
+//! [`Transaction::backward`] can each be begun again wherever they were interrupted: what stands in the stage, at the
 //! target and among the displaced says how far each action had come.
 
 use std::io;
@@ -142,7 +142,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Opens directories that forbid writing: those that stood there, and those that this rollback made before it was
-    /// cut off, which may have their final mode already.
+    /// interrupted, which may have their final mode already.
     pub(super) fn open_directories(&self) -> Result<()> {
         let made =
             self.journal.actions.iter().filter(|a| a.after.as_ref().is_some_and(FileState::is_read_only));

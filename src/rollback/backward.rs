@@ -87,7 +87,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Where a file goes that somebody wrote after the rollback was cut off, and that has to make way.
+    /// Where a file goes that somebody wrote after the rollback was interrupted, and that has to make way.
     fn edited_since(&self, action: &Action) -> Result<PathBuf> {
         let base = self.layout().displaced(&self.journal.id).join("edited_since");
         let to = base.join(stored_path(&action.root, &action.path));
@@ -111,7 +111,7 @@ impl Transaction<'_> {
         }
         let tree = self.tree(&action.root)?;
         if self.is_copy_of(tree, action, &from)? {
-            // A copy across file systems was cut off between its end and the removal of what was copied.
+            // A copy across file systems was interrupted between its end and the removal of what was copied.
             return self.fs().remove_file(&from).during("remove", &from);
         }
         match tree.move_in(&from, &action.path) {

@@ -51,8 +51,8 @@ impl Transaction<'_> {
         let stands = tree.stat(&action.path).during("look at", tree.path().join(&action.path))?.is_some();
         match (Self::exists(&to), stands) {
             (true, false) => return Ok(()),
-            (false, false) => return Err(changed_error(vec![format!("{}: is gone", action.shown())])),
-            // A copy across file systems was cut off before the original went.
+            (false, false) => return Err(changed_error(vec![format!("{}: is missing", action.shown())])),
+            // A copy across file systems was interrupted before the original went.
             (true, true) if self.is_copy_of(tree, action, &to)? => {
                 return tree.remove_file(&action.path).map_err(|e| self.failed("remove", action, e));
             }
@@ -73,7 +73,7 @@ impl Transaction<'_> {
             Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
                 return self.copy_out(tree, action, &to, seen.get(index).copied().flatten());
             }
-            Err(e) => return Err(self.failed("move out", action, e)),
+            Err(e) => return Err(self.failed("displace", action, e)),
         }
         // Somebody may have put another file there since the last look. It is safe where it is now; but the plan
         // was made for another.

@@ -40,7 +40,7 @@ pub enum Origin {
     Session,
     /// The archive of the restore point.
     Archive,
-    /// What the rollback that is undone had moved out.
+    /// What the rollback that is undone had displaced.
     Displaced,
 }
 
@@ -68,7 +68,7 @@ pub enum Verb {
     Replace,
     /// Only the mode changes.
     ChangeMode,
-    /// A file or link is moved out.
+    /// A file or link is displaced.
     Displace,
     /// A directory appears.
     CreateDirectory,
@@ -118,7 +118,7 @@ impl Action {
             && self.after.as_ref().is_some_and(|t| !t.is_directory())
     }
 
-    /// Whether something that is no directory is moved out.
+    /// Whether something that is no directory is displaced.
     pub(crate) fn displaces(&self) -> bool {
         matches!(self.verb(), Verb::Replace | Verb::Displace)
             && self.before.as_ref().is_some_and(|t| !t.is_directory())
@@ -291,7 +291,7 @@ fn decode(mut r: FieldReader<'_>) -> Option<Journal> {
     let created = r.text()?.to_owned();
     let roots = list(r, "roots", |r| {
         let root = Root { name: r.text()?.into(), path: r.text()?.into() };
-        // What is moved out of a root goes to a directory of its name.
+        // What is displaced of a root goes to a directory of its name.
         root.name.is_safe().then_some(root)
     })?;
     let root_path = |r: &mut FieldReader<'_>| -> Option<RootedPath> {

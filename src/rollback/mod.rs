@@ -59,7 +59,7 @@ pub(crate) use undo::{restore_points_of, rollbacks};
 /// Plans a rollback to a restore point.
 ///
 /// # Errors
-/// `CutOff` where an earlier rollback was cut off. `Damaged` where a file that it needs verifies in no allowed copy.
+/// `CutOff` where an earlier rollback was interrupted. `Damaged` where a file that it needs verifies in no allowed copy.
 /// `Usage` where `--only` or `-p` name nothing. Nothing was changed.
 pub fn plan(
     store: &Store,
@@ -93,7 +93,7 @@ fn refuse_missing_roots(present: &LiveTree, reached: impl Fn(&RootName) -> bool)
     if gone.is_empty() {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Workspace, "a directory outside the workspace is gone; nothing was changed")
+    Err(Error::new(ErrorKind::Workspace, "a directory outside the workspace is missing; nothing was changed")
         .with_details(gone)
         .with_help("make the directory (it may be empty), then roll back again"))
 }
@@ -143,7 +143,7 @@ impl RollbackOutcome {
 ///
 /// # Errors
 /// `Changed` where something moved since the plan: every such path is named, and the workspace is as it was.
-/// `Interrupted` before the commit: nothing was changed. `CutOff` where it stopped between two states: resume or
+/// `Interrupted` before the commit: nothing was changed. `CutOff` where it stopped partly rolled back: resume or
 /// abort it. Others before the commit: nothing was changed.
 pub fn apply(lock: &StoreLock<'_>, plan: RollbackPlan, context: &Context<'_>) -> Result<RollbackOutcome> {
     let started = context.clock.now();
@@ -242,7 +242,7 @@ fn finish(transaction: &Transaction<'_>, moved: Result<(), Stopped>, take_back: 
             .verify()
             .and_then(|verified| transaction.close().map(|()| verified))
             .map_err(|e| cut_off(transaction, "the rollback is done but for its end", e, None)),
-        Err(Stopped::Interrupted) => Err(stopped(transaction, "the rollback was stopped between two states")),
+        Err(Stopped::Interrupted) => Err(stopped(transaction, "the rollback was stopped halfway")),
         Err(Stopped::Failed(e)) if take_back => {
             match transaction.backward().and_then(|()| transaction.forget()) {
                 Ok(()) => Err(taken_back(e)),
@@ -261,7 +261,7 @@ fn finish(transaction: &Transaction<'_>, moved: Result<(), Stopped>, take_back: 
 fn taken_back(e: Error) -> Error {
     let helped = e.help().is_some();
     let e = e.and("everything was put back, and the workspace is as it was");
-    if helped { e } else { e.with_help("mend the cause, then roll back again") }
+    if helped { e } else { e.with_help("fix the cause, then roll back again") }
 }
 
 fn cut_off(transaction: &Transaction<'_>, text: &str, e: Error, second: Option<&Error>) -> Error {
@@ -331,7 +331,7 @@ fn write_report(store: &Store, outcome: &RollbackOutcome) -> Result<()> {
     write_private(store.fs(), &path, format!("{report:#}\n").as_bytes())
 }
 
-/// Finishes a rollback that was cut off. `None` where there is none.
+/// Finishes a rollback that was interrupted. `None` where there is none.
 ///
 /// # Errors
 /// `CutOff` where it still cannot be finished; `Damaged` where the journal is; before the commit, as [`apply`].
@@ -369,7 +369,7 @@ pub struct AbortOutcome {
     pub log: PathBuf,
 }
 
-/// Takes back a rollback that was cut off. `None` where there is none.
+/// Takes back a rollback that was interrupted. `None` where there is none.
 ///
 /// # Errors
 /// `CutOff` where it cannot be taken back; `Damaged` where the journal is.
@@ -418,7 +418,7 @@ fn undoes_interrupted(store: &Store, journal: &Journal) -> bool {
     layout.displaced_list(of).exists() && !layout.closed_journal(of).exists()
 }
 
-/// The journal of a rollback that was cut off. Where there is none, a guard's mark that was left is cleared.
+/// The journal of a rollback that was interrupted. Where there is none, a guard's mark that was left is cleared.
 fn open_journal(lock: &StoreLock<'_>, context: &Context<'_>) -> Result<Option<(Journal, bool)>> {
     if !lock.store().is_cut_off() {
         lock.mend(context.observer)?;

@@ -23,7 +23,7 @@ pub struct Counts {
     pub replaced: u64,
     /// Files and directories whose mode changes.
     pub mode_changed: u64,
-    /// Files and links that are moved out.
+    /// Files and links that are displaced.
     pub displaced: u64,
     /// Directories that appear.
     pub directories_created: u64,
@@ -194,7 +194,7 @@ fn in_the_way(actions: &order::Map<RootedPath, Action>) -> Vec<RootedPath> {
         .collect()
 }
 
-/// Adds what is moved out: what was added.
+/// Adds what is displaced: what was added.
 fn plan_removals(
     present: &LiveTree,
     selection: &PathFilter,

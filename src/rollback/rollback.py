@@ -204,7 +204,7 @@ def walk(point, opened):  # By path, whether it is a directory (`None`: not look
     return found
 def find_added(point, opened):  # The additions that are to go, and what stays and is named.
     found, foreign, keep, going, stays = walk(point, opened), point.foreign - {""}, set(), {}, {}
-    kept = displaced(open_id(), "")  # What an interrupted run moved out tells of packages too.
+    kept = displaced(open_id(), "")  # What an interrupted run displaced tells too.
     moved = [relpath(join(up, "Cargo.toml"), kept) for up, _, files in os.walk(kept) if "Cargo.toml" in files]
     packages = {path[:-11] for path in [*found, *moved] if path.endswith("/Cargo.toml")}
     known = point.directories | point.ignored
@@ -256,14 +256,14 @@ def plan_undo(base):  # Back to what stood at each path before a run. What it di
             lost += [show(path)] if saved == NOTHING or before.content else []
             stays[path] = "what was there could not be read; it stays in the store"
         elif now != before: plan[path] = (now, before)
-    if lost: raise Stop(3, f"files that run {show(base.id)} moved are gone or altered", lost)
+    if lost: raise Stop(3, f"files that run {show(base.id)} moved are missing or altered", lost)
     return plan, stays, {path: "displaced" for path, (now, old) in plan.items() if old.is_leaf and not now.same(old)}
 def merge(opened, plan, stays, sources):  # All actions, first those on record of an interrupted run, in their order.
     recorded, firsts = opened.actions if opened else [], {}
     for a in recorded:
         now = plan[a.path][0] if a.path in plan else look(a.path)
         firsts[a.path] = first_before(a, now, lexists(displaced(opened.id, a.path)))
-        if a.path not in plan:  # Done, or an addition that was to go with others that are gone.
+        if a.path not in plan:  # Done, or an addition that was to go with others that are missing.
             plan[a.path] = (now, a.after if now.is_dir or now == a.before and a.after == NOTHING else now)
     for up in {dirname(path) for path in plan} - set(plan) - {""}:
         if look(up).is_closed: plan[up] = (look(up), look(up))  # It is opened for a while: that is written down too.
@@ -435,7 +435,7 @@ def print_plan(plan, stays, title):
     say(f"   Workspace  {show(ROOT)}\n     Back to  {show(title)}")
     for path, (now, after) in sorted(plan.items()):
         verb = "create" if now == NOTHING else "change mode" if now.same(after) else "replace"
-        if after == NOTHING: verb = "remove dir" if now.is_dir else "move out"
+        if after == NOTHING: verb = "remove dir" if now.is_dir else "displace"
         if now != after: say(f"{verb:>12}  {show(path)}")
     for path in sorted(stays): say(f" leave alone  {show(path)}  ({stays[path]})")
 def parse():
@@ -488,7 +488,7 @@ def go(args):
     if not args.force and input("Do this? [y/N] ").lower() not in ("y", "yes"): raise Stop(3, "not confirmed")
     wrong = carry_out(run, not again, bool(opened) or foreign)
     say(f"{'Undone' if args.undo else 'Rolled back'}: {len(run.actions)} changes, {len(wrong)} of them not right")
-    say(f"Moved out to: {show(displaced(run.id, ''))}\nUndo this: {show(STORE)}/scripts/rollback.py --undo")
+    say(f"Displaced to: {show(displaced(run.id, ''))}\nUndo this: {show(STORE)}/scripts/rollback.py --undo")
     if wrong: raise Stop(1, "these are not as they should be", wrong)
     return end
 try: sys.exit(main())

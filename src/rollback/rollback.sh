@@ -114,7 +114,7 @@ mount_of() { R=$1 && until [[ -z $R || ${MOUNTS["$R"]-} ]]; do R=${R%/*}; done; 
 enter() { # ROOT: goes into the workspace; INSIDE is where the store lies in it, as ./PATH
   printf -v R %b "$1"
   if [[ $R != /* ]]; then R=$STORE/$R; fi
-  cd -P -- "$R" 2>/dev/null || { show "$R" && stop 3 "the workspace \`$R\` is gone; nothing was changed" 'scripts/backstop takes --manifest-path'; }
+  cd -P -- "$R" 2>/dev/null || { show "$R" && stop 3 "the workspace \`$R\` is missing; nothing was changed" 'scripts/backstop takes --manifest-path'; }
   WS=$(pwd -P && echo .) WS=${WS%$'\n.'} INSIDE='' DEVICE=$(stat -c %d -- "$STORE") NO[.]=$(stat -c %u:%g .)
   [[ $WS != / && $WS/ != "$STORE"/* ]] || stop 3 'the workspace is `/`, or lies in the store; nothing was changed'
   if [[ $STORE == "$WS"/* ]]; then INSIDE=./${STORE#"$WS/"}; fi
@@ -276,7 +276,7 @@ find_additions() {
     if [[ ${ENTRY["$dir"]-} ]] || under DIRS "$dir"; then leave "$dir" "it is another repository's working tree"; fi
   done
   mapfile -d '' -t F < <(cd -- "$ROLLBACK/displaced_$OPEN/files" 2>/dev/null && find . -mindepth 2 -name Cargo.toml -print0)
-  for path in "${F[@]%/*}"; do [[ ${PLAIN["$path"]-}${ENTRY["$path"]-} ]] || born["$path"]=1; done # Moved out by now.
+  for path in "${F[@]%/*}"; do [[ ${PLAIN["$path"]-}${ENTRY["$path"]-} ]] || born["$path"]=1; done # Displaced by now.
   for path in "${seen[@]}"; do
     dir=${path%/*} && [[ -z ${ENTRY["${path%/}"]-}${known["$path"]-} && ! ($INSIDE && $path/ == "$INSIDE"/*) ]] && there "$path" &&
       ! built "$path" && ! under OTHERS_OWN "${path%/}" && known["$path"]=1 && new+=("$path") || continue
@@ -428,7 +428,7 @@ for path in "${WISHES[@]}"; do
   "${wanted[0]}${wanted[3]}:${first[0]}${first[3]}") verb='change mode' origin='' ;;
   none:*) verb=create ;;
   directory:none) verb='remove dir' ;;
-  *:none) verb='move out' ;;
+  *:none) verb='displace' ;;
   *) verb=replace ;;
   esac
   if [[ $verb != 'change mode' ]]; then OTHER=1; fi # A macro tells nobody what it reads: cargo is to ask all of them.
@@ -595,6 +595,6 @@ put "$STORE/state" printf 'idle\n'
 rm -rf -- "$ROLLBACK"/stage_* "$ROLLBACK"/.displaced_*.new && [[ ! -d $KEPT ]] || find "$KEPT" -depth -type d -exec chmod 500 {} +
 R='Rolled back' && if [[ $UNDO ]]; then R=Undone; fi
 printf '%s: %s changes, read back and right: %s\n' "$R" "${#ACTS[@]}" "$((${#ACTS[@]} - ${#WRONG[@]}))"
-show "$KEPT" && printf 'Moved out to: %s\n' "$R" && show "$STORE/scripts/rollback.sh" && printf 'Undo this: %s --undo\n' "$R"
+show "$KEPT" && printf 'Displaced to: %s\n' "$R" && show "$STORE/scripts/rollback.sh" && printf 'Undo this: %s --undo\n' "$R"
 if ((${#WRONG[@]})); then CODE=1 && printf 'error: not as it should be: %s\n' "${WRONG[@]}" >&2; fi
 exit "$CODE"

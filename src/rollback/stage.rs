@@ -157,7 +157,7 @@ impl SourceReader {
         mut take: impl FnMut(usize, &'a Action, &mut dyn Read) -> Result<()>,
     ) -> Result<()> {
         let lost =
-            || Error::new(ErrorKind::Damaged, "the archive that the rollback reads is gone or damaged");
+            || Error::new(ErrorKind::Damaged, "the archive that the rollback reads is missing or damaged");
         let (manifest, path) = self.manifest.as_ref().ok_or_else(lost)?;
         let reader = Reader::open(path, manifest).during("open", path)?.ok_or_else(lost)?;
         let mut by_entry = order::Map::new();

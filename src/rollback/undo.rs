@@ -17,7 +17,7 @@ use crate::store::Store;
 /// Plans the undoing of the newest rollback that ended.
 ///
 /// # Errors
-/// `NoRestorePoint` where no rollback was ever made here; `Damaged` where what it displaced is gone.
+/// `NoRestorePoint` where no rollback was ever made here; `Damaged` where what it displaced is missing.
 pub fn plan_undo(store: &Store, context: &Context<'_>) -> Result<RollbackPlan> {
     store.refuse_cut_off()?;
     let of = newest(store)?.ok_or_else(|| {
@@ -96,7 +96,7 @@ pub(crate) fn restore_points_of(store: &Store, rollback: &Id) -> Vec<Id> {
     journal.pre_rollback.into_iter().chain(to).collect()
 }
 
-/// The present by the scope of the restore point that was rolled back to. `None` where that is gone: then what is
+/// The present by the scope of the restore point that was rolled back to. `None` where that is missing: then what is
 /// replaced is kept displaced only.
 fn present_set(
     store: &Store,
@@ -119,7 +119,7 @@ fn scope_of(store: &Store, journal: &Journal) -> Result<Option<Manifest>> {
     Ok(listed.and_then(|l| store.manifest(l).ok()))
 }
 
-/// What a rollback moved out from there, as it is kept.
+/// What a rollback displaced from there, as it is kept.
 pub(super) fn displaced(store: &Store, id: &Id, done: &Action) -> Result<Option<FileState>> {
     let dir = store.layout().displaced(id);
     let Ok(tree) = Tree::open(&dir, store.fs()) else { return Ok(None) };
@@ -130,11 +130,11 @@ pub(super) fn displaced(store: &Store, id: &Id, done: &Action) -> Result<Option<
 /// Why what is kept of one action's `before` cannot be brought back, where that is so.
 pub(super) fn lost(done: &Action, kept: Option<&FileState>) -> Option<&'static str> {
     match (kept, &done.before) {
-        (None, Some(_)) if done.displaces() => Some("is gone"),
+        (None, Some(_)) if done.displaces() => Some("is missing"),
         (
             Some(FileState::File { sha256: found, .. }),
             Some(FileState::File { sha256: then @ Some(_), .. }),
-        ) => (found != then).then_some("was changed after it was moved out"),
+        ) => (found != then).then_some("was changed after it was displaced"),
         _ => None,
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn judge(after: &After<'_>) -> Verdict {
             [place],
             "is missing: cargo finds no workspace here; restore it with `--only Cargo.toml`".into(),
         ),
-        Some(None) => judge.trouble([place], "is no TOML that cargo can read; mend it".into()),
+        Some(None) => judge.trouble([place], "is no TOML that cargo can read; fix it".into()),
         Some(Some(document)) => {
             judge.root = document;
             judge.workspace(&root);
@@ -165,7 +165,7 @@ impl Judge<'_, '_> {
             );
         };
         let Some(manifest) = Document::read(&text) else {
-            return self.trouble([place], format!("{by} and is no TOML that cargo can read; mend it"));
+            return self.trouble([place], format!("{by} and is no TOML that cargo can read; fix it"));
         };
         let is_root = directory == self.after.workspace;
         let problem = if manifest.has(&["workspace"]) && !is_root {

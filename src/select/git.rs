@@ -74,7 +74,7 @@ impl Rules {
             // With `-t` every path comes after a letter: `?` where it is untracked.
             let judged =
                 run(&["ls-files", "-t", "-c", "-o", "-i", "--exclude-standard", "--directory", "-z"]);
-            (tracked.join().unwrap_or_else(|_| Err("the question was cut off".into())), judged)
+            (tracked.join().unwrap_or_else(|_| Err("the question was interrupted".into())), judged)
         });
         let tracked = match tracked {
             Ok(bytes) => sorted(bytes.split(|b| *b == 0).filter(|p| !p.is_empty()).map(Box::from).collect()),
@@ -166,7 +166,7 @@ fn has(paths: &[Box<[u8]>], path: &[u8]) -> bool {
     paths.binary_search_by(|p| (**p).cmp(path)).is_ok()
 }
 
-/// What git says of a failure, on one line: the command that mends it stands below the first (`safe.directory`).
+/// What git says of a failure, on one line: the command that repairs it stands below the first (`safe.directory`).
 fn message(stderr: &str) -> String {
     let mut out = String::new();
     for line in stderr.lines().map(str::trim).filter(|line| !line.is_empty()) {

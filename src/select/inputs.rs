@@ -58,7 +58,7 @@ pub(crate) struct Evidence {
 /// What was read, and one piece of evidence for each. Absolute, without `.` and `..`; other links are not resolved.
 pub(crate) type Inputs = order::Map<PathBuf, Evidence>;
 
-/// Reads what the builds in the workspace's target directories left, and drops what is gone. Nothing readable is no
+/// Reads what the builds in the workspace's target directories left, and drops what is missing. Nothing readable is no
 /// error.
 pub(crate) fn inputs(workspace: &Workspace) -> Inputs {
     let mut out = said(workspace);
@@ -71,7 +71,7 @@ pub(crate) fn said(workspace: &Workspace) -> Inputs {
     let crates: order::Set<String> =
         order::gather(workspace.packages.iter().flat_map(|p| &p.targets).map(|name| name.replace('-', "_")));
     let mut packages: HashMap<&str, Vec<&Path>> = HashMap::new();
-    // What a build script asked for that is gone from its package, nobody asks for.
+    // What a build script asked for that is missing from its package, nobody asks for.
     for package in workspace.packages.iter().filter(|p| p.has_build_script()) {
         packages.entry(&package.name).or_default().push(&package.directory);
     }

@@ -102,7 +102,7 @@ impl Catalogue {
         }
         // What was pruned is not listed, also while it is on its way to the trash.
         found.retain(|id, _| !layout.is_trashed(id));
-        // The one being made, or cut off, is not listed before its manifest's second copy is written.
+        // The one being made, or interrupted, is not listed before its manifest's second copy is written.
         found.retain(|id, listed| listed.metadata || Some(id) != pending.as_ref());
         let with_origin = |listed: Listed| Listed { origin: store.origin(&listed), ..listed };
         Ok(Catalogue(found.into_values().map(with_origin).collect()))

@@ -40,7 +40,7 @@ pub(crate) fn parse_checksum_list(
 ) -> Result<order::Map<RelPath, Digest>, (usize, &'static str)> {
     let mut out = order::Map::new();
     let Some(body) = bytes.strip_suffix(b"\n") else {
-        return Err((bytes.split(|b| *b == b'\n').count(), "the list is cut off"));
+        return Err((bytes.split(|b| *b == b'\n').count(), "the list is truncated"));
     };
     for (i, line) in body.split(|b| *b == b'\n').enumerate() {
         let fault = |text| (i + 1, text);

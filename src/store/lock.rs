@@ -193,7 +193,7 @@ impl<'a> StoreLock<'a> {
         self.update_info(|info| info.pending = None)
     }
 
-    /// Completes or sweeps what a run that was cut off left behind. To be called first by every command that
+    /// Completes or sweeps what a run that was interrupted left behind. To be called first by every command that
     /// makes restore points.
     pub(crate) fn mend(&self, observer: &dyn Observer) -> Result<()> {
         let (fs, layout) = (&self.store.fs, &self.store.layout);
@@ -215,12 +215,12 @@ impl<'a> StoreLock<'a> {
                 self.update_guard()?;
             }
             observer.on(&Event::Note {
-                text: format!("completed restore point {id}, which was cut off at its end"),
+                text: format!("completed restore point {id}, which was interrupted at its end"),
             });
         } else {
             self.sweep(&id)?;
             observer.on(&Event::Note {
-                text: format!("swept what was left of restore point {id}, which was cut off"),
+                text: format!("swept what was left of restore point {id}, which was interrupted"),
             });
         }
         self.clear_pending()
@@ -235,7 +235,7 @@ impl<'a> StoreLock<'a> {
         fs.sync(&layout.metadata_dir()).during("sync", layout.metadata_dir())
     }
 
-    /// Removes what a repair or a recovery that was cut off had not put in its place yet.
+    /// Removes what a repair or a recovery that was interrupted had not put in its place yet.
     fn sweep_repairs(&self) -> Result<()> {
         let (fs, layout) = (&self.store.fs, &self.store.layout);
         let repairing = layout.repairing();
@@ -273,7 +273,7 @@ impl<'a> StoreLock<'a> {
         Ok(())
     }
 
-    /// Takes back a restore point that failed on its way. It is unlisted first; where this is itself cut off, the
+    /// Takes back a restore point that failed on its way. It is unlisted first; where this is itself interrupted, the
     /// next writer completes what is whole and sweeps what is not.
     pub(crate) fn give_up(&self, label: &Label, id: &Id) -> Result<()> {
         let (fs, layout) = (&self.store.fs, &self.store.layout);

@@ -236,11 +236,14 @@ impl Store {
             return Ok(());
         }
         let executable = self.layout.executable();
-        Err(Error::new(ErrorKind::CutOff, "a rollback was cut off, and the workspace is between two states")
-            .with_help(format!(
-                "finish it, or take it back:\n        {exe} rollback --resume\n        {exe} rollback --abort",
-                exe = show_path(&executable)
-            )))
+        Err(Error::new(
+            ErrorKind::CutOff,
+            "a rollback was interrupted, and the workspace is partly rolled back",
+        )
+        .with_help(format!(
+            "finish it, or take it back:\n        {exe} rollback --resume\n        {exe} rollback --abort",
+            exe = show_path(&executable)
+        )))
     }
 
     /// Whether a rollback was begun and has not ended.
@@ -250,7 +253,7 @@ impl Store {
 }
 
 /// A store outside serves one workspace: two clones that share one would roll each other back. One whose workspace
-/// is gone was moved along with it, or away from it.
+/// is missing was moved along with it, or away from it.
 fn refuse_anothers(layout: &Layout, root: &Path) -> Result<()> {
     match info::recorded_root(layout) {
         Some(recorded) if recorded != root => Err(Error::new(

@@ -18,7 +18,7 @@ pub struct Summary {
     pub listed: Listed,
     /// The head of its manifest; `None` where no copy can be read.
     pub head: Option<Head>,
-    /// What is known of it besides.
+    /// What is known about it besides.
     pub status: PointStatus,
     /// Bytes that deleting it would free: its archive, and the files that no other restore point shares.
     pub freed: u64,
@@ -41,7 +41,7 @@ pub struct Head {
     pub root_hash: Digest,
     /// The sums.
     pub totals: Totals,
-    /// Read over, so that a file that is cut off is not taken for a manifest.
+    /// Read over, so that a file that is interrupted is not taken for a manifest.
     #[serde(rename = "entries")]
     _entries: IgnoredEntries,
 }

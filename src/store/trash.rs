@@ -2,7 +2,7 @@
 //!
 //! `trash/TS/` is made first, and with it the restore point `TS` is not listed any more; then everything that belongs
 //! to it is renamed there. A cut in between leaves a part outside: the next writer moves that too. What is deleted or
-//! brought back is renamed to a hidden name first, and what was cut off on the way is swept.
+//! brought back is renamed to a hidden name first, and what was interrupted on the way is swept.
 //!
 //! ```text
 //! trash/TS/pruned                        when, and the backup id
@@ -204,7 +204,7 @@ impl StoreLock<'_> {
         fs.remove_tree(&hidden).during("remove", &hidden)
     }
 
-    /// Finishes what was cut off: what belongs to something in the trash is moved there, and what was being deleted
+    /// Finishes what was interrupted: what belongs to something in the trash is moved there, and what was being deleted
     /// is deleted.
     pub(super) fn mend_trash(&self, observer: &dyn Observer) -> Result<()> {
         let (fs, layout) = (self.store().fs(), self.store().layout());
@@ -229,7 +229,7 @@ impl StoreLock<'_> {
                     self.relink(label)?;
                 }
                 observer.on(&Event::Note {
-                    text: format!("finished moving {} to the trash, which was cut off", trashed.name()),
+                    text: format!("finished moving {} to the trash, which was interrupted", trashed.name()),
                 });
             }
         }

@@ -53,7 +53,7 @@ pub(crate) const VALIDATIONS: [Validation; 6] = [
     Validation {
         id: FILE_INTEGRITY,
         unit: "files",
-        remedy: "where the archive passes, `validate --repair` mends the files from there, and a rollback takes them",
+        remedy: "where the archive passes, `validate --repair` repairs the files from there, and a rollback takes them",
         ask: |subject, check| subject.files(check),
     },
     // The checksum list parses, is complete, and agrees with the manifest and the files.
@@ -129,7 +129,7 @@ pub fn validate(
 /// Records what a validation said in the restore point's status.
 ///
 /// # Errors
-/// Kind `Io`. A restore point that is gone by now is no error.
+/// Kind `Io`. A restore point that is missing by now is no error.
 pub fn record(lock: &StoreLock<'_>, report: &ValidationReport, context: &Context<'_>) -> Result<()> {
     let catalogue = lock.store().catalogue()?;
     let Some(listed) = catalogue.all().iter().find(|l| l.id == report.id) else { return Ok(()) };

@@ -18,7 +18,9 @@ impl Subject<'_> {
         self.script_list(check);
         let cut_off = self.store.is_cut_off();
         if cut_off {
-            check.notes.push("no dry run while a rollback is cut off: it refuses to plan another".into());
+            check
+                .notes
+                .push("no dry run while an interrupted rollback is open: it refuses to plan another".into());
         }
         // The bash script takes longer than the others together: they run beside it.
         let parts = crate::parallel::map(1 + SCRIPTS.len(), |road| {

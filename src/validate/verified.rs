@@ -120,7 +120,7 @@ pub(crate) fn verify_sources(
             ),
         );
         let help = if from == From::Auto {
-            "`validate --repair` may mend it; or roll back to another (`list`), or take what is whole: --only PATH"
+            "`validate --repair` may repair it; or roll back to another (`list`), or take what is whole: --only PATH"
         } else {
             "leave out --from: each file is then taken from whichever copy is whole"
         };

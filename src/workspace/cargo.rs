@@ -46,7 +46,7 @@ pub(crate) fn metadata(
     let shown: PathBuf = shown.components().collect();
     let failed = || {
         Error::new(ErrorKind::Workspace, format!("cargo metadata fails in `{}`", show_path(&shown)))
-            .with_help("mend what cargo names; a rollback needs no cargo and works all the same")
+            .with_help("fix what cargo names; a rollback needs no cargo and works all the same")
     };
     let answer = process::tool(&options.cargo, dir, &args)
         .map_err(|e| e.with_help("is cargo installed? The variable CARGO names another one"))?;

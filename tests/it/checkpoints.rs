@@ -112,9 +112,12 @@ fn cp003_holds_the_workspace_against_the_newest_restore_point() {
     write(world.at("crates/alpha/src/new.rs"), "");
     chmod(world.at("crates/alpha/name.txt"), 0o600);
     remove(world.at("crates/alpha/README.md"));
-    for text in
-        ["lib.rs: has other content", "new.rs: was added", "name.txt: has another mode", "README.md: is gone"]
-    {
+    for text in [
+        "lib.rs: has other content",
+        "new.rs: was added",
+        "name.txt: has another mode",
+        "README.md: is missing",
+    ] {
         fails(&world, "CP003", text);
     }
     // What lies outside the scope is none of its business.

@@ -1,4 +1,4 @@
-//! Every operation cut off, or failed once, at each of its mutating calls: backup, rollback, undo, resume, abort.
+//! Every operation interrupted, or failed once, at each of its mutating calls: backup, rollback, undo, resume, abort.
 //!
 //! After a cut, `resume` gives the new tree exactly and `abort` the old one; whatever is listed is whole.
 
@@ -103,7 +103,7 @@ impl Arena {
 
     #[track_caller]
     fn assert_idle(&self, when: &str) {
-        assert!(!self.is_cut_off(), "{when}: still cut off");
+        assert!(!self.is_cut_off(), "{when}: still interrupted");
         assert_eq!(fs::read(self.world.dir.join("state")).unwrap(), b"idle\n", "{when}");
     }
 
@@ -279,7 +279,7 @@ impl<'a> Sweep<'a> {
         arena.assert_idle(when);
     }
 
-    /// Not cut off: one of the two, and the next command that may write finds nothing to do.
+    /// Not interrupted: one of the two, and the next command that may write finds nothing to do.
     #[track_caller]
     fn assert_old_or_new(&self, when: &str) {
         let world = &self.arena.world;
@@ -304,7 +304,7 @@ impl<'a> Sweep<'a> {
         true
     }
 
-    /// Cuts it at every call, and gives the calls after which it is between two states.
+    /// Cuts it at every call, and gives the calls after which it is partly rolled back.
     fn cut_everywhere(&self) -> (Tally, Vec<u64>) {
         let (mut tally, mut between) = (Tally::default(), Vec::new());
         for calls in (0..).step_by(self.arena.stride as usize) {

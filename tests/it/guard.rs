@@ -138,7 +138,7 @@ fn cut_off(world: &World) {
     let edited = world.picture();
     world.clock.set(SystemTime::now());
     cut(world, world.plan(&RollbackOptions::default()));
-    assert!(world.picture() != edited, "the cut was not between two states");
+    assert!(world.picture() != edited, "the cut was not partly rolled back");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn the_journal_alone_says_that_a_rollback_was_cut_off_and_off_does_not_ask() {
     check(&world).ends(0);
     write(world.dir.join("rollback/journal"), "");
     write(&state, "rollback 20300101_000000\n");
-    assert!(refused(check(&world).run()).contains("between two states"));
+    assert!(refused(check(&world).run()).contains("partly rolled back"));
     check(&world).env("BACKSTOP_GUARD", "off").ends(0);
     refused(check(&world).env("BACKSTOP_GUARD", "warn").run());
     remove(world.dir.join("rollback/journal"));
@@ -180,7 +180,7 @@ fn the_journal_alone_says_that_a_rollback_was_cut_off_and_off_does_not_ask() {
     check(&world).ends(0);
 }
 
-/// Leaves the marks of a rollback that was cut off.
+/// Leaves the marks of a rollback that was interrupted.
 fn mark_cut(store: &Path) {
     write(store.join("rollback/journal"), "");
     write(store.join("state"), "rollback 20300101_000000\n");
@@ -417,7 +417,7 @@ fn a_restore_point_that_does_not_hold_the_package_as_it_is_is_named_with_what_di
     assert!(refused(check(&world).run()).contains("its session directory is missing; make a new one"));
     fs::rename(world.dir.join("archives"), &archives).unwrap();
     build_script(&world.at("app"), ".restore_point()");
-    assert!(refused(check(&world).run()).contains(" is gone from `"));
+    assert!(refused(check(&world).run()).contains(" is missing from `"));
     build_script(&world.at("app"), ".covers_package()");
     fs::rename(&archives, world.dir.join("archives")).unwrap();
     fs::rename(&aside, &session).unwrap();
@@ -436,7 +436,7 @@ fn a_restore_point_that_does_not_hold_the_package_as_it_is_is_named_with_what_di
         "{text}"
     );
     remove(&words);
-    assert!(refused(check(&world).run()).contains("data/words.txt is gone"));
+    assert!(refused(check(&world).run()).contains("data/words.txt is missing"));
     backup(&world);
     check(&world).ends(0);
     guarded(&world.at("plain"), "plain", "");
@@ -528,7 +528,7 @@ fn a_path_dependency_beside_the_workspace_is_guarded_by_the_workspace_that_build
     check(&world).ends(0);
     cut_off(&world);
     let run = check(&world).arg("--keep-going").run().ended(101);
-    assert!(run.err.contains("error: beside@0.1.0: a rollback was cut off"), "{}", run.err);
+    assert!(run.err.contains("error: beside@0.1.0: a rollback was interrupted"), "{}", run.err);
 }
 
 #[test]
@@ -569,7 +569,7 @@ fn it_refuses_to_work_in_an_xtask_and_what_that_depends_on_and_never_stands_in_t
         backup(&world);
         mark_cut(&world.dir);
         let run = check(&world).run().ended(101);
-        assert_eq!(lines(&run, "error: app@0.1.0: a rollback was cut off").len(), 1, "{}", run.err);
+        assert_eq!(lines(&run, "error: app@0.1.0: a rollback was interrupted").len(), 1, "{}", run.err);
         assert_eq!(lines(&run, &format!("error: {xtask}@0.1.0")).len(), 0, "{}", run.err);
         // Wherever it is known for certain that the way back is being built.
         write(
@@ -607,8 +607,8 @@ fn without_knowledge_of_the_xtask_a_store_of_an_older_version_is_warned_of_once_
         touch();
         let run = check(&world).ends(0);
         let found = lines(&run, "warning: app@0.1.0: ");
-        assert!(found.len() == 1 && found[0].contains("between two states"), "{}", run.err);
-        assert!(refused(check(&world).env("BACKSTOP_GUARD", "deny").run()).contains("between two states"));
+        assert!(found.len() == 1 && found[0].contains("partly rolled back"), "{}", run.err);
+        assert!(refused(check(&world).env("BACKSTOP_GUARD", "deny").run()).contains("partly rolled back"));
         remove(world.dir.join("rollback/journal"));
         write(world.dir.join("state"), "idle\n");
     }
@@ -680,7 +680,7 @@ fn a_script_between_two_journals_has_a_rollback_under_way() {
     check(&world).ends(0);
     write(world.dir.join("rollback/displaced_20300101_000000.list"), "");
     write(world.dir.join("state"), "rollback 20300101_000000\n");
-    assert!(refused(check(&world).run()).contains("between two states"));
+    assert!(refused(check(&world).run()).contains("partly rolled back"));
     write(world.dir.join("rollback/rollback_20300101_000000.journal"), "");
     check(&world).ends(0);
 }
@@ -854,7 +854,7 @@ fn a_path_dependency_that_is_a_root_of_its_own_is_guarded_by_who_builds_it_too()
     backup(&world);
     mark_cut(&world.dir);
     let run = check(&world).run().ended(101);
-    assert_eq!(lines(&run, "error: beside@0.1.0: a rollback was cut off").len(), 1, "{}", run.err);
+    assert_eq!(lines(&run, "error: beside@0.1.0: a rollback was interrupted").len(), 1, "{}", run.err);
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn whoever_may_have_read_a_changed_file_is_built_anew() {
     write(world.at("crates/alpha/src/util.rs"), text);
     assert_eq!(touched(&world), all, "an empty directory came");
     remove(world.at("crates/alpha/migrations"));
-    // What was added and goes, and what is gone.
+    // What was added and goes, and what is missing.
     write(world.at("crates/alpha/added.json"), "new\n");
     assert_eq!(touched(&world).len(), 2);
     remove(world.at("crates/alpha/added.json"));

@@ -207,7 +207,7 @@ fn members_beside_the_root_go_back_like_any_other() {
     fs::remove_dir_all(world.at("../a")).unwrap();
     let options = RollbackOptions::default();
     let error = world.plan_with(&world.latest(), &options, &backstop::fsx::Fs::real()).unwrap_err();
-    assert!(error.to_string().contains("is gone"), "{error}");
+    assert!(error.to_string().contains("is missing"), "{error}");
     // What the help says works.
     mkdir(world.at("../a"));
     world.rollback(&options);

@@ -28,7 +28,7 @@ fn a_workspace_in_order_is_safe_to_change_and_the_figures_are_true() {
     let sums = run.out.split("Restore point: ").nth(1).unwrap().replace('\n', " ");
     for part in [
         format!("{files}/{files} files backed up · 5/5 checkpoints · 6/6 validations · "),
-        "/3 rollback roads · drill: compiles".to_owned(),
+        "/3 rollback tools · drill: compiles".to_owned(),
         "Safe to proceed".to_owned(),
     ] {
         assert!(sums.contains(&part), "no {part:?} in {sums}");
@@ -89,7 +89,7 @@ fn status_says_where_things_stand_and_what_to_do_next() {
     backstop(&world.root).arg("validate").ends(1);
     backstop(&world.root).arg("status").ends(0).prints("validation failed");
     let (cut, _, _) = crate::cli::cut_off();
-    backstop(&cut.root).arg("status").ends(0).prints("was cut off").prints("rollback --abort");
+    backstop(&cut.root).arg("status").ends(0).prints("was interrupted").prints("rollback --abort");
     backstop(&cut.root).args(["status", "--check"]).ends(4);
     backstop(&cut.root).arg("preflight").ends(4);
     backstop(&cut.root).args(["checkpoint", "--only", "CP001"]).ends(4).complains("rollback --resume");

@@ -230,7 +230,7 @@ fn repaired_after(damages: &[(usize, usize, usize)]) {
         assert_eq!(report.failures(), 0, "{}", told(&report));
         assert!(before.keys().all(|path| right(&after, path)), "{}", told(&report));
     }
-    // What it could not mend it says, and again.
+    // What it could not repair it says, and again.
     let again = mend(&world);
     assert_eq!(
         (again.deeds(), again.failures()),
@@ -410,7 +410,7 @@ pub(crate) fn recovered(world: &World, archive: Option<&Path>, fs: &Fs) -> backs
     recover(&lock, archive, &context)
 }
 
-/// Sessions, manifests, checksum lists and fields of every restore point are gone: only archives are left.
+/// Sessions, manifests, checksum lists and fields of every restore point are missing: only archives are left.
 fn lose_all_but_archives(world: &World) {
     for listed in world.listed() {
         remove(world.store().layout().session(&listed.id));
@@ -550,7 +550,7 @@ fn the_commands_recover_and_repair_say_what_they_did() {
     for _ in 0..2 {
         backstop(&world.root).arg("backup").ends(0);
     }
-    backstop(&world.root).args(["validate", "--repair", "--all"]).ends(0).prints("Nothing to mend");
+    backstop(&world.root).args(["validate", "--repair", "--all"]).ends(0).prints("Nothing to repair");
     backstop(&world.root).arg("recover").ends(0).prints("Nothing to recover");
     let session = world.store().layout().session(&world.latest().id);
     overwrite(session.join("files/src/lib.rs"), |b| b.push(b'x'));
@@ -558,8 +558,8 @@ fn the_commands_recover_and_repair_say_what_they_did() {
     overwrite(world.dir.join("scripts/rollback.py"), |b| b.clear());
     backstop(&world.root).arg("validate").ends(1).prints("validate --repair");
     let json = backstop(&world.root).args(["validate", "--repair", "--format", "json"]).ends(0).json();
-    assert!(json["restore_points"][0]["repair"]["mended"].as_array().unwrap().len() == 2, "{json:#}");
-    assert!(json["store_repair"]["mended"].as_array().unwrap().len() == 2, "{json:#}");
+    assert!(json["restore_points"][0]["repair"]["repaired"].as_array().unwrap().len() == 2, "{json:#}");
+    assert!(json["store_repair"]["repaired"].as_array().unwrap().len() == 2, "{json:#}");
     copied(&world.dir).args(["rollback", "-t", "latest", "--dry-run"]).ends(0);
     lose_all_but_archives(&world);
     backstop(&world.root).args(["rollback", "-t", "latest", "--dry-run"]).ends(3).complains("recover");

@@ -1,4 +1,4 @@
-//! Which restore points stay, and that what goes comes back whole from the trash, also where it was cut off.
+//! Which restore points stay, and that what goes comes back whole from the trash, also where it was interrupted.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Going back: what is written, what is moved out, what is left alone, and what is refused.
+//! Going back: what is written, what is displaced, what is left alone, and what is refused.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -290,7 +290,7 @@ fn roots_outside_the_workspace_are_reported_and_written_only_when_asked() {
     let listed = world.latest();
     let error =
         world.plan_with(&listed, &RollbackOptions { outside: true, ..all() }, &Fs::real()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Workspace, "a root that is gone is named, not made");
+    assert_eq!(error.kind(), ErrorKind::Workspace, "a root that is missing is named, not made");
     mkdir(&neighbour);
     world.rollback(&RollbackOptions { outside: true, ..all() });
     assert_same(&take(), &before, "into an empty directory");

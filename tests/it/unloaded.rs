@@ -33,7 +33,7 @@ fn a_backup_of_what_cargo_cannot_load_is_made_marked_and_passed_over() {
         ("no root manifest", |w| remove(w.at("Cargo.toml"))),
         ("a member's manifest", |w| write(w.at("crates/alpha/Cargo.toml"), "broken = \n")),
         ("a conflict", |w| write(w.at("crates/alpha/Cargo.toml"), "<<<<<<< ours\n=======\n>>>>>>> theirs\n")),
-        ("a member that is gone", |w| {
+        ("a member that is missing", |w| {
             write(
                 w.at("Cargo.toml"),
                 "[workspace]\nresolver = \"2\"\nmembers = [\"crates/alpha\", \"crates/none\"]\n",

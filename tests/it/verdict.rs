@@ -297,7 +297,7 @@ fn what_cannot_go_out_is_named_with_what_cargo_will_say() {
             &["libs/b is listed as `libs/b`"],
         ),
         (
-            "a package that depends on one that is gone",
+            "a package that depends on one that is missing",
             BOTH,
             |w| {
                 remove(w.at("libs"));
@@ -363,7 +363,7 @@ fn what_cannot_go_out_is_named_with_what_cargo_will_say() {
             &["libs/c is named by `libs/*` of `default-members`"],
         ),
         (
-            "a patch that is gone",
+            "a patch that is missing",
             &format!("{BOTH}[patch.crates-io]\nb = {{ path = \"libs/b\" }}\n"),
             |w| {
                 remove(w.at("libs"));

@@ -71,7 +71,7 @@ impl Session<'_> {
             Some(store) => store,
             None => Store::open(&self.store_of(&workspace), Some(&workspace.root), &self.fs)?,
         };
-        // A tree between two states is what nobody asks about.
+        // A tree partly rolled back is what nobody asks about.
         store.refuse_cut_off()?;
         let scratch = self.scratch(args.scratch.as_deref(), store.root(), store.layout().dir())?;
         self.stop_on_signals();

@@ -82,7 +82,7 @@ impl InitArgs {
 impl Session<'_> {
     pub(super) fn init(&self, args: &InitArgs) -> Result<u8> {
         let directory = self.env.directory.clone().ok_or_else(|| {
-            Error::new(ErrorKind::Workspace, "the current directory is gone")
+            Error::new(ErrorKind::Workspace, "the current directory is missing")
                 .with_help("change to the workspace, or name it: --manifest-path DIR/Cargo.toml")
         })?;
         let manifest_path = self.global.manifest_path.as_deref().map(|p| self.env.absolute(p));

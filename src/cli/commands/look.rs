@@ -86,7 +86,7 @@ impl Session<'_> {
             self.tell(exit::DONE, &report, |term| render::show_entries(term, &store, &manifest, &chosen));
         }
         if store.is_cut_off() {
-            self.context().note("a rollback was cut off: `rollback --resume` or `rollback --abort`");
+            self.context().note("a rollback was interrupted: `rollback --resume` or `rollback --abort`");
         }
         Ok(exit::DONE)
     }
@@ -106,7 +106,7 @@ impl Session<'_> {
             _ => render::diff(term, &view),
         });
         if store.is_cut_off() {
-            self.context().note("a rollback was cut off: `rollback --resume` or `rollback --abort`");
+            self.context().note("a rollback was interrupted: `rollback --resume` or `rollback --abort`");
         }
         Ok(code)
     }

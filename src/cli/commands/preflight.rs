@@ -231,7 +231,7 @@ impl Session<'_> {
 fn road(name: &str, trial: Trial) -> Check {
     let runs = u64::from(!matches!(trial, Trial::Untried(_)));
     let mut check = Check::counted(runs, "dry runs")
-        .with_remedy("the next `backup` writes it anew where it is altered; use another road until then");
+        .with_remedy("the next `backup` writes it anew where it is altered; use another tool until then");
     check.id = name.into();
     match trial {
         Trial::Proven => {}

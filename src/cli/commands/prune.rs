@@ -195,7 +195,7 @@ impl Session<'_> {
             if !std::io::stdin().is_terminal() {
                 return Err(Error::new(
                     ErrorKind::NotConfirmed,
-                    "nobody is there to confirm that the trash is deleted for good; nothing was changed",
+                    "stdin is not a terminal; nothing was deleted",
                 )
                 .with_help("where that is meant, add --force (-f)"));
             }

@@ -79,7 +79,7 @@ impl Session<'_> {
     /// A store where there is none yet: as it is named, or beside the workspace's manifest. Cargo is not asked.
     fn new_store_here(&self) -> Result<Store> {
         let here = self.env.directory.clone().ok_or_else(|| {
-            Error::new(ErrorKind::Workspace, "the current directory is gone")
+            Error::new(ErrorKind::Workspace, "the current directory is missing")
                 .with_help("change to the workspace, or name it: --manifest-path DIR/Cargo.toml")
         })?;
         let manifest = self.global.manifest_path.as_deref().map(|path| self.env.absolute(path));
@@ -102,7 +102,7 @@ impl Session<'_> {
     }
 
     /// The executable and the scripts, where the store had none. A recovery is not failed for them.
-    /// One that was cut off before it is finished by the next.
+    /// One that was interrupted before it is finished by the next.
     fn keep_roads(&self, lock: &StoreLock<'_>) {
         let store = lock.store();
         let Ok(catalogue) = store.catalogue() else { return };
@@ -122,7 +122,7 @@ impl Session<'_> {
         }
     }
 
-    /// Mends, and gives what was done with the validations that follow.
+    /// Repairs, and gives what was done with the validations that follow.
     pub(super) fn repair(
         &self,
         store: &Store,

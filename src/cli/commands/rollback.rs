@@ -174,8 +174,9 @@ impl Session<'_> {
             if !self.json() {
                 self.report(&shown());
             }
-            return unasked("nobody is there to confirm the rollback; nothing was changed")
-                .map_err(|e| e.with_help("where the plan (--dry-run shows it) is right, add --force (-f)"));
+            return unasked("stdin is not a terminal; nothing was changed").map_err(|e| {
+                e.with_help("pass --force (-f) to roll back without confirmation; --dry-run shows the plan")
+            });
         }
         self.term.report(&shown());
         let armed = Arc::new(AtomicBool::new(true));

@@ -180,7 +180,7 @@ mod tests {
         let mut good = Check::counted(3, "files");
         (good.id, good.title) = ("CP001".into(), "Good".into());
         good.elapsed = Duration::from_millis(250);
-        let mut bad = Check::counted(1, "units").with_remedy("mend it");
+        let mut bad = Check::counted(1, "units").with_remedy("fix it");
         (bad.id, bad.title) = ("CP004".into(), "A, B: 100%".into());
         bad.elapsed = Duration::from_secs(1);
         bad.find("src/a,b.rs:7", "expected `<T>` & \"x\"\n\u{1b}[31m");

@@ -102,7 +102,7 @@ fn sums(out: &mut String, term: &Term, view: &DiffView<'_>) {
     for root in &diff.missing_roots {
         let _ = writeln!(
             out,
-            "{} the directory outside the workspace is gone: {root}",
+            "{} the directory outside the workspace is missing: {root}",
             term.out(YELLOW, "note:")
         );
     }
@@ -231,7 +231,7 @@ pub(in crate::cli) struct DiffReport<'a> {
     unchanged: u64,
     /// What stands in the workspace and is not compared.
     not_compared: Vec<Left<'a>>,
-    /// Directories outside the workspace that are gone.
+    /// Directories outside the workspace that are missing.
     missing_roots: &'a [RootName],
 }
 

@@ -70,7 +70,7 @@ pub(super) fn help(report: &DrillReport) -> Option<String> {
         _ if report.cause.is_some() => {
             return report.cause.as_ref().map(|cause| cause_help(cause, level));
         }
-        _ => "mend it with `validate --repair`, or make a new one with `backup`",
+        _ => "repair it with `validate --repair`, or make a new one with `backup`",
     };
     Some(text.to_owned())
 }

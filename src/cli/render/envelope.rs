@@ -22,7 +22,7 @@ pub(in crate::cli) struct Envelope<'a, R> {
     /// The version of this form.
     version: u32,
     /// 0: done; 1: done, and a check found problems; 2: the command line or the settings are wrong; 3: could not be done,
-    /// nothing was changed; 4: a rollback was cut off; 5: another run holds the store.
+    /// nothing was changed; 4: a rollback was interrupted; 5: another run holds the store.
     #[cfg_attr(test, schemars(range(max = 5)))]
     exit_code: u8,
     /// What the command did or found.

@@ -18,7 +18,7 @@ use crate::store::{PointStatus, Store, Summary};
 pub(in crate::cli) struct ListReport<'a> {
     /// The store's directory.
     store: String,
-    /// Whether a rollback was cut off.
+    /// Whether a rollback was interrupted.
     cut_off: bool,
     /// How many older ones --last leaves out.
     not_shown: usize,
@@ -53,7 +53,7 @@ pub(super) struct Point<'a> {
     disk_bytes: u64,
     /// Its part of what all take on disk: a file that several share is divided between them.
     share_bytes: u64,
-    /// What is known of it besides.
+    /// What is known about it besides.
     pub(super) status: &'a PointStatus,
     /// What of it is there.
     pub(super) state: PointState,
@@ -120,7 +120,7 @@ impl Point<'_> {
 }
 
 /// For people: newest last, so that it stands above the prompt; those that rollbacks made set apart. Two lines each:
-/// which one it is and what is known of it, then what it holds and why it was made.
+/// which one it is and what is known about it, then what it holds and why it was made.
 pub(in crate::cli) fn list(term: &Term, report: &ListReport<'_>, now: SystemTime) -> String {
     let mut out = String::new();
     let points = &report.restore_points;
@@ -137,10 +137,10 @@ pub(in crate::cli) fn list(term: &Term, report: &ListReport<'_>, now: SystemTime
     let _ = writeln!(out, "{count}{older} in {}", report.store);
     if hidden == 0 && !points.is_empty() {
         let total: u64 = points.iter().map(|p| p.share_bytes).sum();
-        let _ = writeln!(out, "{} on disk in all; what each would free stands with it", bytes(total));
+        let _ = writeln!(out, "{} on disk in all; each line shows what pruning it would free", bytes(total));
     }
     if report.cut_off {
-        let text = "a rollback was cut off: `rollback --resume` or `rollback --abort`";
+        let text = "a rollback was interrupted: `rollback --resume` or `rollback --abort`";
         let _ = writeln!(out, "{} {text}", term.out(RED, "warning:"));
     }
     out
@@ -235,7 +235,7 @@ mod tests {
         assert!(narrow.starts_with("made by rollbacks, of the state before\n20261201_000001  "), "{narrow}");
         assert!(narrow.contains("archive lost  broken manifest") && narrow.contains("  plain\n"), "{narrow}");
         assert!(narrow.contains("3 restore points in /w/backup\n2.0 MiB on disk in all"), "{narrow}");
-        assert!(narrow.contains("warning: a rollback was cut off"), "{narrow}");
+        assert!(narrow.contains("warning: a rollback was interrupted"), "{narrow}");
         let most = |text: &str, c: char| text.lines().map(|l| l.matches(c).count()).max().unwrap();
         for (c, n) in [('漢', 6), ('\u{301}', 25), ('\u{3099}', 12)] {
             assert!(most(&wide, c) > most(&narrow, c) && most(&narrow, c) == n, "{c:?} in {narrow}\n{wide}");

@@ -87,7 +87,7 @@ fn line(out: &mut String, term: &Term, action: &Action) {
         Verb::CreateDirectory => ("create dir", GREEN),
         Verb::Replace => ("replace", YELLOW),
         Verb::ChangeMode => ("change mode", YELLOW),
-        Verb::Displace => ("move out", RED),
+        Verb::Displace => ("displace", RED),
         Verb::RemoveDirectory => ("remove dir", RED),
     };
     let word = term.out(style, format!("{word:>12}"));
@@ -130,7 +130,7 @@ pub(super) fn counted(c: Counts) -> (String, Option<String>) {
         (c.created, "created"),
         (c.replaced, "replaced"),
         (c.mode_changed, "mode changed"),
-        (c.displaced, "moved out"),
+        (c.displaced, "displaced"),
         (c.left_alone, "left alone"),
     ]);
     let directories = join(&[(c.directories_created, "created"), (c.directories_removed, "removed")]);

@@ -55,7 +55,7 @@ impl PreflightView<'_> {
             format!("{}/{} files backed up", self.verified, self.totals.files),
             format!("{}/{} checkpoints", self.checkpoints.passed_count(), self.checkpoints.checkpoints.len()),
             format!("{}/{} validations", passed_count(checks), checks.len()),
-            format!("{}/{} rollback roads", passed_count(self.roads), self.roads.len()),
+            format!("{}/{} rollback tools", passed_count(self.roads), self.roads.len()),
             format!("drill: {reached}"),
         ]
     }
@@ -86,7 +86,7 @@ pub(in crate::cli) fn preflight(term: &Term, view: &PreflightView<'_>) -> String
     let verdict = if view.safe() {
         term.out(GREEN, "Safe to proceed")
     } else {
-        term.out(RED, "Not safe to proceed: mend what FAILED first")
+        term.out(RED, "Not safe to proceed: fix what FAILED first")
     };
     let _ = writeln!(out, "{verdict} ({})", show_duration(view.elapsed));
     out
@@ -100,7 +100,7 @@ pub(in crate::cli) fn preflight_groups(view: &PreflightView<'_>) -> [Group; 4] {
         ("checkpoints", view.checkpoints.checkpoints.clone()),
         ("validations", view.validation.checks.clone()),
         ("drill", rungs),
-        ("rollback roads", view.roads.to_vec()),
+        ("rollback tools", view.roads.to_vec()),
     ]
 }
 
@@ -161,7 +161,7 @@ pub(in crate::cli) struct StatusReport<'a> {
     workspace: Option<String>,
     /// Null if there is none.
     store: Option<String>,
-    /// Whether a rollback was cut off.
+    /// Whether a rollback was interrupted.
     cut_off: bool,
     /// Null if there is no restore point.
     newest: Option<Point<'a>>,
@@ -190,7 +190,7 @@ struct Drift<'a> {
     unchanged: u64,
     /// Where the paths that differ lie.
     packages: Vec<PackageDrift<'a>>,
-    /// Directories outside the workspace that are gone.
+    /// Directories outside the workspace that are missing.
     missing_roots: &'a [RootName],
 }
 
@@ -255,7 +255,7 @@ pub(in crate::cli) fn status(
     field("Workspace", report.workspace.clone().unwrap_or_default());
     let next = |what: &str| term.out(BOLD, ways.command(what));
     if report.cut_off {
-        field("Rollback", term.out(RED, "was cut off: the workspace is between two states"));
+        field("Rollback", term.out(RED, "was interrupted: the workspace is partly rolled back"));
         field("Next", next("rollback --resume"));
         field("or", next("rollback --abort"));
         return out;
@@ -283,10 +283,10 @@ pub(in crate::cli) fn status(
     let pinned = if status.pinned.is_some() { " · pinned" } else { "" };
     let compiled = status.compiled.is_some_and(|compiled| !compiled.passed);
     let compiled = if compiled { " · did not compile then" } else { "" };
-    field("Known of it", format!("{validated} · {drilled}{pinned}{compiled}"));
+    field("Status", format!("{validated} · {drilled}{pinned}{compiled}"));
     if let Some(problem) = lost(point.state) {
         field("Damage", term.out(RED, problem));
-        field("to mend it", next("validate --repair"));
+        field("to repair it", next("validate --repair"));
     }
     if let Some(RolledBack { rollback, to }) = report.rolled_back {
         field("Since then", format!("rolled back to {} by rollback {rollback}", term.out(BOLD, to)));

@@ -1,4 +1,4 @@
-//! What `recover` prints, and the part of `validate --repair` that tells what was mended.
+//! What `recover` prints, and the part of `validate --repair` that tells what was repaired.
 
 use std::fmt::Write;
 
@@ -15,14 +15,14 @@ const SHOWN: usize = 25;
 fn mended(out: &mut String, term: &Term, mended: &Mended) {
     for deed in mended.deeds.iter().take(SHOWN) {
         let text = format!("{} {}", deed.place, deed.what);
-        let _ = writeln!(out, "  {} {}", term.out(GREEN, "mended"), sentences(9, &text));
+        let _ = writeln!(out, "  {} {}", term.out(GREEN, "repaired"), sentences(9, &text));
     }
     if mended.deeds.len() > SHOWN {
         let _ = writeln!(out, "  … and {} more: the log has all", mended.deeds.len() - SHOWN);
     }
     for failure in &mended.failures {
         let text = format!("{}: {}", failure.place, failure.problem);
-        let _ = writeln!(out, "  {} {}", term.out(RED, "not mended"), sentences(13, &text));
+        let _ = writeln!(out, "  {} {}", term.out(RED, "not repaired"), sentences(13, &text));
     }
 }
 
@@ -30,7 +30,7 @@ fn mended(out: &mut String, term: &Term, mended: &Mended) {
 pub(in crate::cli) fn repair(term: &Term, report: &RepairReport) -> String {
     let mut out = String::new();
     if report.deeds() + report.failures() == 0 {
-        return "Nothing to mend\n".into();
+        return "Nothing to repair\n".into();
     }
     if !report.store.deeds.is_empty() || !report.store.failures.is_empty() {
         let _ = writeln!(out, "{}", term.out(BOLD, "The store"));
@@ -48,7 +48,7 @@ pub(in crate::cli) fn repair(term: &Term, report: &RepairReport) -> String {
         0 => String::new(),
         n => format!(", {} could not be", plural(n as u64, "thing", "things")),
     };
-    let _ = writeln!(out, "{done} mended{left}; validated again:\n");
+    let _ = writeln!(out, "{done} repaired{left}; validated again:\n");
     out
 }
 

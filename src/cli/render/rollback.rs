@@ -61,7 +61,7 @@ fn finished(out: &mut String, term: &Term, o: &RollbackOutcome, undo_command: &s
         writeln!(out, "State before: {id} (pre_rollback)")?;
     }
     if let Some(dir) = &o.displaced {
-        writeln!(out, "Moved out to: {}", show_path(dir))?;
+        writeln!(out, "Displaced to: {}", show_path(dir))?;
     }
     writeln!(out, "Undo this: {}", term.out(BOLD, undo_command))
 }
@@ -141,7 +141,7 @@ pub(in crate::cli) struct RollbackDone<'a> {
     findings: &'a [Finding],
     /// Paths that the restore point of the state before does not hold.
     unreadable: &'a [String],
-    /// Where what was moved out is kept; null if nothing was.
+    /// Where what was displaced is kept; null if nothing was.
     displaced: Option<String>,
     /// The log of this run.
     log: String,
@@ -170,7 +170,7 @@ impl<'a> RollbackDone<'a> {
     }
 }
 
-/// With --abort: a rollback that was cut off was taken back.
+/// With --abort: a rollback that was interrupted was taken back.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct RollbackAborted<'a> {
@@ -185,7 +185,7 @@ impl<'a> RollbackAborted<'a> {
     }
 }
 
-/// With --resume or --abort: no rollback was cut off.
+/// With --resume or --abort: no rollback was interrupted.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct RollbackNothing {
@@ -201,7 +201,7 @@ impl RollbackNothing {
     }
 
     pub(in crate::cli) fn human(&self, _: &Term) -> String {
-        format!("Nothing to {}: no rollback was cut off.\n", self.nothing_to)
+        format!("Nothing to {}: no rollback was interrupted.\n", self.nothing_to)
     }
 }
 

@@ -193,7 +193,7 @@ impl<'a> ShowEntries<'a> {
     }
 }
 
-/// One restore point: its manifest, and what is known of it besides.
+/// One restore point: its manifest, and what is known about it besides.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(in crate::cli) struct ShowReport<'a> {
@@ -201,6 +201,6 @@ pub(in crate::cli) struct ShowReport<'a> {
     pub(in crate::cli) manifest: &'a Manifest,
     /// What deleting it would free.
     pub(in crate::cli) disk_bytes: u64,
-    /// What is known of it besides.
+    /// What is known about it besides.
     pub(in crate::cli) status: &'a PointStatus,
 }

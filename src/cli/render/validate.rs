@@ -54,7 +54,7 @@ pub(in crate::cli) fn validate(
     if cut_off {
         let _ = writeln!(
             out,
-            "{} a rollback was cut off: `rollback --resume` or `rollback --abort`",
+            "{} a rollback was interrupted: `rollback --resume` or `rollback --abort`",
             term.out(YELLOW, "note:")
         );
     }

@@ -54,7 +54,7 @@ fn trapped(cli: Cli, traps: &Path) -> Cli {
 fn whatever_broke_the_copied_executable_brings_it_back_exactly_and_never_calls_cargo() {
     type Breakage = (&'static str, fn(&Path));
     let breakages: &[Breakage] = &[
-        ("the root manifest cut off", |r| write(r.join("Cargo.toml"), "[workspace]\nmemb")),
+        ("the root manifest interrupted", |r| write(r.join("Cargo.toml"), "[workspace]\nmemb")),
         ("the root manifest empty", |r| write(r.join("Cargo.toml"), "")),
         ("the root manifest gone", |r| remove(r.join("Cargo.toml"))),
         ("the root manifest a directory", |r| {
@@ -234,7 +234,7 @@ fn the_built_executable_finds_the_store_upwards_also_where_the_directory_is_gone
     spoil(&world.root);
     let text = "mkdir crates/gone && cd crates/gone && rmdir ../gone && exec \"$B\" rollback -t latest -f";
     program("/bin/sh", &world.root).args(["-c", text]).env("B", super::executable()).ends(0);
-    assert_same(&world.picture(), &good, "from a directory that is gone");
+    assert_same(&world.picture(), &good, "from a directory that is missing");
     backstop("/").args(BACK).ends(3).complains("no store");
 }
 
@@ -307,7 +307,7 @@ fn without_git_what_git_would_have_to_judge_stays_and_is_named() {
     let now = world.picture();
     let lines = good.diff(&now);
     assert_eq!(lines.lines().count(), 2, "{lines}");
-    // With git again, what it does not ignore is moved out, and what it ignores stays.
+    // With git again, what it does not ignore is displaced, and what it ignores stays.
     copied(&world.dir).args(BACK).ends(0);
     remove(world.at("crates/alpha/my.secret"));
     assert_same(&world.picture(), &good, "with git");

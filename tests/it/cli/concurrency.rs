@@ -139,6 +139,6 @@ fn a_rollback_that_is_killed_at_any_time_leaves_old_or_new_or_both_ways_out() {
             assert_same(&world.picture(), &old, "after the undo");
         }
     }
-    eprintln!("(cut off, came to the new state): {seen:?}");
+    eprintln!("(interrupted, came to the new state): {seen:?}");
     backstop(&world.root).args(["validate", "--all"]).ends(0);
 }

@@ -395,9 +395,9 @@ fn findings_end_a_validation_with_1_and_name_the_file() {
     backstop(&world.root).args(["validate", "--all"]).ends(1).prints("1/2 restore points passed");
 }
 
-// ---- 4: a rollback was cut off
+// ---- 4: a rollback was interrupted
 
-/// Refuses every call from a move in the workspace on: a process that was killed between two states.
+/// Refuses every call from a move in the workspace on: a process that was killed partly rolled back.
 struct CutAtMove {
     root: std::path::PathBuf,
     store: std::path::PathBuf,
@@ -415,7 +415,7 @@ impl Probe for CutAtMove {
             self.cut.store(true, Ordering::SeqCst);
         }
         if self.cut.load(Ordering::SeqCst) {
-            return Verdict::Fail(std::io::Error::other("cut off"));
+            return Verdict::Fail(std::io::Error::other("interrupted"));
         }
         Verdict::Proceed
     }
@@ -433,7 +433,7 @@ pub(crate) fn cut(world: &World, plan: RollbackPlan) {
     assert_eq!(error.kind(), backstop::ErrorKind::CutOff, "{error}");
 }
 
-/// A workspace in which a rollback to the newest restore point was cut off in its middle; and the states before
+/// A workspace in which a rollback to the newest restore point was interrupted in its middle; and the states before
 /// and after it.
 pub(crate) fn cut_off() -> (World, Picture, Picture) {
     let world = backed_up();
@@ -443,7 +443,7 @@ pub(crate) fn cut_off() -> (World, Picture, Picture) {
     world.clock.set(SystemTime::now() + Duration::from_secs(1));
     cut(&world, world.plan(&RollbackOptions::default()));
     let between = world.picture();
-    assert!(between != old && between != new, "the cut was not between two states");
+    assert!(between != old && between != new, "the cut was not partly rolled back");
     (world, old, new)
 }
 
@@ -469,7 +469,7 @@ fn after_a_cut_what_writes_ends_with_4_and_what_reads_says_so() {
         names_both_ways_out(copied(&world.dir).args(args).ends(4), &world);
     }
     assert_same(&world.picture(), &between, "after the refusals");
-    backstop(&world.root).arg("list").ends(0).prints("cut off").prints("--resume").prints("--abort");
+    backstop(&world.root).arg("list").ends(0).prints("interrupted").prints("--resume").prints("--abort");
     backstop(&world.root)
         .args(["validate", "--all"])
         .ends(0)

@@ -162,7 +162,7 @@ fn what_is_kept_of_a_rollback_is_read_by_a_validation_of_all() {
     let kept = fs::read_dir(world.dir.join("rollback")).unwrap().flatten().map(|e| e.path());
     let kept = kept.filter(|path| path.is_dir()).max().unwrap().join("files/crates/alpha/src/lib.rs");
     write(&kept, "// bad\n");
-    backstop(&world.root).args(["validate", "--all"]).ends(1).prints("was changed after it was moved out");
+    backstop(&world.root).args(["validate", "--all"]).ends(1).prints("was changed after it was displaced");
     write(&kept, "// new\n");
     backstop(&world.root).args(["validate", "--all", "--format", "json"]).ends(0).json();
     write(world.dir.join("rollback/journal"), "torn");

@@ -201,11 +201,11 @@ fn nothing_that_is_printed_is_wider_than_80_columns() {
     spoil(&world.root);
     let plan = run(&["rollback", "-t", "latest", "--dry-run"]).ended(0);
     plan.prints(
-        "It would be:\n  2 created, 1 replaced, 1 mode changed, 3 moved out\n  Directories: 1 created, 2 removed\n",
+        "It would be:\n  2 created, 1 replaced, 1 mode changed, 3 displaced\n  Directories: 1 created, 2 removed\n",
     );
     run(&["rollback", "-t", "latest"]).ended(3);
     let done = run(&["rollback", "-t", "latest", "-f"]).ended(0);
-    done.prints("3 moved out\nDirectories: 1 created, 2 removed\n");
+    done.prints("3 displaced\nDirectories: 1 created, 2 removed\n");
     run(&["rollback", "--undo", "-f"]).ended(0).prints("Undone: ");
     run(&["rollback", "--resume"]).ended(0);
     run(&["rollback", "-t", "1", "-f"]).ended(2);
@@ -474,7 +474,7 @@ fn a_plan_says_where_git_stood_and_stands_and_what_stays() {
         .prints("leave alone  crates/alpha/my.secret  (git ignores it)")
         .prints("replace  crates/alpha/src/lib.rs")
         .prints("create  crates/alpha/name.txt")
-        .prints("move out  crates/alpha/src/added.rs")
+        .prints("displace  crates/alpha/src/added.rs")
         .prints("change mode  crates/alpha/README.md  0600 -> 0644")
         .prints("create dir  crates/beta/src")
         .prints("remove dir  crates/gamma");

@@ -156,6 +156,6 @@ fn an_undo_refuses_what_was_changed_after_it_was_moved_out() {
     let displaced = rollback.map(|e| e.path()).find(|p| p.to_string_lossy().contains("displaced_")).unwrap();
     crate::support::edit::overwrite(displaced.join("files/crates/alpha/src/lib.rs"), |b| b[0] ^= 1);
     let run = backstop(&world.root).args(["rollback", "--undo", "-f"]).ends(3);
-    run.complains("crates/alpha/src/lib.rs: was changed after it was moved out");
+    run.complains("crates/alpha/src/lib.rs: was changed after it was displaced");
     assert_same(&world.picture(), &before, "after the refusal");
 }

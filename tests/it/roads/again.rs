@@ -307,7 +307,7 @@ fn meet_a_killed_executable(few: usize) {
             let kept = contents(&scene.world.root);
             for (path, node) in &scene.old.0 {
                 let What::File(text) = &node.what else { continue };
-                assert!(kept.contains(text), "{when}: the content of {} is gone", path.display());
+                assert!(kept.contains(text), "{when}: the content of {} is missing", path.display());
             }
             if found != scene.new {
                 scene.run(script, UNDO, &when);

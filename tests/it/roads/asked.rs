@@ -132,7 +132,7 @@ fn ways() -> Vec<Row> {
             .runs(&["-t", "latest", "-f", "--dry-run"], 0)
             .leaves(Tree::Untouched),
         row("a dry run where nothing happened", |_| {}).runs(&["-t", "latest", "--dry-run"], 0),
-        row("nobody to ask", change).runs(&["-t", "latest"], 3).refused(3).says("nobody is there to confirm"),
+        row("nobody to ask", change).runs(&["-t", "latest"], 3).refused(3).says("stdin is not a terminal"),
         row("nobody to ask, and nothing to do", |_| {}).runs(&["-t", "latest"], 0).says("Nothing to do"),
         row("an answer through a pipe is none", change)
             .runs(&["-t", "latest"], 3)
@@ -170,11 +170,11 @@ fn undoing() -> Vec<Row> {
         row("nothing to resume", change)
             .runs(&["--resume"], 0)
             .leaves(Tree::Untouched)
-            .says("Nothing to resume: no rollback was cut off."),
+            .says("Nothing to resume: no rollback was interrupted."),
         row("nothing to abort", change)
             .runs(&["--abort"], 0)
             .leaves(Tree::Untouched)
-            .says("Nothing to abort: no rollback was cut off."),
+            .says("Nothing to abort: no rollback was interrupted."),
         row("an undo", change).then(UNDO, 0).leaves(Tree::Untouched),
         row("an undo of an undo", change).then(UNDO, 0).then(UNDO, 0),
         row("an undo of an undo of an undo", change)
@@ -200,7 +200,7 @@ fn undoing() -> Vec<Row> {
         .with(|w| crate::support::edit::link("nowhere", w.at("crates/alpha/link")))
         .then(UNDO, 0)
         .leaves(Tree::Untouched),
-        row("an undo whose displaced files are gone", change)
+        row("an undo whose displaced files are missing", change)
             .then(UNDO, 3)
             .started(|cli, w| {
                 for entry in std::fs::read_dir(w.dir.join("rollback")).unwrap().flatten() {

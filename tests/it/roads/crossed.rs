@@ -1,4 +1,4 @@
-//! What the executable began and was cut off, it finishes or takes back as a process of its own; what one road did,
+//! What the executable began and was interrupted, it finishes or takes back as a process of its own; what one road did,
 //! another undoes. `again` kills the scripts. `BACKSTOP_TEST_ALL_CUTS` takes every point.
 
 use std::fs;
@@ -96,7 +96,7 @@ impl Scene {
     #[track_caller]
     pub(super) fn assert_ended(&self, tree: &Picture, when: &str) {
         assert_same(&self.world.picture(), tree, when);
-        assert!(!self.is_cut_off(), "{when}: still cut off");
+        assert!(!self.is_cut_off(), "{when}: still interrupted");
         assert_eq!(fs::read(self.world.dir.join("state")).unwrap(), b"idle\n", "{when}");
         for name in fs::read_dir(self.world.dir.join("rollback")).unwrap().flatten().map(|e| e.file_name()) {
             assert!(!name.to_string_lossy().starts_with("stage_"), "{when}: {name:?} was left");
@@ -106,7 +106,7 @@ impl Scene {
         }
     }
 
-    /// What holds after any cut: both ways out are open, and exact. Says whether it was between two states.
+    /// What holds after any cut: both ways out are open, and exact. Says whether it was partly rolled back.
     #[track_caller]
     fn assert_whole(&self, when: &str) -> bool {
         let found = self.world.picture();
@@ -223,7 +223,7 @@ fn an_undo_of_the_executable_that_was_cut_off_is_resumed_and_aborted_by_another_
     let scene = Scene::rolled_back();
     let plan = scene.world.plan_undo().unwrap();
     cut_executable_everywhere(&scene, &plan);
-    // At the very end links stand where directories were: the way to what was in them is gone, and that is no change.
+    // At the very end links stand where directories were: the way to what was in them is missing, and that is no change.
     let points = points(&scene, &plan);
     scene.cut_executable(&plan, points[points.len() - 3]);
     scene.save("between");

@@ -62,7 +62,7 @@ fn copies() -> Vec<Row> {
             need(w);
             flip(stored(w, LIB));
         }),
-        row("a file of the session cut off", |w| {
+        row("a file of the session interrupted", |w| {
             need(w);
             overwrite(stored(w, LIB), |bytes| bytes.truncate(3));
         }),
@@ -98,7 +98,7 @@ fn copies() -> Vec<Row> {
         })
         .runs(&["-t", "latest", "-f", "--from", "archive"], 3)
         .refused(3),
-        row("the archive cut off, and only the archive allowed", |w| {
+        row("the archive interrupted, and only the archive allowed", |w| {
             need(w);
             overwrite(archive(w), |bytes| bytes.truncate(20));
         })
@@ -169,7 +169,7 @@ fn texts() -> Vec<Row> {
             flip(list(w));
         })
         .refused_by(SHORT, 3),
-        row("the scripts' list cut off", |w| {
+        row("the scripts' list interrupted", |w| {
             spoil(&w.root);
             overwrite(list(w), |bytes| bytes.truncate(400));
         })

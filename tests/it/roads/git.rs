@@ -59,7 +59,7 @@ pub(super) fn rows() -> Vec<Row> {
             "crates/alpha/generated",
             "crates/alpha/src/added.rs",
         ])),
-        row("what git tracks though it ignores it is moved out", |w| {
+        row("what git tracks though it ignores it is displaced", |w| {
             write(w.at("crates/alpha/tracked.log"), "tracked\n");
             git(&w.root, &["add", "-f", "crates/alpha/tracked.log"]);
         })
@@ -105,7 +105,7 @@ fn broken() -> Vec<Row> {
             edit::program(dir.join("git"), "#!/bin/sh\necho broken >&2\nexit 128\n");
             cli.env("PATH", crate::cli::path_with(&dir))
         }),
-        row("the repository is gone", |w| {
+        row("the repository is missing", |w| {
             change(w);
             remove(w.at(".git"));
         })

@@ -79,7 +79,7 @@ fn elsewhere() -> Vec<Row> {
         .fixture("outside")
         .says("Nothing to do")
         .may_be_refused_by(&[Road::Bash]),
-        row("a root outside is gone", |w| {
+        row("a root outside is missing", |w| {
             remove(w.root.parent().unwrap().join("neighbour"));
             write(w.at("crates/inner/src/lib.rs"), "modified\n");
         })

@@ -42,7 +42,7 @@ pub(super) struct Row {
     pub(super) apart: bool,
     /// Everything belongs to somebody whom permission bits bind, and he runs it.
     pub(super) bound: bool,
-    /// Whether a rollback is cut off afterwards.
+    /// Whether a rollback is interrupted afterwards.
     pub(super) cut_off: bool,
     /// Each road says it in its own way.
     pub(super) own_words: bool,

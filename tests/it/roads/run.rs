@@ -299,7 +299,7 @@ impl Seen {
         let state = fs::read_to_string(dir.join("state")).unwrap_or_default();
         let cut_off = names(&rollback).iter().any(|n| n == "journal");
         if cut_off != row.cut_off {
-            self.complaints.push(format!("a rollback is cut off: {cut_off}"));
+            self.complaints.push(format!("a rollback is interrupted: {cut_off}"));
         }
         if !cut_off && !row.cut_off {
             if state != "idle\n" {
@@ -492,7 +492,7 @@ fn points(dir: &Path) -> Picture {
     picture
 }
 
-/// What the rollbacks moved out, the rollbacks numbered.
+/// What the rollbacks displaced, the rollbacks numbered.
 fn displaced(dir: &Path) -> Picture {
     let rollback = dir.join("rollback");
     if !rollback.is_dir() {

@@ -65,7 +65,7 @@ impl Probe for Cutter {
         if first {
             *self.last.lock().unwrap() = format!("{op:?}");
         }
-        let error = io::Error::other("cut off");
+        let error = io::Error::other("interrupted");
         match op {
             Op::Write { bytes, .. } if first && self.torn => Verdict::Short(bytes / 2, error),
             _ => Verdict::Fail(error),
