@@ -41,6 +41,7 @@ mod users_own;
 mod validate;
 mod vendored;
 mod verdict;
+mod voice;
 
 /// A test file that nobody compiles passes for ever.
 #[test]

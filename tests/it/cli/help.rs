@@ -6,7 +6,7 @@ use super::{backed_up, backstop, program};
 use crate::support::TempDir;
 
 /// Each command and what it is for.
-fn commands() -> Vec<(String, String)> {
+pub(crate) fn commands() -> Vec<(String, String)> {
     let help = backstop("/").arg("-h").ends(0).out;
     let list = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap().to_owned();
     let rows = list.lines().map(|line| line.trim().split_once(' ').unwrap());

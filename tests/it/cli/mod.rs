@@ -6,7 +6,7 @@ mod concurrency;
 mod embedding;
 mod exit_codes;
 mod foreign_clone;
-mod help;
+pub(crate) mod help;
 mod honest_ends;
 mod init;
 mod kinds_of_workspaces;
