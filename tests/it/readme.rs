@@ -46,8 +46,13 @@ fn pattern(line: &str) -> String {
     let is_id = |word: &str| (0..word.len()).any(|i| word.get(i..i + 15).is_some_and(digits));
     let is_digest = |word: &str| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit());
     let is_time = |word: &str| word.contains('.') && word.parse::<f64>().is_ok();
-    let varies =
-        |word: &&str| is_id(word) || is_digest(word) || is_time(word) || word.starts_with("/home/you/");
+    let varies = |word: &&str| {
+        is_id(word)
+            || is_digest(word)
+            || is_time(word)
+            || word.starts_with("/home/you/")
+            || word.ends_with("/backstop")
+    };
     let words: Vec<&str> = line.split(' ').map(|word| if varies(&word) { "[..]" } else { word }).collect();
     words.join(" ") + "\n"
 }
