@@ -4,7 +4,6 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use xshell::{Shell, cmd};
@@ -139,9 +138,4 @@ pub(crate) fn on_path(program: impl AsRef<Path>) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .find_map(|dir| dir.join(&program).canonicalize().ok().filter(|p| p.is_file()))
-}
-
-/// Whether a program stands at a path.
-pub(crate) fn is_executable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

@@ -1,6 +1,7 @@
 //! The environment, read once.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::event::CargoEnv;
@@ -58,7 +59,7 @@ fn names_inputs(name: &str) -> bool {
 fn is_program(base: &Path, program: &OsStr) -> bool {
     match Path::new(program).components().count() {
         1 => crate::process::on_path(Path::new(program)).is_some(),
-        _ => crate::process::is_executable(&base.join(program)),
+        _ => is_executable(&base.join(program)),
     }
 }
 
@@ -118,4 +119,9 @@ impl Env {
         let store = scripts.parent()?;
         (scripts.file_name()? == "scripts" && is_store(store)).then(|| store.to_path_buf())
     }
+}
+
+/// Whether a program stands at a path.
+fn is_executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
 }
