@@ -35,6 +35,16 @@ pub(super) struct Transaction<'a> {
     pub(super) context: Context<'a>,
     /// When the last build of the known target directories was, as they say.
     pub(super) last_build: OnceLock<Option<Mtime>>,
+    /// Read once: a manifest is proven whenever it is read.
+    pub(super) known: OnceLock<Known>,
+}
+
+/// What the restore points of a rollback know of builds.
+pub(super) struct Known {
+    /// Packages, by root and name.
+    pub(super) packages: Vec<(RootName, String)>,
+    /// Where cargo built then.
+    pub(super) targets: Vec<PathBuf>,
 }
 
 /// What a look at what was done found.
@@ -66,7 +76,14 @@ impl<'a> Transaction<'a> {
         let opened = opened.map(|RootedPath { root, path }| Target { root, path, is_directory: true });
         refuse_targets_in_store(store, &journal.roots, changed.chain(opened))?;
         let trees = Trees::open(store, &journal.roots)?;
-        Ok(Transaction { store, journal, trees, context: *context, last_build: OnceLock::new() })
+        Ok(Transaction {
+            store,
+            journal,
+            trees,
+            context: *context,
+            last_build: OnceLock::new(),
+            known: OnceLock::new(),
+        })
     }
 
     pub(super) fn store(&self) -> &'a Store {

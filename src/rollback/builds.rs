@@ -7,13 +7,13 @@
 
 use std::path::PathBuf;
 
-use super::apply::Transaction;
+use super::apply::{Known, Transaction};
 use super::journal::Purpose;
 use super::undo::ended;
 use crate::check::Finding;
 use crate::clock::Mtime;
 use crate::live_tree::FileState;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, RootName};
 use crate::order;
 use crate::path::show_text;
 use crate::select::inputs::{Mark, marks};
@@ -40,12 +40,17 @@ impl Transaction<'_> {
     /// Dates marks back that are ahead of the clock. Gives the newest of those that are left.
     fn last_build(&self, now: Mtime) -> Option<Mtime> {
         let targets = self.target_directories();
-        let back = Mtime { seconds: now.seconds - 1, nanos: 0 };
-        for mark in marks(&targets).iter().filter(|mark| mark.time >= now) {
-            // Where it cannot be, the files are dated after it.
-            let _ = self.fs().set_mtime(&mark.path, back);
+        let mut found = marks(&targets);
+        let ahead: Vec<&Mark> = found.iter().filter(|mark| mark.time >= now).collect();
+        if !ahead.is_empty() {
+            let back = Mtime { seconds: now.seconds - 1, nanos: 0 };
+            for mark in ahead {
+                // Where it cannot be, the files are dated after it.
+                let _ = self.fs().set_mtime(&mark.path, back);
+            }
+            found = marks(&targets);
         }
-        let last = marks(&targets).iter().map(|mark| mark.time).max();
+        let last = found.iter().map(|mark| mark.time).max();
         if last.is_some_and(|last| last.seconds > now.seconds + 1) {
             self.context.note(
                 "the last build is dated ahead of the clock: restored files are dated after it, and cargo builds them \
@@ -69,10 +74,9 @@ impl Transaction<'_> {
         if self.journal.touch.is_empty() {
             return Vec::new();
         }
-        let manifests = self.manifests();
-        let packages = manifests.iter().flat_map(|manifest| &manifest.packages);
-        let apart = packages.filter(|p| !self.journal.roots.iter().any(|root| root.name == p.root));
-        let names: order::Set<&str> = order::gather(apart.map(|package| package.name.as_str()));
+        let is_reached = |name: &RootName| self.journal.roots.iter().any(|root| root.name == *name);
+        let apart = self.known().packages.iter().filter(|(root, _)| !is_reached(root));
+        let names: order::Set<&str> = order::gather(apart.map(|(_, name)| name.as_str()));
         if names.is_empty() {
             return Vec::new();
         }
@@ -88,9 +92,8 @@ impl Transaction<'_> {
         if let Some(Some(last)) = self.last_build.get()
             && self.oldest_written().is_some_and(|time| time <= *last)
         {
-            let manifests = self.manifests();
-            let packages = manifests.iter().flat_map(|manifest| &manifest.packages);
-            let named: order::Set<&str> = order::gather(packages.map(|package| package.name.as_str()));
+            let packages = self.known().packages.iter();
+            let named: order::Set<&str> = order::gather(packages.map(|(_, name)| name.as_str()));
             let ahead = marks(&self.target_directories()).into_iter().filter(|mark| mark.time >= *last);
             stale.extend(ahead.map(|mark| mark.package).filter(|name| named.contains(name.as_str())));
         }
@@ -115,6 +118,18 @@ impl Transaction<'_> {
         let written = placed.chain(self.journal.touch.iter().cloned());
         let stat = written.filter_map(|at| self.trees.of(&at.root).ok()?.stat(&at.path).ok()?);
         stat.map(|stat| crate::fsx::mtime_of(&stat)).min()
+    }
+
+    fn known(&self) -> &Known {
+        self.known.get_or_init(|| {
+            let manifests = self.manifests();
+            let packages = manifests.iter().flat_map(|manifest| &manifest.packages);
+            let targets = manifests.iter().flat_map(|m| m.target_directories_of(self.store.root()));
+            Known {
+                packages: packages.map(|p| (p.root.clone(), p.name.clone())).collect(),
+                targets: targets.collect(),
+            }
+        })
     }
 
     /// The restore points of this rollback, or of the one that it undoes: that of a present knows no more than what was
@@ -143,11 +158,9 @@ impl Transaction<'_> {
     /// Where cargo builds, as the restore points of this rollback, the configuration and the environment know it.
     fn target_directories(&self) -> Vec<PathBuf> {
         let root = self.store.root();
-        let manifests = self.manifests();
-        let recorded = manifests.iter().flat_map(|manifest| manifest.target_directories_of(root));
         let cargo = self.context.cargo;
-        let configured = configuration::target_directories(root, cargo.home.as_deref());
-        let mut out: Vec<PathBuf> = recorded.chain(configured).collect();
+        let mut out = self.known().targets.clone();
+        out.extend(configuration::target_directories(root, cargo.home.as_deref()));
         out.extend(cargo.target_directories.iter().cloned());
         out.push(root.join("target"));
         order::sort(&mut out);

@@ -9,6 +9,40 @@ use crate::order;
 use crate::path::{RelPath, relative, show_path, show_text};
 use crate::toml::Document;
 
+/// A kind of target that a package has any number of.
+pub(super) struct TargetKind {
+    /// Its table in a manifest.
+    pub(super) table: &'static str,
+    /// What of `[package]` keeps cargo from finding it by itself.
+    switch: &'static str,
+    /// Where cargo finds it.
+    pub(super) directory: &'static str,
+    noun: &'static str,
+}
+
+impl TargetKind {
+    /// `a program`, `an example`.
+    pub(super) fn one(&self) -> String {
+        format!("{} {}", if self.noun.starts_with('e') { "an" } else { "a" }, self.noun)
+    }
+}
+
+const fn kind(
+    table: &'static str,
+    switch: &'static str,
+    directory: &'static str,
+    noun: &'static str,
+) -> TargetKind {
+    TargetKind { table, switch, directory, noun }
+}
+
+pub(super) const TARGET_KINDS: [TargetKind; 4] = [
+    kind("bin", "autobins", "src/bin", "program"),
+    kind("example", "autoexamples", "examples", "example"),
+    kind("test", "autotests", "tests", "test"),
+    kind("bench", "autobenches", "benches", "bench"),
+];
+
 /// A source that the restore point does not hold, in a package that it does.
 #[derive(Debug)]
 pub(super) struct Stray {
@@ -88,13 +122,7 @@ fn found_by_cargo(after: &After<'_>, directory: &Path, package: &Document) -> Ve
         add("the library".into(), directory.join("src/lib.rs"));
     }
     let first_edition = !package.has(&["package", "edition"]) || says("edition", "2015");
-    const KINDS: [(&str, &str, &str, &str); 4] = [
-        ("bin", "autobins", "src/bin", "the program"),
-        ("example", "autoexamples", "examples", "the example"),
-        ("test", "autotests", "tests", "the test"),
-        ("bench", "autobenches", "benches", "the bench"),
-    ];
-    for (table, switch, dir, what) in KINDS {
+    for TargetKind { table, switch, directory: dir, noun } in TARGET_KINDS {
         if says(switch, "false") || (first_edition && package.has(&[table])) {
             continue;
         }
@@ -104,7 +132,7 @@ fn found_by_cargo(after: &After<'_>, directory: &Path, package: &Document) -> Ve
         let dir = directory.join(dir);
         for name in after.names(&dir) {
             let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
-            let shown = format!("{what} `{}`", show_text(name.strip_suffix(".rs").unwrap_or(name)));
+            let shown = format!("the {noun} `{}`", show_text(name.strip_suffix(".rs").unwrap_or(name)));
             let path = dir.join(name);
             add(shown, if name.ends_with(".rs") { path } else { path.join("main.rs") });
         }

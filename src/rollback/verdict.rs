@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::after::After;
 use super::lockfile::without_sources;
 use super::requirements::{Dependency, dependencies, is_dependencies};
+use super::sources::{TARGET_KINDS, TargetKind};
 use crate::order;
 use crate::path::{clean, relative, show_path, show_text};
 use crate::toml::Document;
@@ -195,49 +196,42 @@ impl Judge<'_, '_> {
     }
 
     /// The sources that a manifest names and that are not there.
-    fn missing_sources(&self, directory: &Path, manifest: &Document) -> Vec<(&'static str, PathBuf)> {
-        const NAMED: [(&[&str], &str); 6] = [
-            (&["package", "build"], "the build script"),
-            (&["lib", "path"], "the library"),
-            (&["bin", "", "path"], "a program"),
-            (&["example", "", "path"], "an example"),
-            (&["test", "", "path"], "a test"),
-            (&["bench", "", "path"], "a bench"),
-        ];
-        let named = NAMED.iter().flat_map(|(keys, what)| manifest.strings(keys).map(|path| (*what, path)));
-        let named = named.map(|(what, path)| (what, clean(&directory.join(path))));
-        let mut missing: Vec<_> = named.filter(|(_, path)| !self.after.is_file(path)).collect();
-        const PLACES: [(&str, &str, &str); 4] = [
-            ("bin", "src/bin", "a program"),
-            ("example", "examples", "an example"),
-            ("test", "tests", "a test"),
-            ("bench", "benches", "a bench"),
-        ];
-        for (table, dir, what) in PLACES {
+    fn missing_sources(&self, directory: &Path, manifest: &Document) -> Vec<(String, PathBuf)> {
+        let mut out = Vec::new();
+        let mut named = |what: String, keys: &[&str]| {
+            let paths = manifest.strings(keys).map(|path| clean(&directory.join(path)));
+            out.extend(paths.filter(|path| !self.after.is_file(path)).map(|path| (what.clone(), path)));
+        };
+        named("the build script".into(), &["package", "build"]);
+        named("the library".into(), &["lib", "path"]);
+        for kind in &TARGET_KINDS {
+            named(kind.one(), &[kind.table, "", "path"]);
+        }
+        for kind in &TARGET_KINDS {
+            let TargetKind { table, directory: dir, .. } = kind;
             // Which name and which path belong together does not stand here: where some have one, nothing is said.
             if manifest.strings(&[table, "", "path"]).next().is_some() {
                 continue;
             }
             for name in manifest.strings(&[table, "", "name"]) {
                 let mut places = vec![format!("{dir}/{name}.rs"), format!("{dir}/{name}/main.rs")];
-                if table == "bin" {
+                if *table == "bin" {
                     places.extend(["src/main.rs".to_owned(), format!("src/{name}.rs")]);
                 }
                 if !places.iter().any(|place| self.after.is_file(&directory.join(place))) {
-                    missing.push((what, directory.join(&places[0])));
+                    out.push((kind.one(), directory.join(&places[0])));
                 }
             }
         }
-        missing
+        out
     }
 
     fn has_no_target(&self, directory: &Path, manifest: &Document) -> bool {
-        let told = ["lib", "bin", "example", "test", "bench"].iter().any(|target| manifest.has(&[target]));
+        let told = manifest.has(&["lib"]) || TARGET_KINDS.iter().any(|kind| manifest.has(&[kind.table]));
         let files = ["src/lib.rs", "src/main.rs"];
-        let directories = ["src/bin", "examples", "tests", "benches"];
         !told
             && !files.iter().any(|file| self.after.is_file(&directory.join(file)))
-            && !directories.iter().any(|dir| self.after.is_dir(&directory.join(dir)))
+            && !TARGET_KINDS.iter().any(|kind| self.after.is_dir(&directory.join(kind.directory)))
     }
 
     /// What a manifest in `directory` depends on by a path. What lies in the workspace is a member by it.
