@@ -1,11 +1,10 @@
 //! The environment, read once.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::event::CargoEnv;
-use crate::store::is_store;
+use crate::store::{is_executable, is_store};
 
 /// What the program is called if cargo does not start it.
 pub(super) const PROGRAM: &str = "backstop";
@@ -59,7 +58,10 @@ fn names_inputs(name: &str) -> bool {
 fn is_program(base: &Path, program: &OsStr) -> bool {
     match Path::new(program).components().count() {
         1 => crate::process::on_path(Path::new(program)).is_some(),
-        _ => is_executable(&base.join(program)),
+        _ => {
+            let path = base.join(program);
+            path.is_file() && is_executable(&path)
+        }
     }
 }
 
@@ -119,9 +121,4 @@ impl Env {
         let store = scripts.parent()?;
         (scripts.file_name()? == "scripts" && is_store(store)).then(|| store.to_path_buf())
     }
-}
-
-/// Whether a program stands at a path.
-fn is_executable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
 }

@@ -405,7 +405,7 @@ pub(crate) fn room(store: &Store) -> u64 {
 }
 
 /// Whether a file may be executed by somebody.
-fn is_executable(path: &Path) -> bool {
+pub(crate) fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(path).is_ok_and(|m| crate::manifest::Mode::new(m.mode()).is_executable())
 }

@@ -3,15 +3,13 @@
 //! **Invariant.** What lies in a store is run only where it is this very program, or a script with the very text that
 //! this program has: a store that came with somebody's workspace chooses nothing that runs.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::checks::{Subject, UNKNOWN};
 use crate::check::Check;
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::manifest::Mode;
-use crate::store::{EXECUTABLE, SCRIPTS, Script, Trial, prove_executable};
+use crate::store::{EXECUTABLE, SCRIPTS, Script, Trial, is_executable, prove_executable};
 
 impl Subject<'_> {
     pub(super) fn scripts(&self, check: &mut Check) -> Result<()> {
@@ -73,9 +71,7 @@ impl Subject<'_> {
                 (Ok(found), Some(recorded)) if found != recorded => {
                     "is not the file that store.json records".into()
                 }
-                _ if !std::fs::metadata(path).is_ok_and(|m| Mode::new(m.mode()).is_executable()) => {
-                    "may not be executed".into()
-                }
+                _ if !is_executable(path) => "may not be executed".into(),
                 (Ok(found), _) => return Some(found),
             };
         check.find(place, problem);
