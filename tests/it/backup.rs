@@ -14,11 +14,11 @@ use backstop::event::{Event, Interrupt, Observer, Silent};
 use backstop::fsx::{Fs, Op};
 use backstop::store::{Store, Wait};
 
+use crate::support::World;
 use crate::support::edit::{chmod, is_root, link, overwrite, remove, set_mtime, write};
 use crate::support::probe::{Cutter, Meanwhile, Recorder};
 use crate::support::tree::assert_same;
 use crate::support::world::options;
-use crate::support::{TempDir, World};
 
 /// Inode and number of links of every file below a directory.
 fn inodes(dir: &Path) -> BTreeMap<PathBuf, (u64, u64)> {
@@ -332,7 +332,7 @@ fn a_directory_that_is_no_store_is_refused_and_left_as_it_is() {
 #[test]
 #[ignore = "part of torture: scale"]
 fn a_large_file_goes_through_the_disk_and_comes_back() {
-    let world = World::on(TempDir::new(), "single");
+    let world = World::new("single");
     // Noise does not compress: its part of the archive is larger than what is kept in memory.
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let noise: Vec<u8> = std::iter::repeat_with(|| {

@@ -27,7 +27,7 @@ fn with_dependency() -> World {
 }
 
 fn cargo(world: &World, args: &[&str]) -> Option<i32> {
-    program("cargo", &world.root).args(args).args(["--offline", "--quiet"]).run().code
+    program(crate::support::cargo(), &world.root).args(args).args(["--offline", "--quiet"]).run().code
 }
 
 fn paths(world: &World) -> Vec<String> {
@@ -211,7 +211,7 @@ fn both_layouts_of_the_build_directory_are_read_and_one_without_traces_is_told()
         write(world.at("build.rs"), "fn main() { println!(\"cargo::rerun-if-changed=gen/y.txt\"); }\n");
         write(world.at("src/lib.rs"), "pub const X: &str = include_str!(\"../gen/x.txt\");\n");
         let args: &[&str] = if new { &["-Zbuild-dir-new-layout"] } else { &[] };
-        let run = program("cargo", &world.root).env("RUSTC_BOOTSTRAP", "1").args(args);
+        let run = program(crate::support::cargo(), &world.root).env("RUSTC_BOOTSTRAP", "1").args(args);
         run.args(["check", "--offline", "--quiet"]).ends(0);
         let found = paths(&world);
         for path in [":gen/x.txt", ":gen/y.txt"] {

@@ -16,7 +16,7 @@ const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
 /// A guarded package `app`, an unguarded one, and no git.
 fn workspace(guard: &str) -> World {
-    let world = World::on(TempDir::new(), "single");
+    let world = World::new("single");
     let root = &world.root;
     remove(root.join("src"));
     write(root.join("Cargo.toml"), "[workspace]\nresolver = \"2\"\nmembers = [\"app\", \"plain\"]\n");
@@ -29,7 +29,7 @@ fn workspace(guard: &str) -> World {
 
 /// The guarded package alone, at the root.
 fn single(guard: &str) -> World {
-    let world = World::on(TempDir::new(), "single");
+    let world = World::new("single");
     guarded(&world.root, "app", guard);
     give_compiled_guard(&world);
     world

@@ -13,7 +13,7 @@ use backstop::path::RelPath;
 use crate::cli::{executable, program};
 use crate::repair::recovered;
 use crate::support::edit::{link, write};
-use crate::support::{Picture, TempDir, World};
+use crate::support::{Picture, World};
 
 type Tarred = (tar::Header, Vec<u8>);
 
@@ -123,7 +123,7 @@ fn gz(plain: &[u8], level: flate2::Compression) -> Vec<u8> {
 #[track_caller]
 fn refused(archive: &Path, bytes: &[u8], what: &str) -> String {
     write(archive, bytes);
-    let empty = World::on(TempDir::new(), "single");
+    let empty = World::new("single");
     let around = Picture::take(empty.temp.path(), &[&empty.dir]);
     let error = match recovered(&empty, Some(archive), &Fs::real()) {
         Err(error) => error,
@@ -144,18 +144,18 @@ fn refused(archive: &Path, bytes: &[u8], what: &str) -> String {
 
 #[test]
 fn an_archive_that_is_taken_apart_and_put_together_again_is_recovered() {
-    let world = World::on(TempDir::new(), "single");
+    let world = World::new("single");
     let archive = Archive::taken(&world).sealed();
     let path = world.temp.path().join("again.tar.gz");
     write(&path, archive.bytes(&archive.manifest.to_json()));
-    let empty = World::on(TempDir::new(), "single");
+    let empty = World::new("single");
     assert_eq!(recovered(&empty, Some(&path), &Fs::real()).unwrap().recovered(), 1);
 }
 
 #[test]
 fn archives_of_ill_will_are_refused_for_what_they_are() {
     type Forgery = fn(&mut Archive);
-    let world = World::on(TempDir::new(), "single");
+    let world = World::new("single");
     let taken = Archive::taken(&world);
     let evil = world.temp.path().join("evil.tar.gz");
     let forgeries: &[(&str, &str, Forgery)] = &[
@@ -280,7 +280,7 @@ fn archives_of_ill_will_are_refused_for_what_they_are() {
 #[test]
 #[ignore = "part of torture: scale"]
 fn a_bomb_is_refused_in_little_memory() {
-    let world = World::on(TempDir::new(), "single");
+    let world = World::new("single");
     let taken = Archive::taken(&world);
     let evil = world.temp.path().join("bomb.tar.gz");
     let best = |plain: Vec<u8>| gz(&plain, flate2::Compression::best());
@@ -310,7 +310,7 @@ fn a_bomb_is_refused_in_little_memory() {
         ("zeros before what is true", [zeros, true_one].concat(), "byte 0"),
     ] {
         write(&evil, &bytes);
-        let empty = World::on(TempDir::new(), "single");
+        let empty = World::new("single");
         // 128 MiB of addresses for all, its code and its threads' stacks included; macOS knows no such limit.
         let run = program("sh", &empty.root)
             .args(["-c", "ulimit -v 131072 2>/dev/null; exec \"$0\" recover \"$1\""])

@@ -40,7 +40,7 @@ fn readers() -> World {
 #[test]
 fn whoever_may_have_read_a_changed_file_is_built_anew() {
     let world = readers();
-    program("cargo", &world.root).args(["check", "--offline", "--quiet"]).ends(0);
+    program(crate::support::cargo(), &world.root).args(["check", "--offline", "--quiet"]).ends(0);
     world.backup();
     let all = ["crates/alpha/src/lib.rs", "crates/beta/src/main.rs"];
     for (file, wanted) in [
@@ -239,7 +239,8 @@ fn a_package_outside_that_may_have_read_what_changed_is_built_anew() {
     let macros = "#[proc_macro]\npub fn read(_: proc_macro::TokenStream) -> proc_macro::TokenStream {\n    let dir = std::env::var(\"CARGO_MANIFEST_DIR\").unwrap();\n    \
                   format!(\"{:?}\", std::fs::read_to_string(dir + \"/../ws/data\").unwrap()).parse().unwrap()\n}\n";
     write(world.at("../read/src/lib.rs"), macros);
-    let run = || program("cargo", &world.root).args(["run", "--offline", "--quiet"]).ends(0).out;
+    let run =
+        || program(crate::support::cargo(), &world.root).args(["run", "--offline", "--quiet"]).ends(0).out;
     write(world.at("data"), "old");
     // The real clock, for cargo's own marks.
     world.clock.set(SystemTime::now());
@@ -257,7 +258,9 @@ fn a_package_outside_that_may_have_read_what_changed_is_built_anew() {
                 "{:?}",
                 outcome.findings
             );
-            program("cargo", &world.root).args(["clean", "--offline", "--quiet", "-p", "out"]).ends(0);
+            program(crate::support::cargo(), &world.root)
+                .args(["clean", "--offline", "--quiet", "-p", "out"])
+                .ends(0);
         }
         assert_eq!(run(), "old old", "cured: {cured}");
     }

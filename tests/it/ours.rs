@@ -114,17 +114,23 @@ fn working_trees_of_other_repositories_stay_as_they_are_and_are_named() {
     }
 }
 
-#[test]
-fn submodules_go_back_and_one_initialised_since_stays_whole() {
+/// A workspace in git, and a repository beside it, for submodules and clones.
+fn beside_a_repository() -> (World, String) {
     let world = workspace("ws", VIRTUAL, &["crates/a"]);
     write(world.at(".gitignore"), "/backup/\n");
     let origin = world.temp.path().join("origin");
     write(origin.join("data"), "then\n");
     commit(&origin);
     commit(&world.root);
-    let origin = origin.to_str().unwrap();
+    let origin = origin.to_str().unwrap().to_owned();
+    (world, origin)
+}
+
+#[test]
+fn submodules_go_back_and_one_initialised_since_stays_whole() {
+    let (world, origin) = beside_a_repository();
     for at in ["crates/a/then", "crates/a/since"] {
-        git(&world.root, &["submodule", "--quiet", "add", origin, at]);
+        git(&world.root, &["submodule", "--quiet", "add", &origin, at]);
     }
     git(&world.root, &["submodule", "--quiet", "deinit", "-f", "crates/a/since"]);
     world.backup();
@@ -406,16 +412,11 @@ fn a_directory_that_is_another_repositorys_working_tree_since_stays_whole_and_is
 
 #[test]
 fn a_clone_in_the_place_of_a_submodule_stays_whole() {
-    let world = workspace("ws", VIRTUAL, &["crates/a"]);
-    write(world.at(".gitignore"), "/backup/\n");
-    let origin = world.temp.path().join("origin");
-    write(origin.join("data"), "then\n");
-    commit(&origin);
-    commit(&world.root);
-    git(&world.root, &["submodule", "--quiet", "add", origin.to_str().unwrap(), "crates/a/sub"]);
+    let (world, origin) = beside_a_repository();
+    git(&world.root, &["submodule", "--quiet", "add", &origin, "crates/a/sub"]);
     world.backup();
     remove(world.at("crates/a/sub"));
-    git(&world.root, &["clone", "-q", origin.to_str().unwrap(), "crates/a/sub"]);
+    git(&world.root, &["clone", "-q", &origin, "crates/a/sub"]);
     write(world.at("crates/a/sub/data"), "theirs\n");
     write(world.at("crates/a/sub/new"), "theirs\n");
     let plan = world.plan(&RollbackOptions::default());
@@ -455,7 +456,7 @@ fn working_trees_of_every_version_control_system_are_anothers() {
             let world = workspace("ws", &root, &["crates/a"]);
             let tree = |at: &str| {
                 write(world.at(at).join(mark), "x");
-                write(world.at(at).join("x/work/file"), "theirs\n");
+                write(world.at(at).join("x/sources/file"), "theirs\n");
             };
             tree("crates/a/then");
             let report = world.backup();

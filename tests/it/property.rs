@@ -125,7 +125,7 @@ proptest! {
         (apart, portable) in any::<(bool, bool)>(),
     ) {
         let other = TempDir::new();
-        let mut world = World::on(TempDir::new(), "single");
+        let mut world = World::new("single");
         world.dir = other.path().join("store");
         let real = || {
             let fs = match apart {

@@ -21,7 +21,7 @@ use crate::support::{Picture, TempDir, World};
 
 /// Three restore points that share most of their files, made by the library.
 fn world() -> World {
-    let world = World::on(TempDir::new(), "virtual");
+    let world = World::new("virtual");
     link("src", world.at("crates/beta/link"));
     write(world.at("crates/alpha/big.bin"), (0..400_000u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>());
     for n in 0..3 {
@@ -166,7 +166,7 @@ fn each_copy_that_is_lost_or_damaged_is_made_again_to_the_byte() {
 fn small() -> &'static World {
     static WORLD: std::sync::OnceLock<World> = std::sync::OnceLock::new();
     WORLD.get_or_init(|| {
-        let world = World::on(TempDir::new(), "virtual");
+        let world = World::new("virtual");
         link("src", world.at("crates/beta/link"));
         write(world.at("crates/alpha/big.bin"), [7; 5000]);
         for n in 0..3 {
@@ -370,7 +370,7 @@ fn what_does_not_belong_into_a_session_is_set_aside_and_not_deleted() {
 #[test]
 #[ignore = "part of torture: cuts"]
 fn a_repair_that_is_cut_off_at_any_call_is_finished_by_the_next() {
-    let origin = World::on(TempDir::new(), "single");
+    let origin = World::new("single");
     for n in 0..2 {
         write(origin.at("src/lib.rs"), format!("// {n}\n"));
         origin.backup();
@@ -462,7 +462,7 @@ fn an_archive_is_recovered_into_an_empty_store_elsewhere() {
     let from = world();
     let listed = middle(&from);
     let archive = from.store().layout().archive(&listed.label, &listed.id);
-    let world = World::on(TempDir::new(), "virtual");
+    let world = World::new("virtual");
     let report = recovered(&world, Some(&archive), &Fs::real()).unwrap();
     assert_eq!(report.recovered(), 1, "{report:?}");
     all_whole(&world, "elsewhere");
@@ -475,10 +475,10 @@ fn an_archive_is_recovered_into_an_empty_store_elsewhere() {
     );
     // Once more: it is whole. Another restore point with its id is refused by name.
     assert_eq!(recovered(&world, Some(&archive), &Fs::real()).unwrap().whole, 1);
-    let other = World::on(TempDir::new(), "single");
+    let other = World::new("single");
     let id = other.backup().manifest.id;
     let theirs = other.store().layout().archive(&other.listed()[0].label, &id);
-    let mine = World::on(TempDir::new(), "virtual");
+    let mine = World::new("virtual");
     mine.backup();
     assert_eq!(mine.listed()[0].id, id, "the same second");
     let e = recovered(&mine, Some(&theirs), &Fs::real()).unwrap_err();
@@ -505,7 +505,7 @@ fn a_damaged_archive_gives_nothing_and_says_how_much_it_still_holds() {
         let mut bytes = whole.clone();
         damage(&mut bytes);
         write(&elsewhere, &bytes);
-        let empty = World::on(TempDir::new(), "virtual");
+        let empty = World::new("virtual");
         let e = recovered(&empty, Some(&elsewhere), &Fs::real()).unwrap_err();
         assert_eq!(e.kind(), backstop::ErrorKind::Damaged, "{name}: {e}");
         assert!(empty.listed().is_empty(), "{name}");
@@ -522,7 +522,7 @@ fn a_damaged_archive_gives_nothing_and_says_how_much_it_still_holds() {
 
 #[test]
 fn a_recovery_that_is_cut_off_at_any_call_is_finished_by_the_next() {
-    let origin = World::on(TempDir::new(), "single");
+    let origin = World::new("single");
     origin.backup();
     let before = points(&origin);
     lose_all_but_archives(&origin);

@@ -16,12 +16,12 @@ use backstop::rollback::RollbackOptions;
 use backstop::store::{Pin, Selector, Trashed, Wait};
 
 use crate::cli::backstop;
+use crate::support::World;
 use crate::support::edit::{overwrite, remove, write};
 use crate::support::probe::{Cutter, Failer};
-use crate::support::{TempDir, World};
 
 fn world() -> World {
-    World::on(TempDir::new(), "single")
+    World::new("single")
 }
 
 /// One restore point, made `hours` after the last; its content is its own.

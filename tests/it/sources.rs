@@ -110,7 +110,7 @@ fn an_excluded_source_that_came_since_is_named() {
 fn a_module_that_would_stand_twice_goes_out_or_is_named() {
     fn rustc(world: &World) -> bool {
         let args = ["check", "--quiet", "--offline", "--workspace"];
-        let run = Command::new("cargo").args(args).current_dir(&world.root).output().unwrap();
+        let run = Command::new(crate::support::cargo()).args(args).current_dir(&world.root).output().unwrap();
         let said = String::from_utf8_lossy(&run.stderr).into_owned();
         assert_eq!(run.status.success(), !said.contains("found at both"), "{said}");
         run.status.success()
@@ -272,7 +272,8 @@ fn packages_that_no_longer_fit_each_other_are_named_as_cargo_names_them() {
         assert!(planned.iter().any(|f| f.contains(named)), "{what}: {planned:?}");
         world.apply_with(plan, &Fs::real()).unwrap();
         let check = ["check", "--offline", "--quiet"];
-        let done = Command::new("cargo").args(check).current_dir(&world.root).output().unwrap();
+        let done =
+            Command::new(crate::support::cargo()).args(check).current_dir(&world.root).output().unwrap();
         assert!(!done.status.success(), "{what}: cargo works");
     }
 }

@@ -8,10 +8,10 @@ use backstop::store::Store;
 use backstop::validate::{self, InodeCache, ValidationReport};
 use backstop::{ErrorKind, fsx::Fs};
 
+use crate::support::World;
 use crate::support::edit::{chmod, link, mkdir, opened, overwrite, remove, set_mtime, write};
 use crate::support::temp::remove_tree;
 use crate::support::tree::copy_tree;
-use crate::support::{TempDir, World};
 
 /// A small restore point, and a copy of the store to come back to.
 struct Patient {
@@ -21,7 +21,7 @@ struct Patient {
 
 impl Patient {
     fn new() -> Self {
-        let world = World::on(TempDir::new(), "single");
+        let world = World::new("single");
         link("lib.rs", world.at("src/link.rs"));
         mkdir(world.at("src/empty"));
         write(world.at("src/nothing.rs"), "");
@@ -340,7 +340,7 @@ fn a_manifest_damaged_in_both_copies_fails_every_validation_that_needs_it() {
 
 #[test]
 fn a_shared_inode_is_read_once_for_all_restore_points() {
-    let world = World::on(TempDir::new(), "virtual");
+    let world = World::new("virtual");
     world.backup();
     world.backup();
     let cache = InodeCache::default();

@@ -55,7 +55,7 @@ fn vendored(ignore: &str, dir: &str) -> World {
 }
 
 fn cargo(world: &World, args: &[&str]) -> Result<String, String> {
-    let run = program("cargo", &world.root).args(args).args(["--offline", "--quiet"]).run();
+    let run = program(crate::support::cargo(), &world.root).args(args).args(["--offline", "--quiet"]).run();
     if run.code == Some(0) { Ok(run.out) } else { Err(run.err) }
 }
 

@@ -498,7 +498,7 @@ fn package_case(what: &str, root: &str, since: Since, refused: Option<&str>) {
     let lock = read(world.at("Cargo.lock"));
     cargo(&world).unwrap_or_else(|said| panic!("{what}: {said}"));
     assert_eq!(read(world.at("crates/a/src/lib.rs")), then, "{what}");
-    let tree = Command::new("cargo")
+    let tree = Command::new(crate::support::cargo())
         .args(["pkgid", "--offline", "-p", "a"])
         .current_dir(&world.root)
         .output()

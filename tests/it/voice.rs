@@ -1,8 +1,9 @@
 //! The texts that people read have none of the words of `tests/voice.txt`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crate::architecture::rust_files;
 use crate::cli::backstop;
 
 fn repository() -> &'static Path {
@@ -59,17 +60,6 @@ fn strings(source: &str) -> Vec<String> {
     out
 }
 
-fn sources(dir: &Path, out: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, out);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            out.push(path);
-        }
-    }
-}
-
 #[test]
 fn texts_for_people_are_plain() {
     let words = unwanted();
@@ -85,10 +75,8 @@ fn texts_for_people_are_plain() {
         let text = fs::read_to_string(repository().join(page)).unwrap();
         bad.extend(found(&text, &words).into_iter().map(|line| format!("{page}: {line}")));
     }
-    let mut files = Vec::new();
-    sources(&repository().join("src"), &mut files);
     let mut read = 0;
-    for file in files {
+    for file in rust_files(&repository().join("src")) {
         for text in strings(&fs::read_to_string(&file).unwrap()) {
             read += 1;
             bad.extend(found(&text, &words).into_iter().map(|line| format!("{}: {line}", file.display())));

@@ -15,7 +15,7 @@ use super::row::{BACK, SHORT};
 use crate::cuts::{furnish, vandalise};
 use crate::support::edit::{remove, write};
 use crate::support::tree::{What, assert_same};
-use crate::support::{Picture, TempDir, World};
+use crate::support::{Picture, World};
 
 /// Those of the scripts of few flags that can be tested here.
 fn scripts() -> impl Iterator<Item = Road> {
@@ -351,7 +351,7 @@ fn what_was_written_between_the_runs_is_kept_and_the_first_state_is_what_an_undo
 
 /// With a restore point before that of [`Scene::new`]: its tree and its id.
 fn with_an_older_point() -> (Scene, Picture, String) {
-    let world = World::on(TempDir::new(), "virtual");
+    let world = World::new("virtual");
     furnish(&world.root);
     let older = world.picture();
     let id = world.backup().manifest.id.to_string();

@@ -10,7 +10,7 @@ use super::run::own;
 use crate::cli::{executable, program};
 use crate::support::edit::{chmod, is_root, link, mkdir, overwrite, remove, write};
 use crate::support::tree::{What, assert_same};
-use crate::support::{Picture, TempDir, World};
+use crate::support::{Picture, World};
 
 fn ran(command: &str, args: &[&str]) -> bool {
     Command::new(command).args(args).output().is_ok_and(|out| out.status.success())
@@ -21,7 +21,7 @@ fn edited(store: &str) -> World {
 }
 
 fn furnished(store: &str, furnish: fn(&World)) -> World {
-    let mut world = World::on(TempDir::new(), "virtual");
+    let mut world = World::new("virtual");
     world.dir = world.at(store);
     furnish(&world);
     world.backup();
@@ -156,7 +156,7 @@ fn what_an_include_pattern_may_bring_in_is_named_by_the_bash_script() {
     if !Road::here().contains(&Road::Bash) {
         return;
     }
-    let world = World::on(TempDir::new(), "virtual");
+    let world = World::new("virtual");
     let manifest = fs::read_to_string(world.at("Cargo.toml")).unwrap();
     write(
         world.at("Cargo.toml"),
@@ -177,7 +177,7 @@ fn a_full_store_on_another_file_system_is_seen_before_anything_moves() {
     if !is_root() || !ran("unshare", &["-m", "true"]) || !Road::here().contains(&Road::Python) {
         return eprintln!("skipped: this takes root, mount namespaces and Python");
     }
-    let mut world = World::on(TempDir::new(), "virtual");
+    let mut world = World::new("virtual");
     world.dir = world.temp.path().join("points");
     world.backup();
     install(&world.dir, executable());
@@ -194,7 +194,7 @@ fn a_full_store_on_another_file_system_is_seen_before_anything_moves() {
 
 #[test]
 fn holes_of_a_file_stay_holes_by_each_script() {
-    let world = World::on(TempDir::new(), "virtual");
+    let world = World::new("virtual");
     let at = world.at("crates/alpha/holes.bin");
     write(&at, "begins");
     fs::File::options().write(true).open(&at).unwrap().set_len(8 << 20).unwrap();

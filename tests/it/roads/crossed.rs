@@ -17,7 +17,7 @@ use crate::support::edit::{copy_program, remove, write};
 use crate::support::probe::{Cutter, Recorder};
 use crate::support::temp::remove_tree;
 use crate::support::tree::{What, assert_same, copy_tree};
-use crate::support::{Picture, TempDir, World};
+use crate::support::{Picture, World};
 
 pub(super) const UNDO: &[&str] = &["--undo", "-f"];
 const RESUME: &[&str] = &["--resume"];
@@ -36,7 +36,7 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new() -> Self {
-        let world = World::on(TempDir::new(), "virtual");
+        let world = World::new("virtual");
         furnish(&world.root);
         let new = world.picture();
         world.backup();

@@ -110,7 +110,7 @@ fn a_colleagues_files_come_back_by_a_script_and_a_mode_that_is_the_colleagues_to
             eprintln!("skipped: nobody but root can run {road:?}");
             continue;
         }
-        let world = World::on(TempDir::new(), "virtual");
+        let world = World::new("virtual");
         chmod(world.temp.path(), 0o755);
         open_to_all(&world.root, COLLEAGUE);
         world.backup();

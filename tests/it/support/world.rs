@@ -42,16 +42,7 @@ impl World {
         let base = temp.path().join("place");
         arm(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture), &base);
         let inner = base.join("workspace");
-        let root = if inner.is_dir() { inner } else { base };
-        let dir = root.join("backup");
-        World {
-            temp,
-            root,
-            dir,
-            clock: TestClock::new(),
-            interrupt: Interrupt::default(),
-            cargo: CargoEnv::default(),
-        }
+        World::opened(temp, if inner.is_dir() { inner } else { base })
     }
 
     /// A workspace that is there already, its store in it.
