@@ -17,6 +17,9 @@ pub(crate) struct ConfigFile {
 /// Nobody nests includes deeper; a bound for circles.
 const DEEPEST: usize = 16;
 
+/// A configuration above the workspace that is larger, in bytes, is none.
+const LIMIT_ABOVE: u64 = 1024 * 1024;
+
 const NAMES: [&str; 2] = ["config.toml", "config"];
 
 impl ConfigFile {
@@ -91,7 +94,9 @@ pub(super) fn by_environment(env: &CargoEnv, directory: &Path) -> ConfigFile {
 pub(crate) fn files_above(root: &Path, home: &Path) -> Vec<ConfigFile> {
     let home = crate::path::resolved(home);
     let above = root.ancestors().skip(1).map(|dir| dir.join(".cargo"));
-    let mut out = in_directories(above.filter(|dir| crate::path::resolved(dir) != home), &on_disk);
+    let small = |path: &Path| path.metadata().is_ok_and(|meta| meta.len() <= LIMIT_ABOVE);
+    let text = |path: &Path| Some(path).filter(|path| small(path)).and_then(on_disk);
+    let mut out = in_directories(above.filter(|dir| crate::path::resolved(dir) != home), &text);
     out.retain(|file| !file.path.starts_with(root));
     out
 }
@@ -236,4 +241,28 @@ fn named(file: &ConfigFile, scalar: &Scalar, root: &Path) -> Vec<PathBuf> {
 /// Whether a program is one that cargo installed: the machine's.
 fn is_cargos(path: &Path) -> bool {
     path.ancestors().any(|dir| dir.ends_with(".cargo") && dir.join("registry").is_dir())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test makes what it reads")]
+
+    use super::*;
+
+    #[test]
+    fn a_configuration_above_that_is_too_large_is_none() {
+        let above = crate::path::resolved(&std::env::temp_dir())
+            .join(format!("backstop-configuration-{}", std::process::id()));
+        let root = above.join("ws");
+        let file = above.join(".cargo/config.toml");
+        std::fs::create_dir_all(&root).unwrap();
+        std::fs::create_dir_all(above.join(".cargo")).unwrap();
+        let found = |length: u64| {
+            std::fs::File::create(&file).unwrap().set_len(length).unwrap();
+            files_above(&root, Path::new("/nowhere")).iter().any(|found| found.path == file)
+        };
+        assert!(found(LIMIT_ABOVE));
+        assert!(!found(LIMIT_ABOVE + 1));
+        std::fs::remove_dir_all(&above).unwrap();
+    }
 }
